@@ -1,3 +1,11 @@
-"""A benchmark for knowledge distillation. Importing the package imports no TensorFlow: `config` and `results` run without it."""
+"""A benchmark for knowledge distillation.
+
+Importing the package imports no TensorFlow: `config` and `results` run without it.
+"""
+
+import os
 
 __version__ = "0.1.0"
+
+# TensorFlow's start-up lines name nothing that a user could act upon; its errors still appear.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

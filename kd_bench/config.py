@@ -1,0 +1,223 @@
+"""The typed schema of `conf/`: what a run's config holds, what each value means, and where the run's folder lies.
+
+Imports no TensorFlow: a typo dies in the first second.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Self, get_type_hints
+
+from kd_bench.checks import (
+    NonNegativeInt,
+    PositiveInt,
+    Share,
+    check,
+    check_keys,
+    check_parameters,
+)
+from kd_bench.errors import ConfigError
+
+TEACHER = "teacher"
+"""The choice of the group `method` that trains a pair's teacher; students' runs ask for it by this name."""
+
+_ELSEWHERE = {
+    "": ("outputs", "hardware", "jit_compile", "experiment", "overrides"),
+    "dataset": ("data_dir", "manual_dir"),
+    "method": ("label",),
+}
+"""What says where and on what a run happens, and cannot change its result."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """Something that `_target_` builds: a network, a distiller, a dataset, an optimizer, a strategy.
+
+    Attributes:
+        target: import path of the function or class.
+        parameters: its keyword-only parameters, checked against its signature.
+    """
+
+    target: str
+    parameters: dict[str, Any]
+
+    @classmethod
+    def parse(cls, key: str, node: Any) -> Self:
+        """Reads a config node that has a `_target_`."""
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            raise ConfigError(f"{key}={node}: must be a group with a `_target_`.")
+        target = check(f"{key}._target_", node["_target_"], str)
+        parameters = {name: value for name, value in node.items() if name not in ("_target_", "name", "label")}
+        return cls(target, check_parameters(key, target, parameters))
+
+    def build(self, *given: Any, **late: Any) -> Any:
+        """Calls the target with the arguments that code gives and the parameters that the config gives."""
+        from hydra.utils import instantiate
+
+        return instantiate({"_target_": self.target, "_convert_": "all", **self.parameters}, *given, **late)
+
+
+@dataclass(frozen=True)
+class Named(Component):
+    """A component whose name is part of a run's folder."""
+
+    name: str = ""
+
+    @classmethod
+    def parse(cls, key: str, node: Any) -> Self:
+        """Reads a config node that has a `_target_` and a `name`."""
+        component = Component.parse(key, node)
+        return cls(component.target, component.parameters, name=check(f"{key}.name", node.get("name"), str))
+
+
+@dataclass(frozen=True)
+class Method(Named):
+    """A distiller; `label` is its row in the table."""
+
+    label: str = ""
+
+    @classmethod
+    def parse(cls, key: str, node: Any) -> Self:
+        """Reads a config node that has a `_target_`, a `name` and a `label`."""
+        named = Named.parse(key, node)
+        return cls(named.target, named.parameters, name=named.name, label=check(f"{key}.label", node.get("label"), str))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A teacher's and a student's architecture."""
+
+    name: str
+    teacher: Component
+    student: Component
+
+
+@dataclass(frozen=True)
+class TeacherProtocol:
+    """How the pair's shared teacher is trained, whatever a student's run changes about its own training."""
+
+    method: Method
+    seed: NonNegativeInt
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    optimizer: Component
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run.
+
+    Attributes:
+        experiment: the preset that the run is a variant of.
+        seed: splits into the seeds of initialisation, shuffling and augmentation.
+        subset_seed: which training images a fraction holds.
+        fraction: how much of the training set the run sees.
+        budget: `steps` gives every fraction the steps of the full set; `epochs` the same passes over its own images.
+        epochs: of the main stage; an epoch of `budget=steps` is as long as one over the full set.
+        batch_size: images in a step, over all replicas.
+        evaluate_every: epochs from one evaluation on the test set to the next; the last epoch always has one.
+        precision: of the networks; losses are always computed in float32. `auto` depends on the device.
+        jit_compile: whether XLA compiles the step; `auto` does on one GPU.
+        deterministic: whether operations that could differ from run to run are avoided, at some cost.
+        outputs: the folder of all runs.
+        overrides: what differs from the preset, key by key: the run's row in the table is labelled with it.
+    """
+
+    experiment: str
+    seed: NonNegativeInt
+    subset_seed: NonNegativeInt
+    fraction: Share
+    budget: Literal["steps", "epochs"]
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    evaluate_every: PositiveInt
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+    jit_compile: Literal["auto", True, False]
+    deterministic: bool
+    outputs: str
+    model: Pair
+    method: Method
+    dataset: Named
+    optimizer: Component
+    hardware: Named
+    teacher: TeacherProtocol
+    overrides: dict[str, Any]
+
+    @classmethod
+    def parse(cls, node: Mapping[str, Any], overrides: Mapping[str, Any]) -> Self:
+        """Checks a composed config, as plain containers, and makes a run of it.
+
+        Raises:
+            ConfigError: the first value that is of the wrong type, out of range, unknown or missing.
+        """
+        check_keys("", node, [field.name for field in fields(cls) if field.name != "overrides"])
+        config = _parse("", {**node, "overrides": dict(overrides)}, cls)
+        if config.method.name == TEACHER:
+            # A teacher is trained on the full data: at any other fraction it is the same run.
+            config = replace(config, fraction=1.0)
+        return config
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits over everything that can change the result."""
+        return _digest(self.facts())
+
+    @property
+    def protocol(self) -> str:
+        """The digest without seed and fraction: only runs that share it may be averaged."""
+        return _digest({key: value for key, value in self.facts().items() if key not in ("seed", "fraction")})
+
+    @property
+    def directory(self) -> Path:
+        """Where the run writes its facts: a pure function of the config."""
+        place = Path(self.outputs, self.dataset.name, self.model.name, self.method.name)
+        return place / f"fraction={self.fraction:g}" / f"seed={self.seed}-{self.digest}"
+
+    def teacher_run(self) -> "RunConfig":
+        """Returns the run that trains this run's teacher, by the teacher's own protocol."""
+        return replace(
+            self,
+            method=self.teacher.method,
+            fraction=1.0,
+            seed=self.teacher.seed,
+            epochs=self.teacher.epochs,
+            batch_size=self.teacher.batch_size,
+            optimizer=self.teacher.optimizer,
+            overrides={
+                key: value for key, value in self.overrides.items() if key.startswith(("model.teacher", "dataset."))
+            },
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Returns everything that can change the result, as plain containers."""
+        facts = asdict(self)
+        for key, names in _ELSEWHERE.items():
+            for name in names:
+                (facts if not key else facts[key]).pop(name, None)
+                if key and "parameters" in facts[key]:
+                    facts[key]["parameters"].pop(name, None)
+        if self.method.name == TEACHER:
+            for unused in ("teacher", "budget", "subset_seed", "evaluate_every"):
+                facts.pop(unused)
+            facts["model"].pop("student")
+        return facts
+
+
+def _parse(key: str, node: Any, schema: Any) -> Any:
+    """Turns a mapping into the dataclass `schema`, checking every field against its annotation."""
+    if isinstance(schema, type) and issubclass(schema, Component):
+        return schema.parse(key, node)
+    if not is_dataclass(schema):
+        return check(key, node, schema)
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{key}={node}: must be a group of keys.")
+    check_keys(key, node, [field.name for field in fields(schema)])
+    hints = get_type_hints(schema, include_extras=True)
+    prefix = f"{key}." if key else ""
+    return schema(**{name: _parse(prefix + name, node[name], hints[name]) for name in node})  # type: ignore[operator]
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,143 @@
+"""Batches as a pure function of (seed, step), so that a resumed run sees what the uninterrupted one would have seen."""
+
+import numpy as np
+import tensorflow as tf
+
+from kd_bench.data.errors import DataError
+from kd_bench.data.images import ImageDataset, Images
+from kd_bench.seeds import seed_for
+
+
+def training_batches(
+    images: Images, dataset: ImageDataset, *, batch_size: int, seed: int, first_step: int, steps: int
+) -> tf.data.Dataset:
+    """Yields the batches of the steps `first_step` to `steps - 1`: shuffled each epoch, cropped, flipped, normalised.
+
+    Args:
+        images: the fraction of the training set to learn from, N images.
+        dataset: says how to augment and normalise.
+        batch_size: B, over all replicas.
+        seed: the run's; decides the order of each epoch and the augmentation of each batch.
+        first_step: 0, or where a resumed run goes on.
+        steps: of the whole run, at N // B an epoch (what is left over differs each epoch).
+
+    Returns:
+        Pairs of float32 [B, H, W, C] and int32 [B].
+
+    Raises:
+        DataError: the batch is larger than the set, or the padding not smaller than the images.
+    """
+    _check(images, dataset, batch_size)
+    pixels, labels = _tensors(images)
+    augmentation_seed = seed_for(seed, "augmentation")
+
+    def batch(step: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = augment(tf.gather(pixels, indices), (augmentation_seed, step), dataset.padding, dataset.flip)
+        return normalise(chosen, dataset.mean, dataset.std), tf.gather(labels, indices)
+
+    order = _order(len(images), batch_size, seed_for(seed, "shuffle"), first_step, steps)
+    batches = order.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def evaluation_batches(images: Images, dataset: ImageDataset, *, batch_size: int) -> tf.data.Dataset:
+    """Yields all images once and in order, normalised: float32 [B, H, W, C] and int32 [B], the last batch smaller."""
+
+    def prepare(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return normalise(pixels, dataset.mean, dataset.std), labels
+
+    batches = tf.data.Dataset.from_tensor_slices(_tensors(images)).batch(batch_size)
+    batches = batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def augment(pixels: tf.Tensor, seed: tuple[int, tf.Tensor], padding: int, flip: bool) -> tf.Tensor:
+    """Crops and flips each image by a draw of its own.
+
+    Args:
+        pixels: uint8 [B, H, W, C].
+        seed: two integers; the same ones give the same draws.
+        padding: 0 for no crop.
+        flip: False for no flip.
+
+    Returns:
+        uint8 [B, H, W, C].
+    """
+    count = tf.shape(pixels)[0]
+    offset_seed, flip_seed = tf.unstack(tf.random.split(tf.stack([tf.cast(part, tf.int32) for part in seed])))
+    offsets = tf.random.stateless_uniform([count, 2], offset_seed, maxval=2 * padding + 1, dtype=tf.int32)
+    flips = tf.random.stateless_uniform([count], flip_seed) < (0.5 if flip else 0.0)
+    return crop_and_flip(pixels, offsets, flips, padding) if padding or flip else pixels
+
+
+def crop_and_flip(pixels: tf.Tensor, offsets: tf.Tensor, flips: tf.Tensor, padding: int) -> tf.Tensor:
+    """Reflects each image outwards by `padding`, crops it back to its size at its offset, then mirrors some.
+
+    The padded image is never made: reflection, crop and flip are one choice of rows and one of columns.
+
+    Args:
+        pixels: any dtype [B, H, W, C].
+        offsets: int32 [B, 2], the crop's top and left in the padded image, 0 to 2 * padding.
+        flips: bool [B].
+        padding: below H and W.
+
+    Returns:
+        As `pixels`.
+    """
+    height, width = tf.shape(pixels)[1], tf.shape(pixels)[2]
+    rows = _reflected(offsets[:, :1] - padding + tf.range(height), height)
+    columns = _reflected(offsets[:, 1:] - padding + tf.range(width), width)
+    columns = tf.where(flips[:, tf.newaxis], columns[:, ::-1], columns)
+    return tf.gather(tf.gather(pixels, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
+
+
+def _reflected(places: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Maps places outside 0 to size-1 to the ones they mirror; the edge itself is not doubled."""
+    last = size - 1
+    return last - tf.abs(last - tf.abs(places))
+
+
+def normalise(pixels: tf.Tensor, mean: np.ndarray, std: np.ndarray) -> tf.Tensor:
+    """Returns float32 (pixels - mean) / std, with mean and std float32 [C] on the scale of the pixels."""
+    return (tf.cast(pixels, tf.float32) - mean) / std
+
+
+def _order(count: int, batch_size: int, shuffle_seed: int, first_step: int, steps: int) -> tf.data.Dataset:
+    """Yields (step int64, indices int32 [B]) for the steps from `first_step`; each epoch has a permutation of its own."""
+    in_epoch = count // batch_size
+
+    def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
+        # Not `index_shuffle`: on sets of a thousand images some of its permutations are far from random.
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), tf.stack([shuffle_seed, epoch]))
+        indices = tf.reshape(order[: in_epoch * batch_size], [in_epoch, batch_size])
+        return tf.data.Dataset.from_tensor_slices((epoch * in_epoch + tf.range(in_epoch, dtype=tf.int64), indices))
+
+    wanted = max(0, steps - first_step)
+    epochs = tf.data.Dataset.range(first_step // in_epoch, -(-steps // in_epoch))
+    batches = epochs.flat_map(epoch_order).skip(first_step % in_epoch).take(wanted)
+    return batches.apply(tf.data.experimental.assert_cardinality(wanted))
+
+
+def _check(images: Images, dataset: ImageDataset, batch_size: int) -> None:
+    count, height, width, _ = images.pixels.shape
+    if batch_size > count:
+        raise DataError(
+            f"batch_size={batch_size}: there are only {count} training images; lower batch_size to {count} or less, or "
+            "raise fraction."
+        )
+    if dataset.padding >= min(height, width):
+        raise DataError(f"dataset.padding={dataset.padding}: must be below the images' size, {height}x{width}.")
+
+
+def _tensors(images: Images) -> tuple[tf.Tensor, tf.Tensor]:
+    # Eager, made once and captured: a constant inside a graph may not exceed 2 GB. On the CPU, where tf.data works.
+    with tf.device("CPU:0"):
+        return tf.constant(images.pixels), tf.constant(images.labels, tf.int32)
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    # Several workers share each global batch; files, which AUTO would share out, there are none.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return options

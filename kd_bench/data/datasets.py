@@ -1,0 +1,143 @@
+"""Reads a set of TensorFlow Datasets into memory, by name."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from kd_bench.checks import NonNegativeInt, PositiveInt
+from kd_bench.data.errors import DataError
+from kd_bench.data.images import ImageDataset, Images, channel_statistics
+from kd_bench.data.preparation import find_builder, prepare, quietly
+
+__all__ = ["DataError", "ImageDataset", "Images", "load_dataset"]
+
+_BLOCK = 256
+_IMAGE_RANK = 3
+
+
+def load_dataset(
+    name: str,
+    *,
+    train_split: str = "train",
+    test_split: str = "test",
+    image_size: PositiveInt | None = None,
+    padding: NonNegativeInt = 4,
+    flip: bool = True,
+    data_dir: str | None = None,
+    manual_dir: str | None = None,
+) -> ImageDataset:
+    """Loads any image classification set of TensorFlow Datasets, or one of ours (`digits`), whole.
+
+    Args:
+        name: of the set, as `tfds.builder` takes it.
+        train_split: to train on; slices such as `train[:90%]` hold images out for validation.
+        test_split: to test on.
+        image_size: resizes images to this height and width; needed where a set's images vary in size.
+        padding: see `ImageDataset`.
+        flip: see `ImageDataset`.
+        data_dir: where prepared sets are and are written to; `~/tensorflow_datasets` unless given.
+        manual_dir: where a set's files are, fetched by hand, under the names they have on the network.
+
+    Raises:
+        DataError: the set is unknown, has no images with labels, varies in size, lacks a split, or cannot be prepared.
+    """
+    builder = find_builder(name, data_dir, manual_dir)
+    shape = _image_shape(builder, image_size)
+    _check_labels(builder)
+    if image_size is None and padding >= min(shape[:2]):
+        raise DataError(f"dataset.padding={padding}: must be below the images' size, {shape[0]}x{shape[1]}.")
+    prepare(builder, manual_dir)
+    train, test = (_read(builder, split, shape, key) for split, key in ((train_split, "train"), (test_split, "test")))
+    mean, std = channel_statistics(train.pixels)
+    num_classes = builder.info.features[builder.info.supervised_keys[1]].num_classes
+    return ImageDataset(name, train, test, num_classes, mean, std, padding, flip)
+
+
+def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> tuple[int, int, int]:
+    """Returns the height, width and channels of the images in memory, before anything is downloaded."""
+    image, _ = _supervised_features(builder)
+    shape = tuple(image.shape)
+    if not isinstance(image, tfds.features.Image) or len(shape) != _IMAGE_RANK or image.np_dtype != np.uint8:
+        raise DataError(f"dataset.name={builder.name}: its inputs are {image}, not images of 8 bits a channel.")
+    height, width, channels = shape
+    if channels is None:
+        raise DataError(f"dataset.name={builder.name}: its images vary in their number of channels; there is no support.")
+    if image_size is not None:
+        return image_size, image_size, channels
+    if height is None or width is None:
+        raise DataError(f"dataset.name={builder.name}: its images vary in size; set one, such as dataset.image_size=32.")
+    return height, width, channels
+
+
+def _check_labels(builder: tfds.core.DatasetBuilder) -> None:
+    _, label = _supervised_features(builder)
+    if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
+        raise DataError(f"dataset.name={builder.name}: its targets are {label}, not one of a number of classes.")
+
+
+def _supervised_features(builder: tfds.core.DatasetBuilder) -> tuple[Any, Any]:
+    keys, features = builder.info.supervised_keys, builder.info.features
+    if keys is None or len(keys) != 2 or not all(isinstance(key, str) and key in features for key in keys):  # noqa: PLR2004
+        raise DataError(
+            f"dataset.name={builder.name}: does not say which feature is the image and which the label "
+            f"(it has {', '.join(features)}); choose a set for image classification."
+        )
+    return features[keys[0]], features[keys[1]]
+
+
+def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
+    """Reads a split in the order of its records."""
+    count = _count(builder, split, key)
+    pixels, labels = np.empty((count, *shape), np.uint8), np.empty(count, np.int32)
+    read = 0
+    try:
+        for block_pixels, block_labels in _blocks(builder, split, shape):
+            filled = slice(read, read + len(block_labels))
+            pixels[filled], labels[filled] = block_pixels, block_labels
+            read = filled.stop
+    except (tf.errors.OpError, OSError) as error:
+        raise DataError(f"{builder.data_dir}: cannot be read: {error}. Delete it, or copy it again.") from error
+    if read != count:
+        raise DataError(f"{builder.data_dir}: has {read} images in {split}, not {count}; delete it, or copy it again.")
+    return _checked(Images(pixels, labels), builder, split)
+
+
+def _count(builder: tfds.core.DatasetBuilder, split: str, key: str) -> int:
+    try:
+        count = builder.info.splits[split].num_examples
+    except (KeyError, ValueError, AssertionError) as error:
+        raise DataError(
+            f"dataset.{key}_split={split}: {builder.name} has the splits {', '.join(builder.info.splits)}; name one, or a "
+            "slice such as train[:90%]."
+        ) from error
+    if not count:
+        raise DataError(f"dataset.{key}_split={split}: holds no images of {builder.name}.")
+    return count
+
+
+def _blocks(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int]) -> Any:
+    """Yields uint8 [b, H, W, C] and integer [b] blocks."""
+
+    def resize(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        resized = tf.image.resize(image, shape[:2], antialias=True)
+        return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8), label
+
+    # One file after the other, so that the order doesn't depend on how many there are.
+    config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+    with quietly():
+        images = builder.as_dataset(split=split, as_supervised=True, read_config=config)
+    if images.element_spec[0].shape != shape:
+        images = images.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
+    return images.batch(_BLOCK).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+
+
+def _checked(images: Images, builder: tfds.core.DatasetBuilder, split: str) -> Images:
+    num_classes = builder.info.features[builder.info.supervised_keys[1]].num_classes
+    if images.labels.min() < 0 or images.labels.max() >= num_classes:
+        raise DataError(
+            f"{builder.name}'s split {split} has labels from {images.labels.min()} to {images.labels.max()}, outside 0 to "
+            f"{num_classes - 1} (-1 marks a split without labels); set dataset.train_split or dataset.test_split to another."
+        )
+    return images

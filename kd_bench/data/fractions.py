@@ -1,0 +1,75 @@
+"""Which training images a fraction holds: stratified, nested, the same for all methods and seeds.
+
+The subset seed alone decides, never the run's seed, so that runs differ by method or by chance and not by their images.
+"""
+
+import math
+
+import numpy as np
+
+from kd_bench.data.errors import DataError
+from kd_bench.data.images import Images
+from kd_bench.seeds import seed_for
+
+
+def stratified_order(labels: np.ndarray, subset_seed: int) -> np.ndarray:
+    """Orders images such that every prefix has each class's share of it, to within one image.
+
+    Each class is permuted on its own; its images are then spread evenly over the whole order.
+
+    Args:
+        labels: int [N].
+        subset_seed: decides the permutations.
+
+    Returns:
+        A permutation of 0 to N-1, int64 [N].
+    """
+    members, positions, classes = [], [], []
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        random = np.random.default_rng([seed_for(subset_seed, "subset"), int(label)])
+        members.append(random.permutation(own))
+        positions.append((np.arange(len(own)) + 0.5) / len(own))
+        classes.append(np.full(len(own), label))
+    order = np.lexsort((np.concatenate(classes), np.concatenate(positions)))
+    return np.concatenate(members)[order].astype(np.int64)
+
+
+def subset(labels: np.ndarray, fraction: float, subset_seed: int) -> np.ndarray:
+    """Returns the images that a fraction holds: a smaller fraction's are among a larger one's.
+
+    Args:
+        labels: int [N].
+        fraction: above 0 and at most 1.
+        subset_seed: decides which images.
+
+    Returns:
+        Indices, int64 [round(N * fraction)], ascending, so that the full set is itself whatever the subset seed.
+
+    Raises:
+        DataError: the fraction is out of range, or leaves a class without images.
+    """
+    if not 0 < fraction <= 1:
+        raise DataError(f"fraction={fraction}: must be above 0 and at most 1.")
+    order = stratified_order(labels, subset_seed)
+    size = round(len(labels) * fraction)
+    chosen = order[:size]
+    missing = np.setdiff1d(labels, labels[chosen])
+    if missing.size:
+        raise DataError(
+            f"fraction={fraction:g} keeps {size} of {len(labels)} images and none of class {missing[0]}; "
+            f"the smallest fraction with every class is {_smallest_fraction(labels[order]):g}."
+        )
+    return np.sort(chosen)
+
+
+def _smallest_fraction(ordered_labels: np.ndarray) -> float:
+    _, first_places = np.unique(ordered_labels, return_index=True)
+    size, count = int(first_places.max()) + 1, len(ordered_labels)
+    scale = 10 ** math.ceil(math.log10(count) + 1)
+    return math.ceil(size / count * scale) / scale
+
+
+def take(images: Images, indices: np.ndarray) -> Images:
+    """Returns the images at these indices, int [M]."""
+    return Images(images.pixels[indices], images.labels[indices])

@@ -1,0 +1,71 @@
+"""What a data set is once it is in memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images.
+
+    Attributes:
+        pixels: uint8 [N, H, W, C].
+        labels: int32 [N].
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """A training and a test set, and what every network that learns from them must share.
+
+    Attributes:
+        name: the set's name in TensorFlow Datasets.
+        train: the full training set, of which a run may see a fraction.
+        test: the test set.
+        num_classes: K; labels are 0 to K-1.
+        mean: float32 [C], of the full training set on the scale 0 to 255: teacher and student, at any fraction, see one
+            normalisation.
+        std: float32 [C], likewise; 1 for a constant channel.
+        padding: by how many pixels a training image is reflected outwards before it is cropped back; 0 for no crop.
+        flip: whether a training image is mirrored, left to right, half of the time.
+    """
+
+    name: str
+    train: Images
+    test: Images
+    num_classes: int
+    mean: np.ndarray
+    std: np.ndarray
+    padding: int
+    flip: bool
+
+
+def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean and the standard deviation of each channel, exactly: from counts of the 256 values.
+
+    Args:
+        pixels: uint8 [N, H, W, C].
+
+    Returns:
+        mean and std, float32 [C]; std is 1 for a constant channel.
+    """
+    counts = np.stack([_histogram(pixels[..., channel]) for channel in range(pixels.shape[-1])])
+    values = np.arange(256)
+    total = counts.sum(axis=1)
+    mean = counts @ values / total
+    variance = (counts * (values - mean[:, None]) ** 2).sum(axis=1) / total
+    std = np.where(variance > 0, np.sqrt(variance), 1)
+    return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _histogram(channel: np.ndarray) -> np.ndarray:
+    # In blocks, because `bincount` widens its input to eight bytes a pixel.
+    blocks = np.array_split(channel, max(1, channel.size >> 24))
+    return np.sum([np.bincount(block.ravel(), minlength=256) for block in blocks], axis=0)

@@ -1,0 +1,182 @@
+"""What all methods share: the networks, the stages, and the one training step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import keras
+import tensorflow as tf
+
+from kd_bench.distillers.tensors import in_float32
+
+Outputs = dict[str, Any]
+"""A network's outputs by name: `logits`, `embedding` and the lists `raw`, `pre`, `post` of feature maps."""
+
+
+class Batch:
+    """One batch as the networks see it; a network runs when, and only if, its outputs are asked for.
+
+    Attributes:
+        images: `[B,H,W,C]` float32, normalised.
+        labels: `[B]` int32.
+        progress: how much of the stage is done, a float32 scalar in [0, 1).
+    """
+
+    def __init__(self, distiller: "Distiller", images: tf.Tensor, labels: tf.Tensor, progress: tf.Tensor) -> None:
+        self._distiller = distiller
+        self.images = images
+        self.labels = labels
+        self.progress = progress
+
+    @cached_property
+    def student(self) -> Outputs:
+        """The student's outputs, in training mode."""
+        return self._distiller.student(self.images, training=True)
+
+    @cached_property
+    def teacher(self) -> Outputs:
+        """The teacher's outputs; in inference mode, unless the method says otherwise."""
+        return self._distiller.run_teacher(self.images)
+
+
+Loss = Callable[[Batch], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a method's training, with an optimizer of its own.
+
+    Attributes:
+        name: for records and messages.
+        losses: the weighted terms whose sum is minimised, by the names they are logged under. Each is a scalar, a mean
+            over the samples of its batch.
+        variables: what is trained; every one of them must get a gradient.
+        share: the stage's length, as a share of the main stage's epochs.
+        learning_rate: `stepped`, as the protocol has it, or `constant` at its first value.
+    """
+
+    name: str
+    losses: Mapping[str, Loss]
+    variables: Sequence[keras.Variable]
+    share: float = 1.0
+    learning_rate: Literal["stepped", "constant"] = "stepped"
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the stage that ends with the student."""
+        return self.name == MAIN
+
+
+MAIN = "main"
+
+
+class Distiller(keras.Model):
+    """Trains a student, with whatever a method adds to it.
+
+    A method implements `distillation_loss` for a single joint stage, or `stages` for its own.
+
+    Attributes:
+        network: which architecture of the pair is trained as the student.
+        teacher_start: where the teacher comes from: `trained`, `scratch`, or None where there is none.
+    """
+
+    network: ClassVar[Literal["teacher", "student"]] = "student"
+    teacher_start: ClassVar[Literal["trained", "scratch"] | None] = "trained"
+
+    def __init__(self, student: keras.Model, teacher: keras.Model | None) -> None:
+        super().__init__()
+        self.student = student
+        self.teacher = teacher
+        self.stage: Stage | None = None
+        if teacher is not None:
+            teacher.trainable = False
+
+    def stages(self) -> list[Stage]:
+        """Returns the stages in their order; the last one is the main stage."""
+        losses = {"task": self.task_loss, "distill": self.distillation_loss}
+        return [self.main_stage(losses)]
+
+    def main_stage(self, losses: Mapping[str, Loss], extra_variables: Sequence[keras.Variable] = ()) -> Stage:
+        """Returns the stage that trains the whole student, and a method's own variables with it."""
+        return Stage(MAIN, losses, [*self.student.trainable_variables, *extra_variables])
+
+    def task_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the cross-entropy of the student with the labels, a mean over the batch."""
+        return cross_entropy(batch.labels, batch.student["logits"])
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the method's weighted term."""
+        raise NotImplementedError(f"{type(self).__name__} has neither distillation_loss nor stages.")
+
+    def run_teacher(self, images: tf.Tensor) -> Outputs:
+        """Returns the frozen teacher's outputs in inference mode."""
+        return self.teacher(images, training=False)
+
+    def begin(self, stage: Stage, optimizer: keras.Optimizer, steps: int, **options: Any) -> None:
+        """Makes `fit` train this stage.
+
+        Args:
+            stage: one of `stages()`.
+            optimizer: a fresh one.
+            steps: the stage's length.
+            **options: of `keras.Model.compile`.
+        """
+        self.stage = stage
+        self._steps = steps
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *stage.losses)}
+        optimizer.build(list(stage.variables))
+        self.compile(optimizer=optimizer, **options)
+
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        """The running means of the stage's loss and of its terms."""
+        return [] if self.stage is None else list(self._trackers.values())
+
+    def call(self, images: tf.Tensor, training: bool = False) -> Outputs:
+        """Returns the student's outputs: it is what a user keeps."""
+        return self.student(images, training=training)
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Does one step of the current stage on a replica's share of the global batch."""
+        assert self.stage is not None
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        variables = list(self.stage.variables)
+        # Only what the stage trains is watched: a frozen teacher leaves nothing on the tape.
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([variable.value for variable in variables])
+            batch = Batch(self, *data, progress=self._progress())
+            terms = {name: loss(batch) for name, loss in self.stage.losses.items()}
+            total = tf.add_n(list(terms.values()))
+            # The optimizer sums the replicas' gradients.
+            scaled = self.optimizer.scale_loss(total / replicas)
+        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        _require_gradients(self.stage, gradients)
+        self.optimizer.apply(gradients, variables)
+        return self._track({"loss": total, **terms})
+
+    def _progress(self) -> tf.Tensor:
+        return tf.cast(self.optimizer.iterations.value, tf.float32) / self._steps
+
+    def _track(self, values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        for name, value in values.items():
+            self._trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self._trackers.items()}
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns the mean over the batch of `-log softmax(logits)[label]`.
+
+    Args:
+        labels: `[B]`, integers.
+        logits: `[B,K]`.
+    """
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, in_float32(logits)))
+
+
+def _require_gradients(stage: Stage, gradients: Sequence[tf.Tensor | None]) -> None:
+    without = [variable.path for variable, gradient in zip(stage.variables, gradients, strict=True) if gradient is None]
+    if without:
+        raise RuntimeError(
+            f"stage {stage.name}: no loss reaches {', '.join(without)}; leave them out of its variables."
+        )

@@ -1,0 +1,96 @@
+"""FitNet: Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015, arXiv:1412.6550.
+
+Stage 1 trains the student's lower half to predict, through a regressor, a middle layer of the teacher; stage 2 trains
+the whole student. One hint, as the paper has it; the public ports use three, or train both stages at once.
+"""
+
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import NonNegative, NonNegativeInt, Positive, Share
+from kd_bench.distillers.base import Batch, Distiller, Stage
+from kd_bench.distillers.connectors import linear_connector
+from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.errors import ConfigError
+
+
+def hint_loss(student_hint: tf.Tensor, teacher_hint: tf.Tensor) -> tf.Tensor:
+    """Returns half the squared difference, summed over channels, a mean over batch and space (authors' `HintCost`).
+
+    Args:
+        student_hint: the regressor's output, `[B,H,W,C]`.
+        teacher_hint: `[B,H,W,C]`; gets no gradient.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    student_hint, teacher_hint = in_float32(student_hint), frozen(teacher_hint)
+    require_same_shape("hint_loss", student_hint, teacher_hint)
+    return 0.5 * tf.reduce_mean(tf.reduce_sum((student_hint - teacher_hint) ** 2, axis=-1))
+
+
+def soft_cross_entropy(student_logits: tf.Tensor, teacher_logits: tf.Tensor, temperature: float) -> tf.Tensor:
+    """Returns the cross-entropy of the softened distributions, without temperature**2 (authors' `KDCost`)."""
+    targets = tf.nn.softmax(frozen(teacher_logits) / temperature)
+    logits = in_float32(student_logits) / temperature
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+
+
+class FitNet(Distiller):
+    """Two stages: the hint at a constant learning rate, then the task (`ce`) or the task and soft targets (`kd`).
+
+    The regressor is a 1x1 convolution and batch norm on the maps before their ReLU: linear, so that it can reach the
+    teacher's negative values.
+    """
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        hint_point: NonNegativeInt,
+        hint_share: Share,
+        stage2: Literal["ce", "kd"],
+        temperature: Positive,
+        kd_weights: list[NonNegative],
+    ) -> None:
+        super().__init__(student, teacher)
+        self.hint_point = hint_point
+        self.hint_share = hint_share
+        self.stage2 = stage2
+        self.temperature = temperature
+        self.kd_weights = kd_weights
+        hint, guided = teacher.output["pre"][hint_point], student.output["pre"][hint_point]
+        _require_same_size(guided, hint)
+        self.guided = keras.Model(student.inputs, guided)
+        self.regressor = linear_connector(guided, hint)
+
+    def stages(self) -> list[Stage]:
+        """Returns the hint stage, which trains only what lies below the hint, and the main stage."""
+        variables = [*self.guided.trainable_variables, *self.regressor.trainable_variables]
+        hint = Stage("hint", {"hint": self.hint_term}, variables, self.hint_share, "constant")
+        losses = {"task": self.task_loss}
+        if self.stage2 == "kd":
+            losses["distill"] = self.distillation_loss
+        return [hint, self.main_stage(losses)]
+
+    def hint_term(self, batch: Batch) -> tf.Tensor:
+        """Returns the hint loss; the student's upper half is not run, so that its moving statistics stay."""
+        regressed = self.regressor(self.guided(batch.images, training=True), training=True)
+        return hint_loss(regressed, batch.teacher["pre"][self.hint_point])
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns lambda * soft cross-entropy, lambda falling linearly over the stage (section 2.2)."""
+        first, last = self.kd_weights
+        weight = first + (last - first) * batch.progress
+        return weight * soft_cross_entropy(batch.student["logits"], batch.teacher["logits"], self.temperature)
+
+
+def _require_same_size(student: keras.KerasTensor, teacher: keras.KerasTensor) -> None:
+    if student.shape[1:3] != teacher.shape[1:3]:
+        raise ConfigError(
+            f"FitNet: the student's map {student.shape[1:]} and the teacher's {teacher.shape[1:]} differ in size; "
+            "choose another method.hint_point, or networks whose strides agree."
+        )

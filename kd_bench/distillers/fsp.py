@@ -1,0 +1,91 @@
+"""FSP: Yim, Joo, Bae, Kim, "A Gift from Knowledge Distillation", CVPR 2017.
+
+Knowledge is the flow between two layers: the Gram matrix of an earlier and a later feature map, channel by channel.
+Stage 1 trains the student to reproduce the teacher's matrices, stage 2 trains it on the task from there.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import NonNegative, Share
+from kd_bench.distillers.base import Batch, Distiller, Stage
+from kd_bench.distillers.connectors import linear_connector, pool_to
+from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+
+
+def fsp_matrix(shallow: tf.Tensor, deep: tf.Tensor) -> tf.Tensor:
+    """Returns the mean over space of shallow[..., i] * deep[..., j] (eq. 1); the larger map is max-pooled first.
+
+    Args:
+        shallow: `[B,H,W,D1]`.
+        deep: `[B,h,w,D2]`, where one size is a multiple of the other.
+
+    Returns:
+        `[B,D1,D2]`.
+    """
+    if shallow.shape[1] >= deep.shape[1]:
+        shallow = pool_to(shallow, deep, tf.nn.max_pool2d)
+    else:
+        deep = pool_to(deep, shallow, tf.nn.max_pool2d)
+    positions = deep.shape[1] * deep.shape[2]
+    return tf.einsum("bhwi,bhwj->bij", shallow, deep) / positions
+
+
+def fsp_loss(student_features: Sequence[tf.Tensor], teacher_features: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns the squared Frobenius distance of the FSP matrices, summed over pairs, a mean over the batch (eq. 2).
+
+    Args:
+        student_features: `[B,H,W,D]` each, shallow to deep; at least two.
+        teacher_features: as many, of the same channels; get no gradient.
+
+    Raises:
+        ValueError: channels differ.
+    """
+    losses = []
+    for student, teacher in zip(
+        _matrices(student_features, in_float32), _matrices(teacher_features, frozen), strict=True
+    ):
+        require_same_shape("fsp_loss", student, teacher)
+        losses.append(tf.reduce_mean(tf.reduce_sum((student - teacher) ** 2, axis=[1, 2])))
+    return tf.add_n(losses)
+
+
+def _matrices(features: Sequence[tf.Tensor], prepare: object) -> list[tf.Tensor]:
+    maps = [prepare(feature) for feature in features]  # type: ignore[operator]
+    return [fsp_matrix(shallow, deep) for shallow, deep in itertools.pairwise(maps)]
+
+
+class FSP(Distiller):
+    """Two stages: weight * fsp_loss on the `post` maps of all groups at a constant learning rate, then the task alone.
+
+    No connector where channels agree; elsewhere a 1x1 convolution and batch norm on the student, for stage 1 only.
+    """
+
+    def __init__(self, student: keras.Model, teacher: keras.Model, *, weight: NonNegative, flow_share: Share) -> None:
+        super().__init__(student, teacher)
+        self.weight = weight
+        self.flow_share = flow_share
+        self.features = keras.Model(student.inputs, student.output["post"])
+        self.connectors = [
+            None if own.shape[-1] == theirs.shape[-1] else linear_connector(own, theirs)
+            for own, theirs in zip(student.output["post"], teacher.output["post"], strict=True)
+        ]
+
+    def stages(self) -> list[Stage]:
+        """Returns the flow stage, which trains all but the classifier, and the main stage."""
+        connectors = [variable for model in self.connectors if model for variable in model.trainable_variables]
+        variables = [*self.features.trainable_variables, *connectors]
+        flow = Stage("flow", {"flow": self.flow_loss}, variables, self.flow_share, "constant")
+        return [flow, self.main_stage({"task": self.task_loss})]
+
+    def flow_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted distance of the FSP matrices."""
+        maps = self.features(batch.images, training=True)
+        connected = [
+            feature if connector is None else connector(feature, training=True)
+            for feature, connector in zip(maps, self.connectors, strict=True)
+        ]
+        return self.weight * fsp_loss(connected, batch.teacher["post"])

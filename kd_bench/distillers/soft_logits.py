@@ -1,0 +1,67 @@
+"""Soft logits: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2014, arXiv:1503.02531.
+
+The student matches the teacher's class distribution softened by a temperature, besides the labels.
+"""
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import NonNegative, Positive
+from kd_bench.distillers.base import Batch, Distiller
+from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+
+
+def kl_divergence(target_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns the mean over the batch of KL(softmax(target_logits) || softmax(logits)).
+
+    From log-softmax on both sides: clipped probabilities (`keras.losses.kl_divergence`) are wrong beyond a gap of 16.
+
+    Args:
+        target_logits: `[B,K]`.
+        logits: `[B,K]`.
+    """
+    target_log = tf.nn.log_softmax(target_logits)
+    divergence = tf.exp(target_log) * (target_log - tf.nn.log_softmax(logits))
+    return tf.reduce_mean(tf.reduce_sum(divergence, axis=-1))
+
+
+def soft_logits_loss(student_logits: tf.Tensor, teacher_logits: tf.Tensor, temperature: float = 4.0) -> tf.Tensor:
+    """Returns T**2 * KL(softmax(teacher / T) || softmax(student / T)), a mean over the batch.
+
+    T**2 keeps the gradient's scale whatever the temperature (section 2 of the paper).
+
+    Args:
+        student_logits: `[B,K]`.
+        teacher_logits: `[B,K]`; gets no gradient.
+        temperature: T, above 0.
+    """
+    student_logits, teacher_logits = in_float32(student_logits), frozen(teacher_logits)
+    require_same_shape("soft_logits_loss", student_logits, teacher_logits)
+    return temperature**2 * kl_divergence(teacher_logits / temperature, student_logits / temperature)
+
+
+class SoftLogits(Distiller):
+    """One stage: task_weight * cross-entropy + distill_weight * soft_logits_loss."""
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        temperature: Positive,
+        task_weight: NonNegative,
+        distill_weight: NonNegative,
+    ) -> None:
+        super().__init__(student, teacher)
+        self.temperature = temperature
+        self.task_weight = task_weight
+        self.distill_weight = distill_weight
+
+    def task_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted cross-entropy."""
+        return self.task_weight * super().task_loss(batch)
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted divergence from the teacher's soft targets."""
+        loss = soft_logits_loss(batch.student["logits"], batch.teacher["logits"], self.temperature)
+        return self.distill_weight * loss

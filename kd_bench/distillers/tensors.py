@@ -1,0 +1,26 @@
+"""What every loss does to its inputs first."""
+
+import tensorflow as tf
+
+
+def in_float32(tensor: tf.Tensor) -> tf.Tensor:
+    """Returns the tensor in float32, whatever the network's precision; float64 stays."""
+    tensor = tf.convert_to_tensor(tensor)
+    return tensor if tensor.dtype == tf.float64 else tf.cast(tensor, tf.float32)
+
+
+def frozen(tensor: tf.Tensor) -> tf.Tensor:
+    """Returns a teacher's tensor as `in_float32` does, as a constant of the loss."""
+    return tf.stop_gradient(in_float32(tensor))
+
+
+def require_same_shape(name: str, student: tf.Tensor, teacher: tf.Tensor) -> None:
+    """Refuses to let two shapes broadcast.
+
+    Raises:
+        ValueError: the shapes differ, or the batch is empty.
+    """
+    if not student.shape.is_compatible_with(teacher.shape):
+        raise ValueError(f"{name}: the student's shape {student.shape} differs from the teacher's {teacher.shape}.")
+    if student.shape.rank and student.shape[0] == 0:
+        raise ValueError(f"{name}: the batch is empty.")

@@ -1,0 +1,9 @@
+"""The errors that are the user's to mend: one paragraph, no traceback."""
+
+
+class BenchError(ValueError):
+    """Something outside the code is wrong; the message says what, with which key and value, and what to do."""
+
+
+class ConfigError(BenchError):
+    """A config key is unknown, or its value has the wrong type or is out of range."""

@@ -1,0 +1,68 @@
+"""Wide residual networks: Zagoruyko, Komodakis, "Wide Residual Networks", BMVC 2016, arXiv:1605.07146."""
+
+import keras
+
+from kd_bench.checks import PositiveInt
+from kd_bench.errors import ConfigError
+from kd_bench.layers import batch_norm, classifier, convolution
+
+GROUPS = 3
+
+
+def wide_resnet(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    depth: PositiveInt,
+    width: PositiveInt,
+    stem_channels: PositiveInt,
+    stem_stride: PositiveInt,
+) -> keras.Model:
+    """Builds a Wide ResNet of three groups of (depth - 4) / 6 pre-activation blocks.
+
+    Args:
+        input_shape: height, width and channels of an image.
+        num_classes: the size of the logits.
+        depth: 6n + 4 convolutions.
+        width: group g has stem_channels * 2**g * width channels.
+        stem_channels: channels of the first convolution; 16 in the paper.
+        stem_stride: stride of the first convolution; 1 in the paper.
+
+    Returns:
+        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre` and
+        `post`, one `[B,h,w,c]` a group, shallow to deep: the residual sum leaving the group, after the next batch norm,
+        and after that one's ReLU.
+
+    Raises:
+        ConfigError: depth is not 6n + 4.
+    """
+    blocks, rest = divmod(depth - 4, 2 * GROUPS)
+    if rest or blocks < 1:
+        raise ConfigError(f"depth={depth}: a Wide ResNet has 6n+4 layers: 10, 16, 22, 28, 40, ...")
+    images = keras.Input(input_shape)
+    features = convolution(stem_channels, 3, stem_stride)(images)
+    normalised, activated = _pre_activation(features)
+    points: dict[str, list[keras.KerasTensor]] = {"raw": [], "pre": [], "post": []}
+    for group in range(GROUPS):
+        for block in range(blocks):
+            stride = 2 if group > 0 and block == 0 else 1
+            features = _block(features, activated, stem_channels * 2**group * width, stride)
+            normalised, activated = _pre_activation(features)
+        for name, tensor in (("raw", features), ("pre", normalised), ("post", activated)):
+            points[name].append(tensor)
+    embedding = keras.layers.GlobalAveragePooling2D()(activated)
+    return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **points})
+
+
+def _pre_activation(features: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    normalised = batch_norm()(features)
+    return normalised, keras.layers.ReLU()(normalised)
+
+
+def _block(features: keras.KerasTensor, activated: keras.KerasTensor, channels: int, stride: int) -> keras.KerasTensor:
+    """Adds two convolutions to the shortcut; a shortcut that changes the shape starts from the pre-activation."""
+    same_shape = stride == 1 and features.shape[-1] == channels
+    shortcut = features if same_shape else convolution(channels, 1, stride)(activated)
+    residual = convolution(channels, 3, stride)(activated)
+    _, residual = _pre_activation(residual)
+    return keras.layers.Add()([shortcut, convolution(channels, 3)(residual)])

@@ -1,0 +1,107 @@
+"""Where a run happens: devices, replicas, threads, precision, compilation."""
+
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import PositiveInt
+from kd_bench.errors import ConfigError
+
+_BFLOAT16_CAPABILITY = (8, 0)
+_FLOAT16_CAPABILITY = (7, 0)
+
+
+def strategy(
+    *, device: Literal["auto", "cpu", "gpu"], replicas: PositiveInt | None, threads: PositiveInt | None
+) -> tf.distribute.Strategy:
+    """Returns the strategy under which a run's variables are made.
+
+    Args:
+        device: `auto` takes the GPUs if there are any.
+        replicas: how many devices share the global batch; None takes all GPUs, or one CPU.
+        threads: of the CPU, for one operation and for operations side by side; None leaves it to TensorFlow.
+
+    Raises:
+        ConfigError: there are fewer GPUs than asked for, or TensorFlow was started with other devices in this process.
+    """
+    gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
+    if device == "gpu" and len(gpus) < (replicas or 1):
+        raise ConfigError(f"hardware.replicas={replicas}: TensorFlow sees {len(gpus)} GPUs here; try hardware=cpu.")
+    count = replicas or max(len(gpus), 1)
+    if gpus:
+        _prepare_gpus(gpus[:count])
+        names = [f"GPU:{number}" for number in range(count)]
+    else:
+        _prepare_cpu(count, threads)
+        names = [f"CPU:{number}" for number in range(count)]
+    return tf.distribute.get_strategy() if count == 1 else _mirrored(names)
+
+
+def _mirrored(names: list[str]) -> tf.distribute.Strategy:
+    operations = None if names[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(names, cross_device_ops=operations)
+
+
+def _prepare_gpus(gpus: list[tf.config.PhysicalDevice]) -> None:
+    tf.config.set_visible_devices(gpus, "GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _prepare_cpu(count: int, threads: int | None) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_visible_devices([], "GPU")
+        if count > 1:
+            logical = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+            tf.config.set_logical_device_configuration(cpu, logical)
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        # Devices are fixed once TensorFlow has used one: fine if they are the ones asked for.
+        there = len(tf.config.list_logical_devices("CPU"))
+        if there < count:
+            raise ConfigError(
+                f"hardware.replicas={count}: this process runs with {there} CPU devices; "
+                "start runs on other hardware with a command of their own."
+            ) from None
+
+
+def resolve_precision(precision: str) -> str:
+    """Returns the dtype policy for `auto`: the fastest that the visible GPU supports, float32 on a CPU."""
+    if precision != "auto":
+        return precision
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
+        return "float32"
+    capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+    if capability >= _BFLOAT16_CAPABILITY:
+        return "mixed_bfloat16"
+    return "mixed_float16" if capability >= _FLOAT16_CAPABILITY else "float32"
+
+
+def resolve_jit(jit_compile: bool | str, strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether XLA compiles the step; `auto` does on one GPU, where it pays.
+
+    On a CPU it is up to three times slower on small networks; with several replicas Keras cannot compile the step.
+    """
+    if jit_compile != "auto":
+        return bool(jit_compile) and strategy.num_replicas_in_sync == 1
+    return strategy.num_replicas_in_sync == 1 and bool(tf.config.get_visible_devices("GPU"))
+
+
+def prepare_process(precision: str, deterministic: bool, seed: int) -> str:
+    """Clears what an earlier run in this process left, and sets precision, determinism and Keras's seed.
+
+    Returns:
+        The precision in force.
+    """
+    keras.backend.clear_session()
+    resolved = resolve_precision(precision)
+    keras.config.set_dtype_policy(resolved)
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return resolved

@@ -1,0 +1,23 @@
+"""Runs one run, or with -m a sweep: python run.py -m method=fitnet,at,fsp fraction=1.0,0.5,0.25,0.1."""
+
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from kd_bench import command_line
+from kd_bench.quiet import starting_quietly
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(config: DictConfig) -> None:
+    """Runs the run that Hydra composed."""
+    with starting_quietly():
+        from kd_bench import experiment
+    experiment.run(command_line.checked(config, HydraConfig.get().overrides.task))
+
+
+if __name__ == "__main__":
+    command_line.preflight(sys.argv[1:])
+    main()

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from distillers import references
+from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
+from distillers.golden import LABELS, STUDENT_LOGITS, TEACHER_LOGITS
+
+from kd_bench.distillers.base import cross_entropy
+from kd_bench.distillers.soft_logits import soft_logits_loss
+
+
+def test_golden_values():
+    assert float(cross_entropy(LABELS, STUDENT_LOGITS)) == pytest.approx(1.8668896950979583, rel=1e-12)
+    assert float(soft_logits_loss(STUDENT_LOGITS, TEACHER_LOGITS, 4.0)) == pytest.approx(0.17487362368833, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (4, 5), (3, 10)])
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_agrees_with_the_equation(shape, temperature, generator):
+    student, teacher = generator.normal(size=(2, *shape)) * 3
+    assert_agrees(
+        lambda s, t: soft_logits_loss(s, t, temperature),
+        lambda s, t: references.soft_logits(s, t, temperature),
+        [student],
+        [teacher],
+    )
+
+
+def test_logits_of_400_stay_finite_and_exact():
+    student, teacher = np.array([[400.0, -400.0]]), np.array([[-400.0, 400.0]])
+    assert_finite(soft_logits_loss, [student.astype(np.float32)], [teacher.astype(np.float32), 1.0])
+    assert float(soft_logits_loss(student, teacher, 1.0)) == pytest.approx(800.0)
+
+
+def test_the_gradient_keeps_its_scale_at_high_temperature(generator):
+    student, teacher = generator.normal(size=(2, 8, 10))
+    loss = [references.soft_logits(student, teacher, temperature) for temperature in (50.0, 100.0)]
+    assert float(soft_logits_loss(student, teacher, 100.0)) == pytest.approx(loss[1])
+    assert loss[0] == pytest.approx(loss[1], rel=0.05)
+
+
+def test_teacher_is_constant():
+    assert_teacher_is_constant(soft_logits_loss, STUDENT_LOGITS, TEACHER_LOGITS)
+
+
+def test_shapes_do_not_broadcast():
+    with pytest.raises(ValueError, match="shape"):
+        soft_logits_loss(STUDENT_LOGITS, TEACHER_LOGITS[:1])
+    with pytest.raises(ValueError, match="empty"):
+        soft_logits_loss(STUDENT_LOGITS[:0], TEACHER_LOGITS[:0])
