@@ -102,7 +102,7 @@ def _container(config: DictConfig) -> dict[str, Any]:
 def _set(config: DictConfig, key: str, value: Any) -> None:
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
-    if not isinstance(node, DictConfig) or name not in node:
+    if not isinstance(node, DictConfig) or name not in list(node):
         raise ConfigError(unknown(key, name, map(str, node) if isinstance(node, DictConfig) else ()))
     node[name] = value
 

@@ -1,8 +1,10 @@
 """One run, start to finish: data, networks, distiller, training, record."""
 
+import contextlib
 import datetime
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -65,14 +67,19 @@ def run(config: RunConfig) -> Record:
         return _run(config, directory)
 
 
-def _locked(directory: Path) -> FileLock:
-    """Returns the run's lock, held: who comes second waits, and finds the run done."""
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Holds the run's lock: who comes second waits, and finds the run done. A dead process holds none."""
     lock = FileLock(directory / ".lock")
     try:
-        return lock.acquire(timeout=0).lock
+        lock.acquire(timeout=0)
     except Timeout:
         print(f"{directory}: another process runs it; waiting.", flush=True)
-        return lock
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _run(config: RunConfig, directory: Path) -> Record:
@@ -95,7 +102,7 @@ def _record_failure(config: RunConfig, directory: Path, problem: Exception) -> N
     if not isinstance(problem, BenchError | RunFailedError):
         traceback.print_exception(problem)
     reason = f"{type(problem).__name__}: {problem}"
-    setting = _setting(config, config.precision, 0)
+    setting = _setting(config, hardware.resolve_precision(config.precision), 0)
     record = Record(status=FAILED, reason=reason, run=_identity(config), scores=Scores(), cost=Cost(), setting=setting)
     write_record(directory, record)
 

@@ -103,7 +103,7 @@ def normalise(pixels: tf.Tensor, mean: np.ndarray, std: np.ndarray) -> tf.Tensor
 
 
 def _order(count: int, batch_size: int, shuffle_seed: int, first_step: int, steps: int) -> tf.data.Dataset:
-    """Yields (step int64, indices int32 [B]) for the steps from `first_step`; each epoch has a permutation of its own."""
+    """Yields (step int64, indices int32 [B]) from `first_step` on; each epoch has a permutation of its own."""
     in_epoch = count // batch_size
 
     def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:

@@ -63,11 +63,15 @@ def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> t
         raise DataError(f"dataset.name={builder.name}: its inputs are {image}, not images of 8 bits a channel.")
     height, width, channels = shape
     if channels is None:
-        raise DataError(f"dataset.name={builder.name}: its images vary in their number of channels; there is no support.")
+        raise DataError(
+            f"dataset.name={builder.name}: its images vary in their number of channels; there is no support."
+        )
     if image_size is not None:
         return image_size, image_size, channels
     if height is None or width is None:
-        raise DataError(f"dataset.name={builder.name}: its images vary in size; set one, such as dataset.image_size=32.")
+        raise DataError(
+            f"dataset.name={builder.name}: its images vary in size; set one, such as dataset.image_size=32."
+        )
     return height, width, channels
 
 
@@ -101,7 +105,7 @@ def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, 
         raise DataError(f"{builder.data_dir}: cannot be read: {error}. Delete it, or copy it again.") from error
     if read != count:
         raise DataError(f"{builder.data_dir}: has {read} images in {split}, not {count}; delete it, or copy it again.")
-    return _checked(Images(pixels, labels), builder, split)
+    return _checked(Images(pixels, labels), builder, split, key)
 
 
 def _count(builder: tfds.core.DatasetBuilder, split: str, key: str) -> int:
@@ -109,8 +113,8 @@ def _count(builder: tfds.core.DatasetBuilder, split: str, key: str) -> int:
         count = builder.info.splits[split].num_examples
     except (KeyError, ValueError, AssertionError) as error:
         raise DataError(
-            f"dataset.{key}_split={split}: {builder.name} has the splits {', '.join(builder.info.splits)}; name one, or a "
-            "slice such as train[:90%]."
+            f"dataset.{key}_split={split}: {builder.name} has the splits {', '.join(builder.info.splits)}; "
+            "name one, or a slice such as train[:90%]."
         ) from error
     if not count:
         raise DataError(f"dataset.{key}_split={split}: holds no images of {builder.name}.")
@@ -133,11 +137,11 @@ def _blocks(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
     return images.batch(_BLOCK).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
 
 
-def _checked(images: Images, builder: tfds.core.DatasetBuilder, split: str) -> Images:
+def _checked(images: Images, builder: tfds.core.DatasetBuilder, split: str, key: str) -> Images:
     num_classes = builder.info.features[builder.info.supervised_keys[1]].num_classes
     if images.labels.min() < 0 or images.labels.max() >= num_classes:
         raise DataError(
-            f"{builder.name}'s split {split} has labels from {images.labels.min()} to {images.labels.max()}, outside 0 to "
-            f"{num_classes - 1} (-1 marks a split without labels); set dataset.train_split or dataset.test_split to another."
+            f"{builder.name}'s split {split} has labels from {images.labels.min()} to {images.labels.max()}, outside 0 "
+            f"to {num_classes - 1} (-1 marks a split without labels); set dataset.{key}_split to another."
         )
     return images

@@ -20,7 +20,6 @@ class Digits(tfds.core.GeneratorBasedBuilder):
     """1,797 handwritten digits of 8x8 pixels, 1,297 to train on and 500 to test on, stratified by class."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "The images of sklearn.datasets.load_digits, 0 to 16 scaled to 0 to 255."}
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(

@@ -1,8 +1,8 @@
 """Fashion-MNIST from files already on disk, however they are compressed.
 
-Debian's `dataset-fashion-mnist` ships the four original files compressed anew, which TensorFlow Datasets refuses: it knows
-the digests of the archives, not of what is in them. Here the contents' digests are checked instead, so that what is
-prepared is what a download would have prepared, and lies in the same folder.
+Debian's `dataset-fashion-mnist` ships the four original files under new gzip headers, which TensorFlow Datasets refuses: it
+knows the digests of the archives, not of what is in them. Here the contents' digests are checked instead, so that what
+is prepared is what a download would have prepared, and lies in the same folder.
 """
 
 import gzip
@@ -22,10 +22,14 @@ CONTENTS = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-"""SHA-256 of each file without compression: MNIST's files have the same names and shapes."""
+"""SHA-256 of each file without compression: MNIST's files have the same names and shapes.
+
+They are of what TensorFlow Datasets registers: Debian's archives, given back the names and the times (31 August 2017) that
+their headers lack, have the registered digests.
+"""
 
 
-class ManualFashionMNIST(tfds.image_classification.FashionMNIST, skip_registration=True):
+class ManualFashionMNIST(tfds.image_classification.FashionMNIST, skip_registration=True):  # type: ignore[call-arg]
     """The set `fashion_mnist` of TensorFlow Datasets, read from `manual_dir` in place of the network."""
 
     name = "fashion_mnist"
@@ -90,5 +94,7 @@ def parse_idx(content: bytes) -> np.ndarray:
     values = np.frombuffer(content, np.uint8, offset=min(len(content), 4 + 4 * rank))
     shape = np.frombuffer(content[4 : 4 + 4 * rank], ">i4")
     if not rank or len(shape) != rank or values.size != np.prod(shape):
-        raise DataError(f"Not an IDX file of uint8 values: its header says {shape.tolist()}, {values.size} values follow.")
+        raise DataError(
+            f"Not an IDX file of uint8 values: its header says {shape.tolist()}, {values.size} values follow."
+        )
     return values.reshape(shape)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from kd_bench.results.cell import BETTER, SIGNIFICANCE, WORSE
-from kd_bench.results.naming import fraction_name
+from kd_bench.results.naming import TEACHER, fraction_name
 from kd_bench.results.outputs import FinishedRun
 from kd_bench.results.table import Table
 
@@ -29,7 +29,10 @@ def caption_lines(table: Table) -> list[str]:
 
 
 def _budget(table: Table) -> str:
-    budgets = sorted({row.record.run.budget for row in table.rows})
+    """Names what is held equal; a teacher, always on the full data, has no say in it."""
+    budgets = sorted({run.budget for run in (row.record.run for row in table.rows) if run.label != TEACHER})
+    if not budgets:
+        return "Steps adds up the stages."
     return f"Budget: equal {' or '.join(budgets)} at every fraction; Steps adds up the stages."
 
 

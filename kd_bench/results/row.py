@@ -8,7 +8,7 @@ from kd_bench.results.record import Record
 
 @dataclass(frozen=True)
 class Row:
-    """Runs that differ in fraction and seed alone; `record` is any one of theirs, to read what they share."""
+    """Runs that differ in fraction and seed alone; `record` is one of theirs, to read what they share."""
 
     name: str
     record: Record

@@ -1,6 +1,6 @@
 """From finished runs to tables: one per dataset and model, a row per method, a column per fraction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from kd_bench.results.cell import Cell
@@ -8,7 +8,7 @@ from kd_bench.results.compare import compare_rows
 from kd_bench.results.grouping import group_by
 from kd_bench.results.naming import row_names, row_place
 from kd_bench.results.outputs import FinishedRun, Outputs, same_protocol
-from kd_bench.results.record import DONE, FAILED
+from kd_bench.results.record import DONE, FAILED, Record
 from kd_bench.results.row import Row
 
 
@@ -57,9 +57,20 @@ def _build_table(subject: Subject, runs: list[FinishedRun], outputs: Outputs) ->
 
 def _build_rows(runs: list[FinishedRun]) -> list[Row]:
     groups = group_by(runs, lambda run: same_protocol(run.record)).values()
-    records = [group[0].record for group in groups]
+    records = [_shared(group) for group in groups]
     rows = map(Row, row_names(records), records, map(_build_cells, groups))
     return sorted(rows, key=lambda row: (*row_place(row.record), row.name))
+
+
+def _shared(runs: list[FinishedRun]) -> Record:
+    """Returns one run's record with the overrides that all have; another cannot have changed the result."""
+    first, *others = (run.record for run in runs)
+    overrides = {
+        key: value
+        for key, value in first.run.overrides.items()
+        if all(key in other.run.overrides and other.run.overrides[key] == value for other in others)
+    }
+    return replace(first, run=replace(first.run, overrides=overrides))
 
 
 def _build_cells(runs: list[FinishedRun]) -> dict[float, Cell]:

@@ -87,6 +87,17 @@ def test_what_was_not_run_alike_is_not_averaged(table, make_record):
     }
 
 
+def test_an_override_that_only_some_runs_of_a_protocol_have_is_not_in_the_name(table, make_record):
+    records = [make_record("AT", seed=0, overrides={"jit_compile": True, "epochs": 9}, protocol="aaaa0000")]
+    records += [make_record("AT", seed=1, overrides={"epochs": 9}, protocol="aaaa0000")]
+    assert texts(table(*records)) == {"AT (epochs=9)": ["90.00 ± 0.00 (2)"]}
+
+
+def test_a_teacher_has_no_say_in_the_budget(table, make_record):
+    found = table(make_record("Teacher", budget="epochs"), make_record("AT", budget="steps"))
+    assert "equal steps at every fraction" in "".join(caption_lines(found))
+
+
 def test_gains_and_losses_are_marked_as_scipy_finds_them(table, seeds):
     student, better, worse, same = (0.90, 0.91, 0.92), (0.95, 0.96, 0.97), (0.85, 0.86, 0.87), (0.91, 0.92, 0.93)
     rows = {"Student": student, "AT": better, "AB": worse, "FT": same}

@@ -1,0 +1,44 @@
+# The project's tasks. `make help` lists them.
+PYTHON ?= python3.11
+BIN := .venv/bin
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install demo table test lint format lock clean
+
+METHODS := teacher,student,soft_logits,fitnet,at,fsp
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/installed ## make .venv with the locked dependencies
+
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.txt
+	@touch $@
+
+demo: install ## a real sweep on the digits, then its table: minutes on two CPU cores
+	$(BIN)/python run.py -m hydra/launcher=joblib method=$(METHODS) fraction=1.0,0.5,0.25,0.1 seed=0,1,2
+	@$(BIN)/python aggregate.py
+
+table: install ## rewrite the results in README.md from outputs/
+	$(BIN)/python aggregate.py --update README.md
+
+test: install ## run all tests
+	$(BIN)/python -m pytest
+
+lint: install ## check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## renew requirements.txt from pyproject.toml (needs uv)
+	uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+		--extra dev --python-version 3.11 --universal pyproject.toml --output-file requirements.txt
+
+clean: ## remove .venv and caches; outputs/ stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
