@@ -75,7 +75,8 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> RunConfig:
     """
     presets = [line for line in overrides if line.partition("=")[0] in _PRESET_GROUPS]
     config = _container(composed)
-    return RunConfig.parse(config, _differences(config, _container(_composed(presets))))
+    preset = OmegaConf.to_container(_composed(presets), resolve=True)
+    return RunConfig.parse(config, _differences(config, preset))  # type: ignore[arg-type]
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:

@@ -1,11 +1,11 @@
 """One run, start to finish: data, networks, distiller, training, record."""
 
 import contextlib
-import datetime
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -18,22 +18,21 @@ from hydra.utils import get_class
 
 from kd_bench.config import Component, RunConfig
 from kd_bench.data.batches import evaluation_batches, training_batches
-from kd_bench.data.images import ImageDataset, Images
 from kd_bench.data.fractions import subset, take
+from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import BenchError
 from kd_bench.networks.complexity import multiply_adds
+from kd_bench.report import NETWORK_NAME, PREDICTIONS_NAME, record_identity, record_scores, record_setting, title
 from kd_bench.results import facts
-from kd_bench.results.metrics import METRICS_NAME, append_metrics, read_metrics
+from kd_bench.results.metrics import METRICS_NAME, append_metrics
 from kd_bench.results.record import (
     CONFIG_NAME,
     DONE,
     FAILED,
     Cost,
     Record,
-    Run,
     Scores,
-    Setting,
     finished,
     write_record,
 )
@@ -43,8 +42,6 @@ from kd_bench.training.callbacks import EpochLog, Progress, StopOnNonFiniteLoss
 from kd_bench.training.evaluation import Evaluator
 from kd_bench.training.loop import Plan, train
 
-NETWORK_NAME = "network.keras"
-PREDICTIONS_NAME = "predictions.npy"
 _EVALUATION_BATCH = 500
 
 
@@ -62,9 +59,18 @@ def run(config: RunConfig) -> Record:
     directory.mkdir(parents=True, exist_ok=True)
     with _locked(directory):
         if (record := finished(directory)) is not None:
-            print(f"{_title(config)}: done before, {_percent(record)}", flush=True)
             return record
-        return _run(config, directory)
+        print(f"{title(config)}: starts", flush=True)
+        (directory / CONFIG_NAME).write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+        (directory / METRICS_NAME).unlink(missing_ok=True)
+        try:
+            record = _trained(config, directory)
+        except Exception as problem:  # noqa: BLE001 - recorded, and raised again as a failed run
+            _record_failure(config, directory, problem)
+            raise RunFailedError(f"{title(config)} failed: {problem}") from None
+        write_record(directory, record)
+    print(f"{title(config)}: {record.scores.last_accuracy:.2%} in {record.cost.seconds:.1f} s", flush=True)
+    return record
 
 
 @contextlib.contextmanager
@@ -82,76 +88,74 @@ def _locked(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def _run(config: RunConfig, directory: Path) -> Record:
-    started = time.perf_counter()
-    (directory / CONFIG_NAME).write_text(yaml.safe_dump(asdict(config), sort_keys=False))
-    (directory / METRICS_NAME).unlink(missing_ok=True)
-    print(f"{_title(config)}: starts", flush=True)
-    try:
-        record = _trained(config, directory)
-    except Exception as problem:  # noqa: BLE001 - recorded and raised again under another name
-        _record_failure(config, directory, problem)
-        raise RunFailedError(f"{_title(config)} failed: {problem}") from None
-    record = replace(record, cost=replace(record.cost, seconds=round(time.perf_counter() - started, 3)))
-    write_record(directory, record)
-    print(f"{_title(config)}: {_percent(record)} in {record.cost.seconds:.1f} s", flush=True)
-    return record
-
-
 def _record_failure(config: RunConfig, directory: Path, problem: Exception) -> None:
     if not isinstance(problem, BenchError | RunFailedError):
         traceback.print_exception(problem)
     reason = f"{type(problem).__name__}: {problem}"
-    setting = _setting(config, hardware.resolve_precision(config.precision), 0)
-    record = Record(status=FAILED, reason=reason, run=_identity(config), scores=Scores(), cost=Cost(), setting=setting)
+    setting = record_setting(config, hardware.resolve_precision(config.precision), replicas=0)
+    record = Record(
+        status=FAILED, reason=reason, run=record_identity(config), scores=Scores(), cost=Cost(), setting=setting
+    )
     write_record(directory, record)
 
 
 def _trained(config: RunConfig, directory: Path) -> Record:
     """Does the work of a run: the sentence that this project is about."""
     kind: type[Distiller] = get_class(config.method.target)
-    teacher_record = run(config.teacher_run()) if kind.teacher_start == "trained" else None
+    teacher = run(config.teacher_run()) if kind.teacher_start == "trained" else None
+    started = time.perf_counter()
     strategy = config.hardware.build()
     precision = hardware.prepare_process(config.precision, config.deterministic, seed_for(config.seed, "process"))
     dataset: ImageDataset = config.dataset.build(config.dataset.name)
     images = take(dataset.train, subset(dataset.train.labels, config.fraction, config.subset_seed))
     with strategy.scope():
         distiller = _distiller(config, kind, dataset)
+    test_batches = evaluation_batches(dataset.test, dataset, batch_size=_EVALUATION_BATCH)
+    evaluator = Evaluator(distiller.student, test_batches, dataset.test.labels)
     plan = _plan(config, dataset, images, hardware.resolve_jit(config.jit_compile, strategy))
-    batches = evaluation_batches(dataset.test, dataset, batch_size=_EVALUATION_BATCH)
-    evaluator = Evaluator(distiller.student, batches, dataset.test.labels)
-
-    def callbacks(stage: Stage) -> list[keras.callbacks.Callback]:
-        write = lambda line: append_metrics(directory, line)  # noqa: E731
-        log = EpochLog(stage, plan.steps_per_epoch, evaluator, config.evaluate_every, write)
-        title = f"{_title(config)} {stage.name}"
-        return [StopOnNonFiniteLoss(stage, plan.steps_per_epoch), log, Progress(title)]
-
-    def stage_batches(stage: Stage, steps: int) -> tf.data.Dataset:
-        # The main stage sees what a plain student of the same seed sees, whatever came before it.
-        seed = config.seed if stage.is_main else seed_for(config.seed, stage.name)
-        return training_batches(images, dataset, batch_size=config.batch_size, seed=seed, first_step=0, steps=steps)
-
     training_started = time.perf_counter()
-    steps = train(distiller, plan, config.optimizer.build, stage_batches, callbacks)
-    training_seconds = round(time.perf_counter() - training_started, 3)
+    steps = train(
+        distiller,
+        plan,
+        config.optimizer.build,
+        partial(_batches, config, dataset, images),
+        partial(_callbacks, config, directory, plan, evaluator),
+    )
+    training_seconds = time.perf_counter() - training_started
     predictions = evaluator.predictions()
     distiller.student.save(directory / NETWORK_NAME)
     np.save(directory / PREDICTIONS_NAME, predictions)
     return Record(
         status=DONE,
-        run=_identity(config),
-        scores=_scores(config, directory, predictions, teacher_record),
+        run=record_identity(config),
+        scores=record_scores(config, predictions, teacher),
         cost=Cost(
-            train_images=len(images.labels),
+            train_images=len(images),
             steps=steps,
-            training_seconds=training_seconds,
+            seconds=round(time.perf_counter() - started, 3),
+            training_seconds=round(training_seconds, 3),
             peak_memory_bytes=facts.peak_memory_bytes(),
             parameters=distiller.student.count_params(),
             multiply_adds=multiply_adds(distiller.student),
         ),
-        setting=_setting(config, precision, strategy.num_replicas_in_sync),
+        setting=record_setting(config, precision, strategy.num_replicas_in_sync),
     )
+
+
+def _batches(config: RunConfig, dataset: ImageDataset, images: Images, stage: Stage, steps: int) -> tf.data.Dataset:
+    # The main stage sees what a plain student of the same seed sees, whatever came before it.
+    seed = config.seed if stage.is_main else seed_for(config.seed, stage.name)
+    return training_batches(images, dataset, batch_size=config.batch_size, seed=seed, first_step=0, steps=steps)
+
+
+def _callbacks(
+    config: RunConfig, directory: Path, plan: Plan, evaluator: Evaluator, stage: Stage
+) -> list[keras.callbacks.Callback]:
+    return [
+        StopOnNonFiniteLoss(stage, plan.steps_per_epoch),
+        EpochLog(stage, plan.steps_per_epoch, evaluator, config.evaluate_every, partial(append_metrics, directory)),
+        Progress(f"{title(config)} {stage.name}"),
+    ]
 
 
 def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset) -> Distiller:
@@ -159,7 +163,7 @@ def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset) 
     teacher = None
     if kind.teacher_start is not None:
         teacher = _network(config.model.teacher, dataset, seed_for(config.seed, "peer"))
-    if kind.teacher_start == "trained":
+    if teacher is not None and kind.teacher_start == "trained":
         teacher.load_weights(config.teacher_run().directory / NETWORK_NAME)
     architecture = config.model.teacher if kind.network == "teacher" else config.model.student
     student = _network(architecture, dataset, seed_for(config.seed, "initialisation"))
@@ -176,61 +180,3 @@ def _plan(config: RunConfig, dataset: ImageDataset, images: Images, jit_compile:
     counted = dataset.train if config.budget == "steps" else images
     steps_per_epoch = len(counted.labels) // config.batch_size
     return Plan(config.epochs, steps_per_epoch, jit_compile)
-
-
-def _scores(config: RunConfig, directory: Path, predictions: np.ndarray, teacher: Record | None) -> Scores:
-    evaluations = [line for line in read_metrics(directory) if "test_accuracy" in line]
-    best = max(evaluations, key=lambda line: line["test_accuracy"])
-    scores = Scores(
-        last_accuracy=evaluations[-1]["test_accuracy"],
-        best_accuracy=best["test_accuracy"],
-        best_epoch=best["epoch"],
-    )
-    if teacher is None:
-        return scores
-    theirs = np.load(config.teacher_run().directory / PREDICTIONS_NAME, allow_pickle=False)
-    return replace(
-        scores,
-        teacher_accuracy=teacher.scores.last_accuracy,
-        teacher_digest=teacher.run.digest,
-        agreement=float(np.mean(predictions == theirs)),
-    )
-
-
-def _identity(config: RunConfig) -> Run:
-    return Run(
-        experiment=config.experiment,
-        dataset=config.dataset.name,
-        model=config.model.name,
-        method=config.method.name,
-        label=config.method.label,
-        fraction=config.fraction,
-        seed=config.seed,
-        subset_seed=config.subset_seed,
-        budget=config.budget,
-        digest=config.digest,
-        protocol=config.protocol,
-        overrides=config.overrides,
-    )
-
-
-def _setting(config: RunConfig, precision: str, replicas: int) -> Setting:
-    purposes = ("initialisation", "shuffle", "augmentation", "method")
-    return Setting(
-        precision=precision,
-        replicas=replicas,
-        seeds={purpose: seed_for(config.seed, purpose) for purpose in purposes},
-        versions=facts.versions(),
-        machine=facts.machine(),
-        git=facts.git_revision(),
-        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    )
-
-
-def _title(config: RunConfig) -> str:
-    variant = "".join(f" {key}={value}" for key, value in config.overrides.items())
-    return f"{config.dataset.name} {config.method.name} fraction={config.fraction:g} seed={config.seed}{variant}"
-
-
-def _percent(record: Record) -> str:
-    return f"{100 * (record.scores.last_accuracy or 0):.2f} %"

@@ -93,7 +93,9 @@ def test_a_sweep_with_one_wrong_value_starts_nothing(tmp_path):
 
 
 def test_composing_imports_no_tensorflow():
-    code = "import sys; from kd_bench import command_line; command_line.jobs([]); assert 'tensorflow' not in sys.modules"
+    code = (
+        "import sys; from kd_bench import command_line; command_line.jobs([]); assert 'tensorflow' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -141,7 +143,13 @@ def test_the_experiment_yields_to_the_command_line():
 
 def test_the_directory_is_a_function_of_what_changes_the_result():
     (base,) = command_line.jobs([])
-    same = ["hardware=cpu", "hardware.threads=1", "dataset.data_dir=/elsewhere", "jit_compile=false", "experiment=digits"]
+    same = [
+        "hardware=cpu",
+        "hardware.threads=1",
+        "dataset.data_dir=/elsewhere",
+        "jit_compile=false",
+        "experiment=digits",
+    ]
     assert all(command_line.jobs([argument])[0].directory == base.directory for argument in same)
     others = ["seed=1", "subset_seed=1", "epochs=31", "method.temperature=5", "optimizer.learning_rate=0.2"]
     others += ["fraction=0.5", "precision=float32", "budget=epochs", "teacher.epochs=7", "model.teacher.depth=22"]

@@ -46,7 +46,7 @@ def load_dataset(
     builder = find_builder(name, data_dir, manual_dir)
     shape = _image_shape(builder, image_size)
     _check_labels(builder)
-    if image_size is None and padding >= min(shape[:2]):
+    if padding >= min(shape[:2]):
         raise DataError(f"dataset.padding={padding}: must be below the images' size, {shape[0]}x{shape[1]}.")
     prepare(builder, manual_dir)
     train, test = (_read(builder, split, shape, key) for split, key in ((train_split, "train"), (test_split, "test")))

@@ -1,12 +1,13 @@
 """Fashion-MNIST from files already on disk, however they are compressed.
 
-Debian's `dataset-fashion-mnist` ships the four original files under new gzip headers, which TensorFlow Datasets refuses: it
-knows the digests of the archives, not of what is in them. Here the contents' digests are checked instead, so that what
-is prepared is what a download would have prepared, and lies in the same folder.
+Debian's `dataset-fashion-mnist` ships the four original files under new gzip headers. TensorFlow Datasets refuses them,
+since it knows the digests of the archives only. Here the digests of their contents are checked instead, so that what is
+prepared is what a download would have prepared, and lies in the same folder.
 """
 
 import gzip
 import hashlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ CONTENTS = {
 }
 """SHA-256 of each file without compression: MNIST's files have the same names and shapes.
 
-They are of what TensorFlow Datasets registers: Debian's archives, given back the names and the times (31 August 2017) that
-their headers lack, have the registered digests.
+They are of what TensorFlow Datasets registers: Debian's archives, given back the names and the times (31 August 2017)
+that their headers lack, have the registered digests.
 """
 
 
@@ -92,9 +93,7 @@ def parse_idx(content: bytes) -> np.ndarray:
     """
     rank = content[3] if content[:3] == b"\x00\x00\x08" else 0
     values = np.frombuffer(content, np.uint8, offset=min(len(content), 4 + 4 * rank))
-    shape = np.frombuffer(content[4 : 4 + 4 * rank], ">i4")
-    if not rank or len(shape) != rank or values.size != np.prod(shape):
-        raise DataError(
-            f"Not an IDX file of uint8 values: its header says {shape.tolist()}, {values.size} values follow."
-        )
+    shape = [int.from_bytes(content[start : start + 4], "big") for start in range(4, 4 + 4 * rank, 4)]
+    if not rank or len(content) < 4 + 4 * rank or values.size != math.prod(shape):
+        raise DataError(f"Not an IDX file of uint8 values: its header says {shape}, {values.size} values follow.")
     return values.reshape(shape)

@@ -125,7 +125,7 @@ def _wanted_files(builder: tfds.core.DatasetBuilder) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {textwrap.shorten(str(error), 240, placeholder=' …')}"
+    return f"{type(error).__name__}: {textwrap.shorten(str(error), 400, placeholder=' …')}"
 
 
 @contextlib.contextmanager

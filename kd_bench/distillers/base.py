@@ -111,6 +111,7 @@ class Distiller(keras.Model):
 
     def run_teacher(self, images: tf.Tensor) -> Outputs:
         """Returns the frozen teacher's outputs in inference mode."""
+        assert self.teacher is not None, "the method's teacher_start is None"
         return self.teacher(images, training=False)
 
     def begin(self, stage: Stage, optimizer: keras.Optimizer, steps: int, **options: Any) -> None:

@@ -1,0 +1,81 @@
+"""From a run's config and outcome to the parts of its record. Imports no TensorFlow."""
+
+import datetime
+from dataclasses import replace
+
+import numpy as np
+
+from kd_bench.config import RunConfig
+from kd_bench.results import facts
+from kd_bench.results.metrics import read_metrics
+from kd_bench.results.record import Record, Run, Scores, Setting
+from kd_bench.seeds import seed_for
+
+NETWORK_NAME = "network.keras"
+"""The trained network: the student, without what its method added to it."""
+PREDICTIONS_NAME = "predictions.npy"
+"""Its classes of the test images, `[N]` int32."""
+
+
+def title(config: RunConfig) -> str:
+    """Returns the run in a few words, for messages."""
+    variant = "".join(f" {key}={value}" for key, value in config.overrides.items())
+    return f"{config.dataset.name} {config.method.name} fraction={config.fraction:g} seed={config.seed}{variant}"
+
+
+def record_scores(config: RunConfig, predictions: np.ndarray, teacher: Record | None) -> Scores:
+    """Returns the scores from the run's metrics, and how far it agrees with its teacher on the test set.
+
+    Args:
+        config: of a run whose metrics are written.
+        predictions: the student's last classes of the test images, `[N]`.
+        teacher: the record of its teacher, if it had a trained one.
+    """
+    evaluations = [line for line in read_metrics(config.directory) if "test_accuracy" in line]
+    best = max(evaluations, key=lambda line: line["test_accuracy"])
+    scores = Scores(
+        last_accuracy=evaluations[-1]["test_accuracy"],
+        best_accuracy=best["test_accuracy"],
+        best_epoch=best["epoch"],
+    )
+    if teacher is None:
+        return scores
+    theirs = np.load(config.teacher_run().directory / PREDICTIONS_NAME, allow_pickle=False)
+    return replace(
+        scores,
+        teacher_accuracy=teacher.scores.last_accuracy,
+        teacher_digest=teacher.run.digest,
+        agreement=float(np.mean(predictions == theirs)),
+    )
+
+
+def record_identity(config: RunConfig) -> Run:
+    """Returns what was asked for."""
+    return Run(
+        experiment=config.experiment,
+        dataset=config.dataset.name,
+        model=config.model.name,
+        method=config.method.name,
+        label=config.method.label,
+        fraction=config.fraction,
+        seed=config.seed,
+        subset_seed=config.subset_seed,
+        budget=config.budget,
+        digest=config.digest,
+        protocol=config.protocol,
+        overrides=config.overrides,
+    )
+
+
+def record_setting(config: RunConfig, precision: str, replicas: int) -> Setting:
+    """Returns where and with what the run happened, now."""
+    purposes = ("initialisation", "shuffle", "augmentation", "method")
+    return Setting(
+        precision=precision,
+        replicas=replicas,
+        seeds={purpose: seed_for(config.seed, purpose) for purpose in purposes},
+        versions=facts.versions(),
+        machine=facts.machine(),
+        git=facts.git_revision(),
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
