@@ -20,13 +20,17 @@ class Batch:
     Attributes:
         images: `[B,H,W,C]` float32, normalised.
         labels: `[B]` int32.
-        progress: how much of the stage is done, a float32 scalar in [0, 1).
+        epoch: how many epochs of the stage are over, a float32 scalar: 0 all through the first one.
+        progress: how much of the stage is over, a float32 scalar in [0, 1).
     """
 
-    def __init__(self, distiller: "Distiller", images: tf.Tensor, labels: tf.Tensor, progress: tf.Tensor) -> None:
+    def __init__(
+        self, distiller: "Distiller", images: tf.Tensor, labels: tf.Tensor, epoch: tf.Tensor, progress: tf.Tensor
+    ) -> None:
         self._distiller = distiller
         self.images = images
         self.labels = labels
+        self.epoch = epoch
         self.progress = progress
 
     @cached_property
@@ -41,6 +45,8 @@ class Batch:
 
 
 Loss = Callable[[Batch], tf.Tensor]
+Gradients = list[tf.Tensor | None]
+"""One gradient a variable, in the order of the stage's variables; None where a loss does not reach."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,14 @@ class Stage:
     Attributes:
         name: for records and messages.
         losses: the weighted terms whose sum is minimised, by the names they are logged under. Each is a scalar, a mean
-            over the samples of its batch.
+            over the samples of its batch (see `replicas.py` for what is no such mean).
         variables: what is trained; every one of them must get a gradient.
         share: the stage's length, as a share of the main stage's epochs.
         learning_rate: `stepped`, as the protocol has it, or `constant` at its first value.
+        rate_factor: what the protocol's learning rate is multiplied by.
+        undecayed: those of the variables that weight decay leaves alone.
+        combine: makes one gradient of each term's, instead of their sum. It is given the gradients over the global
+            batch, by the names of the terms, and the batch.
     """
 
     name: str
@@ -61,6 +71,9 @@ class Stage:
     variables: Sequence[keras.Variable]
     share: float = 1.0
     learning_rate: Literal["stepped", "constant"] = "stepped"
+    rate_factor: float = 1.0
+    undecayed: Sequence[keras.Variable] = ()
+    combine: Callable[[dict[str, Gradients], Batch], Gradients] | None = None
 
     @property
     def is_main(self) -> bool:
@@ -79,6 +92,7 @@ class Distiller(keras.Model):
     Attributes:
         network: which architecture of the pair is trained as the student.
         teacher_start: where the teacher comes from: `trained`, `scratch`, or None where there is none.
+        own_metrics: what a method logs besides its losses.
     """
 
     network: ClassVar[Literal["teacher", "student"]] = "student"
@@ -89,6 +103,7 @@ class Distiller(keras.Model):
         self.student = student
         self.teacher = teacher
         self.stage: Stage | None = None
+        self.own_metrics: list[keras.Metric] = []
         if teacher is not None:
             teacher.trainable = False
 
@@ -97,9 +112,17 @@ class Distiller(keras.Model):
         losses = {"task": self.task_loss, "distill": self.distillation_loss}
         return [self.main_stage(losses)]
 
-    def main_stage(self, losses: Mapping[str, Loss], extra_variables: Sequence[keras.Variable] = ()) -> Stage:
-        """Returns the stage that trains the whole student, and a method's own variables with it."""
-        return Stage(MAIN, losses, [*self.student.trainable_variables, *extra_variables])
+    def main_stage(
+        self, losses: Mapping[str, Loss], extra_variables: Sequence[keras.Variable] = (), **options: Any
+    ) -> Stage:
+        """Returns the stage that trains the whole student, and a method's own variables with it.
+
+        Args:
+            losses: as in `Stage`.
+            extra_variables: the method's own.
+            **options: further fields of `Stage`.
+        """
+        return Stage(MAIN, losses, [*self.student.trainable_variables, *extra_variables], **options)
 
     def task_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the cross-entropy of the student with the labels, a mean over the batch."""
@@ -114,25 +137,30 @@ class Distiller(keras.Model):
         assert self.teacher is not None, "the method's teacher_start is None"
         return self.teacher(images, training=False)
 
-    def begin(self, stage: Stage, optimizer: keras.Optimizer, steps: int, **options: Any) -> None:
+    def begin(
+        self, stage: Stage, optimizer: keras.Optimizer, epochs: int, steps_per_epoch: int, **options: Any
+    ) -> None:
         """Makes `fit` train this stage.
 
         Args:
             stage: one of `stages()`.
             optimizer: a fresh one.
-            steps: the stage's length.
+            epochs: the stage's length.
+            steps_per_epoch: likewise.
             **options: of `keras.Model.compile`.
         """
         self.stage = stage
-        self._steps = steps
+        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         self._trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *stage.losses)}
+        if stage.undecayed:
+            optimizer.exclude_from_weight_decay(var_list=list(stage.undecayed))
         optimizer.build(list(stage.variables))
         self.compile(optimizer=optimizer, **options)
 
     @property
     def metrics(self) -> list[keras.Metric]:
-        """The running means of the stage's loss and of its terms."""
-        return [] if self.stage is None else list(self._trackers.values())
+        """The running means of the stage's loss and of its terms, and the method's own."""
+        return [] if self.stage is None else [*self._trackers.values(), *self.own_metrics]
 
     def call(self, images: tf.Tensor, training: bool = False) -> Outputs:
         """Returns the student's outputs: it is what a user keeps."""
@@ -141,28 +169,47 @@ class Distiller(keras.Model):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Does one step of the current stage on a replica's share of the global batch."""
         assert self.stage is not None
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        variables = list(self.stage.variables)
+        watched = [variable.value for variable in self.stage.variables]
         # Only what the stage trains is watched: a frozen teacher leaves nothing on the tape.
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([variable.value for variable in variables])
-            batch = Batch(self, *data, progress=self._progress())
+        with tf.GradientTape(watch_accessed_variables=False, persistent=self.stage.combine is not None) as tape:
+            tape.watch(watched)
+            batch = self._batch(*data)
             terms = {name: loss(batch) for name, loss in self.stage.losses.items()}
             total = tf.add_n(list(terms.values()))
-            # The optimizer sums the replicas' gradients.
-            scaled = self.optimizer.scale_loss(total / replicas)
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+            scaled = {name: self._scaled(term) for name, term in {"loss": total, **terms}.items()}
+        if self.stage.combine is None:
+            gradients = tape.gradient(scaled["loss"], watched)
+        else:
+            by_term = {name: self._over_replicas(tape.gradient(scaled[name], watched)) for name in terms}
+            gradients = self._shared(self.stage.combine(by_term, batch))
         _require_gradients(self.stage, gradients)
-        self.optimizer.apply(gradients, variables)
+        self.optimizer.apply(gradients, list(self.stage.variables))
         return self._track({"loss": total, **terms})
 
-    def _progress(self) -> tf.Tensor:
-        return tf.cast(self.optimizer.iterations.value, tf.float32) / self._steps
+    def _batch(self, images: tf.Tensor, labels: tf.Tensor) -> Batch:
+        step = tf.cast(self.optimizer.iterations.value, tf.int32)
+        epoch = tf.cast(step // self._steps_per_epoch, tf.float32)
+        progress = tf.cast(step, tf.float32) / (self._epochs * self._steps_per_epoch)
+        return Batch(self, images, labels, epoch, progress)
+
+    def _scaled(self, loss: tf.Tensor) -> tf.Tensor:
+        # The optimizer sums the replicas' gradients; in float16 it scales them too.
+        return self.optimizer.scale_loss(loss / self.distribute_strategy.num_replicas_in_sync)
+
+    def _over_replicas(self, gradients: Gradients) -> Gradients:
+        present = [gradient for gradient in gradients if gradient is not None]
+        context = tf.distribute.get_replica_context()
+        reduced = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present) if present else [])
+        return [None if gradient is None else next(reduced) for gradient in gradients]
+
+    def _shared(self, gradients: Gradients) -> Gradients:
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        return [None if gradient is None else gradient / replicas for gradient in gradients]
 
     def _track(self, values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for name, value in values.items():
             self._trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self._trackers.items()}
+        return {metric.name: metric.result() for metric in self.metrics}
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

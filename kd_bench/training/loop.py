@@ -38,7 +38,7 @@ class Plan:
 def train(
     distiller: Distiller,
     plan: Plan,
-    make_optimizer: Callable[[int | None], keras.Optimizer],
+    make_optimizer: Callable[[int | None, float], keras.Optimizer],
     make_batches: Callable[[Stage, int], tf.data.Dataset],
     make_callbacks: Callable[[Stage], Sequence[keras.callbacks.Callback]],
 ) -> dict[str, int]:
@@ -47,7 +47,8 @@ def train(
     Args:
         distiller: built under its strategy.
         plan: lengths.
-        make_optimizer: from the steps of a stage with a stepped learning rate, or None for a constant one.
+        make_optimizer: from the steps of a stage with a stepped learning rate, or None for a constant one, and the
+            factor of the rate.
         make_batches: from a stage and its number of steps, batches of images and labels.
         make_callbacks: of a stage.
 
@@ -58,8 +59,8 @@ def train(
     for stage in distiller.stages():
         steps = plan.steps_of(stage)
         with distiller.distribute_strategy.scope():
-            optimizer = make_optimizer(steps if stage.learning_rate == "stepped" else None)
-            distiller.begin(stage, optimizer, steps, **_options(plan))
+            optimizer = make_optimizer(steps if stage.learning_rate == "stepped" else None, stage.rate_factor)
+            distiller.begin(stage, optimizer, plan.epochs_of(stage), plan.steps_per_epoch, **_options(plan))
         distiller.fit(
             make_batches(stage, steps),
             epochs=plan.epochs_of(stage),

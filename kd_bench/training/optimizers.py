@@ -21,8 +21,9 @@ class CoupledWeightDecay:
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one variable; under `tf.distribute` the gradient is the sum over the replicas."""
-        decayed = gradient + tf.cast(self.coupled_weight_decay, gradient.dtype) * tf.cast(variable, gradient.dtype)
-        super().update_step(decayed, variable, learning_rate)  # type: ignore[misc]
+        if self._use_weight_decay(variable):  # type: ignore[attr-defined]
+            gradient = gradient + tf.cast(self.coupled_weight_decay, gradient.dtype) * tf.cast(variable, gradient.dtype)
+        super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
 
 
 class SGD(CoupledWeightDecay, keras.optimizers.SGD):
@@ -33,8 +34,17 @@ class Adam(CoupledWeightDecay, keras.optimizers.Adam):
     """Adam with coupled weight decay."""
 
 
-def stepped(learning_rate: float, steps: int, decay_at: Sequence[float], decay_factor: float) -> Any:
-    """Returns the schedule that multiplies the rate by `decay_factor` after each share `decay_at` of the steps."""
+def stepped(learning_rate: float, steps: int | None, decay_at: Sequence[float], decay_factor: float) -> Any:
+    """Returns the schedule that multiplies the rate by `decay_factor` after each share `decay_at` of the steps.
+
+    Args:
+        learning_rate: at first.
+        steps: of the stage; None keeps the rate constant.
+        decay_at: shares of the steps, rising.
+        decay_factor: 0.2 in the published protocol.
+    """
+    if steps is None:
+        return learning_rate
     # Keras keeps a value up to and including the boundary.
     boundaries = [round(share * steps) - 1 for share in decay_at]
     values = [learning_rate * decay_factor**passed for passed in range(len(decay_at) + 1)]
@@ -43,6 +53,7 @@ def stepped(learning_rate: float, steps: int, decay_at: Sequence[float], decay_f
 
 def sgd(
     steps: int | None,
+    rate_factor: float = 1.0,
     *,
     learning_rate: Positive,
     momentum: Probability,
@@ -52,12 +63,13 @@ def sgd(
     decay_factor: Positive,
 ) -> SGD:
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""
-    rate = learning_rate if steps is None else stepped(learning_rate, steps, decay_at, decay_factor)
+    rate = stepped(learning_rate * rate_factor, steps, decay_at, decay_factor)
     return SGD(learning_rate=rate, momentum=momentum, nesterov=nesterov, coupled_weight_decay=weight_decay)
 
 
 def adam(
     steps: int | None,
+    rate_factor: float = 1.0,
     *,
     learning_rate: Positive,
     beta_1: Probability,
@@ -67,5 +79,5 @@ def adam(
     decay_factor: Positive,
 ) -> Adam:
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""
-    rate = learning_rate if steps is None else stepped(learning_rate, steps, decay_at, decay_factor)
+    rate = stepped(learning_rate * rate_factor, steps, decay_at, decay_factor)
     return Adam(learning_rate=rate, beta_1=beta_1, beta_2=beta_2, coupled_weight_decay=weight_decay)

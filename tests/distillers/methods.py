@@ -1,0 +1,42 @@
+"""Every method of conf/method, by name, on two small networks of different widths."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from hydra.utils import get_class
+
+from kd_bench import command_line
+from kd_bench.networks.wide_resnet import wide_resnet
+from kd_bench.training.optimizers import sgd
+
+METHODS = sorted(path.stem for path in (Path(command_line.CONF) / "method").glob("*.yaml"))
+
+
+def build(method, overrides=(), shape=(8, 8, 1)):
+    """Returns the distiller of a method with its default hyper-parameters, seeded."""
+    keras.utils.set_random_seed(0)
+    (config,) = command_line.jobs([f"method={method}", *overrides])
+    kind = get_class(config.method.target)
+    sizes = {"depth": 10, "stem_channels": 8, "stem_stride": 1}
+    teacher = None if kind.teacher_start is None else wide_resnet(shape, 10, width=2, **sizes)
+    student = wide_resnet(shape, 10, width=2 if kind.network == "teacher" else 1, **sizes)
+    return config.method.build(student, teacher)
+
+
+def small_batch(size=8, shape=(8, 8, 1)):
+    """Returns images `[B,H,W,C]` and labels `[B]`."""
+    generator = np.random.default_rng(1)
+    images = generator.normal(size=(size, *shape)).astype(np.float32)
+    return tf.constant(images), tf.constant(generator.integers(0, 10, size), tf.int32)
+
+
+def one_step(distiller, stage, batch=None):
+    """Does one step of a stage with the protocol's optimizer; returns its logs."""
+    optimizer = sgd(
+        None, learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=0.0, decay_at=[], decay_factor=1.0
+    )
+    distiller.begin(stage, optimizer, 1, 1, jit_compile=False)
+    logs = tf.function(distiller.train_step)(batch or small_batch())
+    return {name: float(value) for name, value in logs.items()}

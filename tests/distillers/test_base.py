@@ -1,0 +1,119 @@
+"""The one training step, on every method: what moves, what stays, and what several replicas do to it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from distillers.methods import METHODS, build, one_step, small_batch
+
+from kd_bench.distillers.base import Distiller, Stage
+from kd_bench.distillers.student import Student
+from kd_bench.networks.wide_resnet import wide_resnet
+
+
+def values(network):
+    return [variable.numpy().copy() for variable in network.variables]
+
+
+def stages():
+    for method in METHODS:
+        for number in range(len(build(method).stages())):
+            yield method, number
+
+
+@pytest.mark.parametrize(("method", "number"), stages())
+def test_a_step_moves_every_variable_of_its_stage_and_no_other(method, number):
+    distiller = build(method)
+    stage = distiller.stages()[number]
+    statistics = {id(variable) for variable in distiller.student.non_trainable_variables}
+    mine = {id(variable) for variable in stage.variables}
+    before = {id(v): v.numpy().copy() for v in distiller.variables}
+    one_step(distiller, stage)
+    for variable in distiller.variables:
+        moved = not np.array_equal(before[id(variable)], variable.numpy())
+        if id(variable) in mine:
+            assert moved, f"{variable.path} has no gradient"
+        elif variable.trainable and id(variable) not in statistics:
+            assert not moved, f"{variable.path} is not the stage's"
+
+
+@pytest.mark.parametrize(("method", "number"), stages())
+def test_the_teacher_stays_bit_identical(method, number):
+    distiller = build(method)
+    if distiller.teacher is None:
+        return
+    before = values(distiller.teacher)
+    one_step(distiller, distiller.stages()[number])
+    for old, new in zip(before, values(distiller.teacher), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(("method", "number"), stages())
+def test_every_term_is_logged_and_not_zero(method, number):
+    distiller = build(method)
+    stage = distiller.stages()[number]
+    logs = one_step(distiller, stage)
+    assert set(logs) == {"loss", *stage.losses}
+    assert all(np.isfinite(value) and abs(value) > 0 for value in logs.values())
+    assert logs["loss"] == pytest.approx(sum(logs[name] for name in stage.losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_last_stage_is_the_main_one_and_trains_the_whole_student(method):
+    distiller = build(method)
+    main = distiller.stages()[-1]
+    assert main.is_main
+    assert {id(v) for v in distiller.student.trainable_variables} <= {id(v) for v in main.variables}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_exported_student_is_the_architecture_and_nothing_else(method):
+    distiller = build(method)
+    network = wide_resnet((8, 8, 1), 10, depth=10, width=1, stem_channels=8, stem_stride=1)
+    if distiller.network == "student":
+        assert distiller.student.count_params() == network.count_params()
+        assert [layer.__class__ for layer in distiller.student.layers] == [layer.__class__ for layer in network.layers]
+
+
+def test_a_variable_without_gradient_is_refused_by_name():
+    student = build("student").student
+    unused = keras.Variable([1.0], name="unused")
+
+    class Wrong(Student):
+        def stages(self):
+            return [self.main_stage({"task": self.task_loss}, [unused])]
+
+    distiller = Wrong(student, None)
+    with pytest.raises(RuntimeError, match="unused"):
+        one_step(distiller, distiller.stages()[0])
+
+
+def test_a_method_without_a_loss_says_so():
+    distiller = Distiller(build("student").student, None)
+    with pytest.raises(NotImplementedError, match="Distiller"):
+        one_step(distiller, distiller.stages()[0])
+
+
+def test_progress_counts_the_stage(monkeypatch):
+    distiller = build("student")
+    seen = []
+
+    def loss(batch):
+        seen.append(float(batch.progress))
+        return distiller.task_loss(batch)
+
+    stage = Stage("main", {"task": loss}, distiller.student.trainable_variables)
+    distiller.begin(stage, keras.optimizers.SGD(0.1), 2, 2, run_eagerly=True)
+    for _ in range(4):
+        distiller.train_step(small_batch())
+    assert seen == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_eager_and_graph_agree():
+    def logs(eager):
+        distiller = build("at")
+        distiller.begin(distiller.stages()[0], keras.optimizers.SGD(0.1), 1, 1, run_eagerly=eager)
+        step = distiller.train_step if eager else tf.function(distiller.train_step)
+        return {name: float(value) for name, value in step(small_batch()).items()}
+
+    assert logs(True) == pytest.approx(logs(False), rel=1e-5)

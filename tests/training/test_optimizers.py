@@ -1,0 +1,38 @@
+import keras
+import numpy as np
+import pytest
+
+from kd_bench.training.optimizers import sgd, stepped
+
+SETTINGS = {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
+
+
+def nesterov_with_coupled_decay(value, gradients, learning_rate, momentum, weight_decay):
+    """Nesterov momentum as Keras has it (v = m*v - lr*g; w += m*v - lr*g), the decay inside g."""
+    velocity = np.zeros_like(value)
+    for gradient in gradients:
+        decayed = gradient + weight_decay * value
+        velocity = momentum * velocity - learning_rate * decayed
+        value = value + momentum * velocity - learning_rate * decayed
+    return value
+
+
+def test_weight_decay_is_coupled(generator):
+    start, gradients = generator.normal(size=3), generator.normal(size=(5, 3))
+    variable = keras.Variable(start, dtype="float64")
+    optimizer = sgd(None, **SETTINGS, decay_at=[], decay_factor=1.0)
+    for gradient in gradients:
+        optimizer.apply([gradient], [variable])
+    expected = nesterov_with_coupled_decay(start, gradients, 0.1, 0.9, 0.01)
+    np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
+
+
+def test_the_learning_rate_steps_at_shares_of_the_steps():
+    schedule = stepped(0.1, 100, [0.3, 0.6, 0.8], 0.2)
+    rates = [float(schedule(step)) for step in range(100)]
+    expected = [0.1] * 30 + [0.02] * 30 + [0.004] * 20 + [0.0008] * 20
+    assert rates == pytest.approx(expected)
+
+
+def test_without_steps_the_rate_is_constant():
+    assert float(sgd(None, **SETTINGS, decay_at=[0.1], decay_factor=0.1).learning_rate) == pytest.approx(0.1)
