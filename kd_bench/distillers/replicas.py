@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def global_batch(tensor: tf.Tensor) -> tf.Tensor:
-    """Returns the rows of all replicas, `[B,...]` from each one's `[B/replicas,...]`; the gradient flows back to each."""
+    """Returns the rows of all replicas, `[B,...]`, from each one's share of them; the gradient flows back to each."""
     context = tf.distribute.get_replica_context()
     return tensor if context.num_replicas_in_sync == 1 else context.all_gather(tensor, axis=0)
 
