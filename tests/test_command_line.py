@@ -15,7 +15,7 @@ CONF = ROOT / "conf"
 
 REFUSED = {
     "method=fitnett": "Choose one of: at, ",
-    "model=resnet": "Choose one of: tiny, ",
+    "model=resnet": "Choose one of: resnet_32x4_resnet_8x4, ",
     "dataset=cifar": "Choose one of: cifar10, cifar100, digits, fashion_mnist, tfds",
     "hardware=tpu": "Choose one of: auto, cpu, cpu_replicas, gpu, multi_gpu",
     "optimizer=sdg": "Choose one of: adam, sgd",

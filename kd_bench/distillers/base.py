@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import keras
@@ -32,16 +31,24 @@ class Batch:
         self.labels = labels
         self.epoch = epoch
         self.progress = progress
+        # Not `cached_property`: before Python 3.12 it holds one lock for all instances, and replicas' threads that wait
+        # for each other inside the network would wait for ever.
+        self._student: Outputs | None = None
+        self._teacher: Outputs | None = None
 
-    @cached_property
+    @property
     def student(self) -> Outputs:
         """The student's outputs, in training mode."""
-        return self._distiller.student(self.images, training=True)
+        if self._student is None:
+            self._student = self._distiller.student(self.images, training=True)
+        return self._student
 
-    @cached_property
+    @property
     def teacher(self) -> Outputs:
         """The teacher's outputs; in inference mode, unless the method says otherwise."""
-        return self._distiller.run_teacher(self.images)
+        if self._teacher is None:
+            self._teacher = self._distiller.run_teacher(self.images)
+        return self._teacher
 
 
 Loss = Callable[[Batch], tf.Tensor]
@@ -106,6 +113,11 @@ class Distiller(keras.Model):
         self.own_metrics: list[keras.Metric] = []
         if teacher is not None:
             teacher.trainable = False
+
+    @property
+    def peer(self) -> keras.Model | None:
+        """The network trained beside the student and discarded, of which the record tells the accuracy; mostly none."""
+        return None
 
     def stages(self) -> list[Stage]:
         """Returns the stages in their order; the last one is the main stage."""

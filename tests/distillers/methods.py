@@ -14,15 +14,15 @@ from kd_bench.training.optimizers import sgd
 METHODS = sorted(path.stem for path in (Path(command_line.CONF) / "method").glob("*.yaml"))
 
 
-def build(method, overrides=(), shape=(8, 8, 1)):
-    """Returns the distiller of a method with its default hyper-parameters, seeded."""
+def build(method, overrides=(), shape=(8, 8, 1), **of_teacher):
+    """Returns the distiller of a method with its default hyper-parameters, seeded; `of_teacher`: its own sizes."""
     keras.utils.set_random_seed(0)
     (config,) = command_line.jobs([f"method={method}", *overrides])
     kind = get_class(config.method.target)
     sizes = {"depth": 10, "stem_channels": 8, "stem_stride": 1}
-    teacher = None if kind.teacher_start is None else wide_resnet(shape, 10, width=2, **sizes)
+    teacher = None if kind.teacher_start is None else wide_resnet(shape, 10, **{"width": 2, **sizes, **of_teacher})
     student = wide_resnet(shape, 10, width=2 if kind.network == "teacher" else 1, **sizes)
-    return config.method.build(student, teacher)
+    return kind(student, teacher, **config.method.parameters)
 
 
 def small_batch(size=8, shape=(8, 8, 1)):

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def steps(replicas):
     program = [sys.executable, str(Path(__file__).with_name("replicas.py")), str(replicas)]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    done = subprocess.run(program, env=environment, capture_output=True, text=True)
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

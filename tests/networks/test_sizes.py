@@ -1,0 +1,53 @@
+"""Images that a network's strides cannot take, and pairs whose feature points must match."""
+
+from pathlib import Path
+
+import pytest
+
+from kd_bench import command_line
+from kd_bench.errors import ConfigError
+from kd_bench.networks.resnet import resnet
+from kd_bench.networks.sizes import require_size
+from kd_bench.networks.vgg import vgg
+from kd_bench.networks.wide_resnet import wide_resnet
+
+SIZES = {"stem_channels": 4, "stem_stride": 1, "width": 1}
+NETWORKS = {
+    "resnet": (lambda shape: resnet(shape, 10, depth=8, shortcut="padding", **SIZES), 3),
+    "wide_resnet": (lambda shape: wide_resnet(shape, 10, depth=10, **SIZES), 3),
+    "vgg": (lambda shape: vgg(shape, 10, depth=8, stem_channels=4, poolings=3, points=[1, 2, 3]), 5),
+}
+PAIRS = sorted(path.stem for path in (Path(command_line.CONF) / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_smallest_image_is_taken_and_a_smaller_one_refused(network):
+    build, smallest = NETWORKS[network]
+    outputs = build((smallest, smallest, 1)).output
+    assert all(min(tensor.shape[1:3]) >= 1 for tensor in outputs["raw"])
+    for shape in ((smallest - 1, 8, 1), (8, smallest - 1, 1)):
+        with pytest.raises(ConfigError, match=rf"\({shape[0]}, {shape[1]}, 1\)"):
+            build(shape)
+
+
+def test_the_stems_stride_counts():
+    sizes = {**SIZES, "stem_stride": 4}
+    with pytest.raises(ConfigError, match=r"\(4, 4, 1\)"):
+        wide_resnet((4, 4, 1), 10, depth=10, **sizes)
+    with pytest.raises(ConfigError, match=r"\(4, 4, 1\)"):
+        resnet((4, 4, 1), 10, depth=8, shortcut="padding", **sizes)
+
+
+def test_a_stride_larger_than_the_map_is_refused():
+    require_size((3, 3, 1), [3])
+    with pytest.raises(ConfigError, match="a map of size 3 is left for a stride of 4"):
+        require_size((3, 3, 1), [4])
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_points_of_a_pair_match_in_number_and_size(pair):
+    (config,) = command_line.jobs([f"model={pair}"])
+    outputs = [part.build((28, 28, 1), 10).output for part in (config.model.teacher, config.model.student)]
+    for point in ("raw", "pre", "post"):
+        teacher, student = ([tensor.shape[1:3] for tensor in output[point]] for output in outputs)
+        assert teacher == student
