@@ -29,6 +29,8 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 _PRESET_GROUPS = ("experiment", "dataset", "model", "method")
 """The groups whose choice makes a run a row of another table or another row, not a variant of the same one."""
 
+_GROUPS = ("method", "model", "dataset", "dataset_fraction", "optimizer", "hardware", "experiment")
+
 _NOT_VARIANTS = (
     "seed",
     "fraction",
@@ -165,7 +167,10 @@ def _differences(config: Mapping[str, Any], preset: Mapping[str, Any], prefix: s
 def preflight(arguments: Sequence[str]) -> None:
     """Ends the program with status 2 and one message if the command line is wrong, before anything has been started."""
     options = get_args_parser().parse_args(arguments)
-    if options.help or options.hydra_help or options.cfg or options.info:
+    if options.help:
+        print(help_text())
+        sys.exit(0)
+    if options.hydra_help or options.cfg or options.info:
         return
     try:
         runs = jobs(arguments)
@@ -177,3 +182,29 @@ def preflight(arguments: Sequence[str]) -> None:
         print(f"{len(runs)} runs: {len(done)} done before, {len(runs) - len(done)} to do.", flush=True)
     if len(done) == len(runs):
         sys.exit(0)
+
+
+def help_text() -> str:
+    """Returns every group's choices, each with the first comment of its file, and the keys that take a value."""
+    values = sorted(key for key, value in _compose(()).items() if not isinstance(value, DictConfig))
+    return "\n".join(
+        [
+            "usage: python run.py [-m] [group=choice ...] [key=value ...]",
+            "       -m runs every combination of values with commas: -m method=at,fsp fraction=1.0,0.1 seed=0,1,2",
+            *itertools.chain.from_iterable(map(_group_help, _GROUPS)),
+            "",
+            f"keys: {', '.join(map(str, values))}",
+            "and those inside a group, such as method.temperature=4; --cfg job shows them all with their values.",
+        ]
+    )
+
+
+def _group_help(group: str) -> list[str]:
+    files = sorted((CONF / group).glob("*.yaml"))
+    return ["", f"{group}:", *(f"  {file.stem:<23} {_first_comment(file)}" for file in files)]
+
+
+def _first_comment(file: Path) -> str:
+    lines = file.read_text().splitlines()
+    comments = [line.removeprefix("# ") for line in lines if line.startswith("# ") and "@package" not in line]
+    return next(iter(comments), "")

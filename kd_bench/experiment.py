@@ -4,7 +4,7 @@ import contextlib
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -123,12 +123,13 @@ def _trained(config: RunConfig, directory: Path) -> Record:
     )
     training_seconds = time.perf_counter() - training_started
     predictions = evaluator.predictions()
+    peer = distiller.peer and Evaluator(distiller.peer, test_batches, dataset.test.labels).accuracy()
     distiller.student.save(directory / NETWORK_NAME)
     np.save(directory / PREDICTIONS_NAME, predictions)
     return Record(
         status=DONE,
         run=record_identity(config),
-        scores=record_scores(config, predictions, teacher),
+        scores=replace(record_scores(config, predictions, teacher), peer_accuracy=peer),
         cost=Cost(
             train_images=len(images),
             steps=steps,

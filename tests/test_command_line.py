@@ -183,3 +183,12 @@ def test_a_student_run_asks_for_the_run_that_trains_its_teacher():
 def test_a_teacher_is_the_same_run_at_every_fraction():
     runs = command_line.jobs(["-m", "method=teacher", "fraction=1.0,0.1"])
     assert len({run.directory for run in runs}) == 1
+
+
+def test_help_lists_every_choice_with_a_line():
+    done = subprocess.run([sys.executable, ROOT / "run.py", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    for group in GROUPS:
+        for choice in choices(group):
+            (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"  {choice} ")]
+            assert len(line.split()) > 3, line

@@ -1,5 +1,7 @@
 """What lies between a student's feature map and a teacher's of another shape; never part of the exported student."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -7,15 +9,70 @@ from kd_bench.errors import ConfigError
 from kd_bench.layers import batch_norm, convolution
 
 
-def linear_connector(student: keras.KerasTensor, teacher: keras.KerasTensor) -> keras.Model:
+def linear_connector(
+    student: keras.KerasTensor, teacher: keras.KerasTensor, initializer: str | keras.Initializer = "he_normal"
+) -> keras.Model:
     """Returns a model from the student's map to the teacher's channels: 1x1 convolution without bias, batch norm.
 
     Args:
         student: the student's symbolic feature map, `[B,H,W,C_s]`.
         teacher: the teacher's, `[B,H,W,C_t]`.
+        initializer: of the convolution's kernel.
     """
     features = keras.Input(student.shape[1:], dtype=student.dtype)
-    return keras.Model(features, batch_norm()(convolution(teacher.shape[-1], 1)(features)))
+    projected = convolution(teacher.shape[-1], 1, initializer=initializer)(features)
+    return keras.Model(features, batch_norm()(projected))
+
+
+def matching_connectors(
+    students: Sequence[keras.KerasTensor], teachers: Sequence[keras.KerasTensor], always: bool = False
+) -> list[keras.layers.Layer]:
+    """Returns one connector a feature point: the identity where channels are equal, else a `linear_connector`.
+
+    Args:
+        students: the student's symbolic feature maps, `[B,H,W,C_s]` each.
+        teachers: the teacher's, `[B,H,W,C_t]` each.
+        always: a linear connector even where channels are equal.
+    """
+    return [
+        linear_connector(student, teacher)
+        if always or student.shape[-1] != teacher.shape[-1]
+        else keras.layers.Identity()
+        for student, teacher in zip(students, teachers, strict=True)
+    ]
+
+
+def require_same_size(name: str, student: keras.KerasTensor, teacher: keras.KerasTensor) -> None:
+    """Refuses maps that a loss cannot compare position by position.
+
+    Args:
+        name: the method's, for the message.
+        student: `[B,H,W,C_s]`.
+        teacher: `[B,H,W,C_t]`.
+
+    Raises:
+        ConfigError: height or width differ.
+    """
+    if student.shape[1:3] != teacher.shape[1:3]:
+        raise ConfigError(
+            f"{name}: the student's map {student.shape[1:]} and the teacher's {teacher.shape[1:]} differ in size; "
+            "choose networks whose strides agree (model.teacher.stem_stride, model.student.stem_stride)."
+        )
+
+
+def smaller_size(first: keras.KerasTensor, second: keras.KerasTensor) -> tuple[int, int]:
+    """Returns the height and width to which `pool_to_smaller` brings two maps.
+
+    Args:
+        first: `[B,H,W,C]`, symbolic or not.
+        second: `[B,H',W',C']`.
+
+    Raises:
+        ConfigError: one size is no multiple of the other.
+    """
+    smaller, larger = sorted((first, second), key=lambda features: features.shape[1])
+    pooling_window(larger, smaller)
+    return tuple(smaller.shape[1:3])
 
 
 def pool_to_smaller(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -44,6 +101,20 @@ def pool_to(larger: tf.Tensor, smaller: tf.Tensor, pool: object) -> tf.Tensor:
     Raises:
         ConfigError: one size is no multiple of the other.
     """
+    window = pooling_window(larger, smaller)
+    return larger if window == (1, 1) else pool(larger, window, window, "VALID")  # type: ignore[operator]
+
+
+def pooling_window(larger: tf.Tensor, smaller: tf.Tensor) -> tuple[int, int]:
+    """Returns the height and width of the window with which `pool_to` pools.
+
+    Args:
+        larger: `[B,H,W,C]`, symbolic or not.
+        smaller: `[B,h,w,c]`.
+
+    Raises:
+        ConfigError: one size is no multiple of the other.
+    """
     window = (larger.shape[1] // smaller.shape[1], larger.shape[2] // smaller.shape[2])
     if (window[0] * smaller.shape[1], window[1] * smaller.shape[2]) != tuple(larger.shape[1:3]):
         sizes = f"{larger.shape[1]}x{larger.shape[2]} and {smaller.shape[1]}x{smaller.shape[2]}"
@@ -51,4 +122,4 @@ def pool_to(larger: tf.Tensor, smaller: tf.Tensor, pool: object) -> tf.Tensor:
             f"feature maps of {sizes} cannot be matched: one size must be a multiple of the other. "
             "Choose networks whose strides agree (model.teacher.stem_stride, model.student.stem_stride)."
         )
-    return larger if window == (1, 1) else pool(larger, window, window, "VALID")  # type: ignore[operator]
+    return window

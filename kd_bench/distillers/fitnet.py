@@ -11,9 +11,8 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative, NonNegativeInt, Positive, Share
 from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.connectors import linear_connector
+from kd_bench.distillers.connectors import linear_connector, require_same_size
 from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
-from kd_bench.errors import ConfigError
 
 
 def hint_loss(student_hint: tf.Tensor, teacher_hint: tf.Tensor) -> tf.Tensor:
@@ -63,7 +62,7 @@ class FitNet(Distiller):
         self.temperature = temperature
         self.kd_weights = kd_weights
         hint, guided = teacher.output["pre"][hint_point], student.output["pre"][hint_point]
-        _require_same_size(guided, hint)
+        require_same_size("FitNet", guided, hint)
         self.guided = keras.Model(student.inputs, guided)
         self.regressor = linear_connector(guided, hint)
 
@@ -86,11 +85,3 @@ class FitNet(Distiller):
         first, last = self.kd_weights
         weight = first + (last - first) * batch.progress
         return weight * soft_cross_entropy(batch.student["logits"], batch.teacher["logits"], self.temperature)
-
-
-def _require_same_size(student: keras.KerasTensor, teacher: keras.KerasTensor) -> None:
-    if student.shape[1:3] != teacher.shape[1:3]:
-        raise ConfigError(
-            f"FitNet: the student's map {student.shape[1:]} and the teacher's {teacher.shape[1:]} differ in size; "
-            "choose another method.hint_point, or networks whose strides agree."
-        )

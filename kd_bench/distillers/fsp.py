@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Share
 from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.connectors import linear_connector, pool_to
+from kd_bench.distillers.connectors import matching_connectors, pool_to
 from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
 
 
@@ -69,14 +69,11 @@ class FSP(Distiller):
         self.weight = weight
         self.flow_share = flow_share
         self.features = keras.Model(student.inputs, student.output["post"])
-        self.connectors = [
-            None if own.shape[-1] == theirs.shape[-1] else linear_connector(own, theirs)
-            for own, theirs in zip(student.output["post"], teacher.output["post"], strict=True)
-        ]
+        self.connectors = matching_connectors(student.output["post"], teacher.output["post"])
 
     def stages(self) -> list[Stage]:
         """Returns the flow stage, which trains all but the classifier, and the main stage."""
-        connectors = [variable for model in self.connectors if model for variable in model.trainable_variables]
+        connectors = [variable for model in self.connectors for variable in model.trainable_variables]
         variables = [*self.features.trainable_variables, *connectors]
         flow = Stage("flow", {"flow": self.flow_loss}, variables, self.flow_share, "constant")
         return [flow, self.main_stage({"task": self.task_loss})]
@@ -85,7 +82,6 @@ class FSP(Distiller):
         """Returns the weighted distance of the FSP matrices."""
         maps = self.features(batch.images, training=True)
         connected = [
-            feature if connector is None else connector(feature, training=True)
-            for feature, connector in zip(maps, self.connectors, strict=True)
+            connector(feature, training=True) for feature, connector in zip(maps, self.connectors, strict=True)
         ]
         return self.weight * fsp_loss(connected, batch.teacher["post"])

@@ -5,6 +5,7 @@ import keras
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
 from kd_bench.layers import batch_norm, classifier, convolution
+from kd_bench.networks.sizes import require_size
 
 GROUPS = 3
 
@@ -34,11 +35,12 @@ def wide_resnet(
         and after that one's ReLU.
 
     Raises:
-        ConfigError: depth is not 6n + 4.
+        ConfigError: depth is not 6n + 4, or the images are too small.
     """
     blocks, rest = divmod(depth - 4, 2 * GROUPS)
     if rest or blocks < 1:
         raise ConfigError(f"depth={depth}: a Wide ResNet has 6n+4 layers: 10, 16, 22, 28, 40, ...")
+    require_size(input_shape, [stem_stride, 2, 2])
     images = keras.Input(input_shape)
     features = convolution(stem_channels, 3, stem_stride)(images)
     normalised, activated = _pre_activation(features)

@@ -5,8 +5,7 @@ from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_co
 from distillers.methods import build, one_step, small_batch
 from scipy import integrate
 
-from kd_bench import command_line
-from kd_bench.distillers.co import batch_norm_of, co_loss, margin_from_bn, partial_l2
+from kd_bench.distillers.co import ComprehensiveOverhaul, batch_norm_of, co_loss, margin_from_bn, partial_l2
 from kd_bench.errors import ConfigError
 from kd_bench.networks.wide_resnet import wide_resnet
 
@@ -98,8 +97,7 @@ def trained_teacher(generator):
     for variable in teacher.variables:
         offset = generator.uniform(0.2, 0.7, size=variable.shape)
         variable.assign(variable + offset.astype(np.float32))
-    (config,) = command_line.jobs(["method=co"])
-    return config.method.build(student, teacher), teacher
+    return ComprehensiveOverhaul(student, teacher, alpha=1e-3, teacher_statistics="batch"), teacher
 
 
 def test_margins_are_those_of_the_batch_norm_that_makes_each_map(generator):
@@ -129,9 +127,8 @@ def test_a_map_without_batch_norm_is_refused():
 
 def test_sizes_that_differ_are_refused():
     student, teacher = (wide_resnet((8, 8, 1), 10, stem_stride=stride, **SIZES) for stride in (1, 2))
-    (config,) = command_line.jobs(["method=co"])
     with pytest.raises(ConfigError, match=r"\(8, 8, 8\).*\(4, 4, 8\)"):
-        config.method.build(student, teacher)
+        ComprehensiveOverhaul(student, teacher, alpha=1e-3, teacher_statistics="batch")
 
 
 @pytest.mark.parametrize("statistics", ["batch", "inference"])

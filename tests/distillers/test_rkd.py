@@ -43,6 +43,9 @@ def angle_reference(student, teacher):
     return np.mean([huber(cosine(student, *triple), cosine(teacher, *triple)) for triple in triples])
 
 
+REFERENCES = [(rkd_distance_loss, distance_reference), (rkd_angle_loss, angle_reference)]
+
+
 def test_golden_values():
     distance = float(rkd_distance_loss(GOLDEN_STUDENT, GOLDEN_TEACHER))
     angle = float(rkd_angle_loss(GOLDEN_STUDENT, GOLDEN_TEACHER))
@@ -52,7 +55,7 @@ def test_golden_values():
 
 
 @pytest.mark.parametrize("shapes", [((5, 3), (5, 4)), ((2, 3), (2, 2)), ((4, 1), (4, 2))])
-@pytest.mark.parametrize(("loss", "reference"), zip(LOSSES, [distance_reference, angle_reference], strict=True))
+@pytest.mark.parametrize(("loss", "reference"), REFERENCES)
 def test_agrees_with_the_equation(loss, reference, shapes, generator):
     student, teacher = (generator.normal(size=shape) for shape in shapes)
     assert_agrees(loss, reference, [student], [teacher])
@@ -63,19 +66,22 @@ def test_far_apart_relations_are_in_the_linear_part_of_the_huber_distance():
     student, teacher = np.zeros((6, 1)), np.eye(6)
     student[0] = 1.0
     expected = np.mean([huber(a, 1.0) for a in [3.0] * 10 + [0.0] * 20] + [0.0] * 6)
-    assert float(rkd_distance_loss(student, teacher)) == pytest.approx(expected * 1.0)
+    assert float(rkd_distance_loss(student, teacher)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("samples", [1, 2, 4])
-def test_degenerate_batches_are_finite(loss, samples, generator):
+def test_degenerate_batches_are_finite(samples, generator):
+    def both(student, teacher):
+        return rkd_distance_loss(student, teacher) + rkd_angle_loss(student, teacher)
+
     spread = generator.normal(size=(samples, 3)).astype(np.float32)
     alike, zeros = np.repeat(spread[:1], samples, axis=0), np.zeros_like(spread)
     tiny = (1e-20 * spread).astype(np.float32)
     half = np.concatenate([spread[: samples // 2], alike])[:samples]
-    for student in (spread, alike, zeros, tiny, half):
-        for teacher in (spread, alike, zeros):
-            assert_finite(loss, [student], [teacher])
+    for student in (alike, zeros, tiny, half):
+        assert_finite(both, [student], [spread])
+    assert_finite(both, [spread], [zeros])
+    assert_finite(both, [zeros], [zeros])
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -1,0 +1,93 @@
+"""Activation boundaries: Heo, Lee, Yun, Choi, AAAI 2019, arXiv:1811.03233.
+
+In full "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons".
+
+Stage 1 trains the student's neurons to be on and off where the teacher's are, by a squared hinge with a margin; stage 2
+starts from there. As in the authors' code, but for the teacher, which they run in training mode, and the connectors'
+initialisation (fan-in, without effect on the function: batch norm follows). The TF2 repository divides by H*W.
+"""
+
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import NonNegative, Positive, Share
+from kd_bench.distillers.base import Batch, Distiller, Stage
+from kd_bench.distillers.connectors import matching_connectors, require_same_size
+from kd_bench.distillers.soft_logits import soft_logits_loss
+from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+
+
+def activation_boundary_loss(student_feature: tf.Tensor, teacher_feature: tf.Tensor, margin: float = 1.0) -> tf.Tensor:
+    """Returns relu(margin - s)**2 where t > 0 and relu(margin + s)**2 elsewhere, summed over space and channels.
+
+    A mean over the batch. It vanishes where s has the sign of t and at least the margin's size, not at s = t.
+
+    Args:
+        student_feature: s, before the ReLU, `[B,H,W,C]`.
+        teacher_feature: t, before the ReLU, the same shape; gets no gradient. A neuron at 0 is off.
+        margin: above 0.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    student_feature, teacher_feature = in_float32(student_feature), frozen(teacher_feature)
+    require_same_shape("activation_boundary_loss", student_feature, teacher_feature)
+    towards_boundary = tf.where(teacher_feature > 0, -student_feature, student_feature)
+    violation = tf.nn.relu(margin + towards_boundary)
+    return tf.reduce_mean(tf.reduce_sum(violation**2, axis=[1, 2, 3]))
+
+
+class ActivationBoundary(Distiller):
+    """Two stages: the boundaries at a constant learning rate, then the task (`ce`) or soft targets alone (`kd`).
+
+    Stage 1 minimises weight * (l_1 / 4 + l_2 / 2 + l_3), on the `pre` maps of all groups. No connector where channels
+    agree, unless `force_connectors`; elsewhere a 1x1 convolution and batch norm on the student, for stage 1.
+    """
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        weight: NonNegative,
+        margin: Positive,
+        boundary_share: Share,
+        force_connectors: bool,
+        stage2: Literal["ce", "kd"],
+        temperature: Positive,
+    ) -> None:
+        super().__init__(student, teacher)
+        self.weight = weight
+        self.margin = margin
+        self.boundary_share = boundary_share
+        self.stage2 = stage2
+        self.temperature = temperature
+        own, theirs = student.output["pre"], teacher.output["pre"]
+        for student_map, teacher_map in zip(own, theirs, strict=True):
+            require_same_size("AB", student_map, teacher_map)
+        self.features = keras.Model(student.inputs, own)
+        self.connectors = matching_connectors(own, theirs, force_connectors)
+
+    def stages(self) -> list[Stage]:
+        """Returns the boundary stage, which trains all but the classifier, and the main stage."""
+        connectors = [variable for connector in self.connectors for variable in connector.trainable_variables]
+        variables = [*self.features.trainable_variables, *connectors]
+        boundary = Stage("boundary", {"boundary": self.boundary_loss}, variables, self.boundary_share, "constant")
+        losses = {"task": self.task_loss} if self.stage2 == "ce" else {"distill": self.distillation_loss}
+        return [boundary, self.main_stage(losses)]
+
+    def boundary_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted boundary loss; a level counts half as much as the next deeper one."""
+        total = tf.constant(0.0)
+        maps = self.features(batch.images, training=True)
+        for feature, connector, target in zip(maps, self.connectors, batch.teacher["pre"], strict=True):
+            level = activation_boundary_loss(connector(feature, training=True), target, self.margin)
+            total = total / 2 + level
+        return self.weight * total
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns KL(teacher || student) of the softened classes, without temperature**2 (authors' code)."""
+        loss = soft_logits_loss(batch.student["logits"], batch.teacher["logits"], self.temperature)
+        return loss / self.temperature**2

@@ -1,0 +1,151 @@
+"""CO: Heo et al., "A Comprehensive Overhaul of Feature Distillation", ICCV 2019, arXiv:1904.01866; also called OFD.
+
+The student matches the teacher's features before the ReLU, through a connector. The teacher keeps its positive values;
+its negative ones are cut off at the mean negative value of their channel; and where both networks are below what the
+ReLU lets through anyway, the student goes free. As in the authors' code, with the teacher's batch norm on batch
+statistics; the TF2 repository has it on moving ones (`teacher_statistics=inference`).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy.stats import norm
+
+from kd_bench.checks import NonNegative
+from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
+from kd_bench.distillers.connectors import linear_connector, require_same_size
+from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.errors import ConfigError
+
+_SMALLEST_TAIL = 1e-3
+_SMALLEST_DEVIATION = 1e-6
+
+
+def margin_from_bn(gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """Returns each channel's mean negative value, E[x | x < 0] of x ~ N(beta, gamma**2).
+
+    beta - s * phi(beta / s) / Phi(-beta / s), where s = |gamma|; -3 * s where less than 1 in 1000 is negative (authors'
+    code, which makes the margin jump there: -0.28 s at beta = 3.09 s, -3 s at 3.1 s).
+
+    Args:
+        gamma: a batch norm's scale, `[C]`.
+        beta: its offset, `[C]`.
+
+    Returns:
+        `[C]` float64, below 0.
+    """
+    deviation = np.maximum(np.abs(np.asarray(gamma, np.float64)), _SMALLEST_DEVIATION)
+    mean = np.asarray(beta, np.float64)
+    negative = norm.cdf(-mean / deviation)
+    truncated = mean - deviation * norm.pdf(mean / deviation) / np.maximum(negative, _SMALLEST_TAIL)
+    return np.where(negative > _SMALLEST_TAIL, truncated, -3 * deviation)
+
+
+def partial_l2(student: tf.Tensor, teacher: tf.Tensor, margin: np.ndarray) -> tf.Tensor:
+    """Returns the squared difference to max(teacher, margin), summed over space and channels, a mean over the batch.
+
+    Terms with student <= target <= 0 count nothing; target is the maximum.
+
+    Args:
+        student: before the ReLU, `[B,H,W,C]`.
+        teacher: before the ReLU, the same shape; gets no gradient.
+        margin: `[C]`, below 0.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    student, teacher = in_float32(student), frozen(teacher)
+    require_same_shape("partial_l2", student, teacher)
+    target = tf.maximum(teacher, tf.cast(margin, teacher.dtype))
+    counts = (student > target) | (target > 0)
+    squared = tf.where(counts, (student - target) ** 2, 0)
+    return tf.reduce_mean(tf.reduce_sum(squared, axis=[1, 2, 3]))
+
+
+def co_loss(
+    student_features: Sequence[tf.Tensor], teacher_features: Sequence[tf.Tensor], margins: Sequence[np.ndarray]
+) -> tf.Tensor:
+    """Returns the sum over the points l = 1..n of partial_l2 / 2**(n - l).
+
+    Args:
+        student_features: `[B,H,W,C]` each, shallow to deep.
+        teacher_features: as many, of the same shapes; get no gradient.
+        margins: as many, `[C]` each.
+    """
+    points = list(zip(student_features, teacher_features, margins, strict=True))
+    return tf.add_n([partial_l2(*point) / 2 ** (len(points) - level) for level, point in enumerate(points, start=1)])
+
+
+def batch_norm_of(feature: keras.KerasTensor) -> keras.layers.BatchNormalization:
+    """Returns the batch norm that makes a symbolic feature map, or the residual branch that is added to make it.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    layer = feature._keras_history.operation
+    if isinstance(layer, keras.layers.Add):
+        layer = layer.input[-1]._keras_history.operation
+    if not isinstance(layer, keras.layers.BatchNormalization):
+        raise ConfigError(
+            f"CO: the teacher's `pre` map {feature.shape[1:]} comes from the layer {layer.name}, which is no batch "
+            "norm to take margins from; choose another model.teacher."
+        )
+    return layer
+
+
+class ComprehensiveOverhaul(Distiller):
+    """One stage: cross-entropy + alpha * co_loss on the `pre` maps of all groups.
+
+    The student's maps pass a 1x1 convolution and batch norm each, trained with it and discarded.
+    """
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        alpha: NonNegative,
+        teacher_statistics: Literal["batch", "inference"],
+    ) -> None:
+        super().__init__(student, teacher)
+        self.alpha = alpha
+        self.teacher_statistics = teacher_statistics
+        own, theirs = student.output["pre"], teacher.output["pre"]
+        for student_map, teacher_map in zip(own, theirs, strict=True):
+            require_same_size("CO", student_map, teacher_map)
+        layers = [batch_norm_of(feature) for feature in theirs]
+        self.margins = [margin_from_bn(layer.gamma.numpy(), layer.beta.numpy()) for layer in layers]
+        fan_out = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+        self.connectors = [linear_connector(*maps, fan_out) for maps in zip(own, theirs, strict=True)]
+        if teacher_statistics == "batch":
+            _normalise_by_batch(teacher)
+
+    def stages(self) -> list[Stage]:
+        """Returns the main stage, which trains the connectors with the student."""
+        connectors = [variable for connector in self.connectors for variable in connector.trainable_variables]
+        return [self.main_stage({"task": self.task_loss, "distill": self.distillation_loss}, connectors)]
+
+    def run_teacher(self, images: tf.Tensor) -> Outputs:
+        """Returns the frozen teacher's outputs, by the statistics chosen."""
+        assert self.teacher is not None
+        return self.teacher(images, training=self.teacher_statistics == "batch")
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted partial distance of the connected features."""
+        connected = [
+            connector(feature, training=True)
+            for feature, connector in zip(batch.student["pre"], self.connectors, strict=True)
+        ]
+        return self.alpha * co_loss(connected, batch.teacher["pre"], self.margins)
+
+
+def _normalise_by_batch(network: keras.Model) -> None:
+    """Lets a frozen network's batch norms use batch statistics in training mode, and yet keep their moving ones."""
+    for layer in network._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # Keras uses the batch's statistics only in a trainable layer. No stage trains the layer's variables.
+            layer.trainable = True
+            layer.momentum = 1.0

@@ -1,0 +1,119 @@
+"""DML: Zhang, Xiang, Hospedales, Lu, "Deep Mutual Learning", CVPR 2018, arXiv:1706.00384.
+
+No trained teacher: the student and a peer of the teacher's architecture start from scratch, and each adds to its
+cross-entropy the divergence of its prediction from the other's current one. The peer is discarded in the end.
+
+The paper updates one network after the other on each mini-batch (`sequential=true`); the default updates both at once
+from one forward pass each, which differs in the second order of the learning rate. The paper gives each network an
+optimizer of its own: SGD and Adam update every entry by itself, so one optimizer over both sets of variables is two.
+The TF2 repository starts from the trained teacher, at temperature 5 and half the weights, which is another method.
+"""
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import NonNegative, Positive
+from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage, cross_entropy
+from kd_bench.distillers.soft_logits import kl_divergence
+from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+
+
+def mutual_learning_loss(logits: tf.Tensor, peer_logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
+    """Returns T**2 * KL(softmax(peer / T) || softmax(own / T)), a mean over the batch.
+
+    Args:
+        logits: the network's own, `[B,K]`.
+        peer_logits: `[B,K]`; get no gradient. Swap the two for the peer's loss.
+        temperature: T, above 0; 1 in the paper.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    logits, peer_logits = in_float32(logits), frozen(peer_logits)
+    require_same_shape("mutual_learning_loss", logits, peer_logits)
+    return temperature**2 * kl_divergence(peer_logits / temperature, logits / temperature)
+
+
+class DeepMutualLearning(Distiller):
+    """One stage: cross-entropy + weight * mutual_learning_loss, for the student and for its peer."""
+
+    teacher_start = "scratch"
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        temperature: Positive,
+        weight: NonNegative,
+        sequential: bool,
+    ) -> None:
+        super().__init__(student, teacher)
+        self.temperature = temperature
+        self.weight = weight
+        self.sequential = sequential
+        teacher.trainable = True
+
+    @property
+    def peer(self) -> keras.Model:
+        """The network of the teacher's architecture."""
+        return self.teacher
+
+    def stages(self) -> list[Stage]:
+        """Returns the main stage, which trains both networks."""
+        losses = {
+            "task": self.task_loss,
+            "distill": self.distillation_loss,
+            "peer_task": self.peer_task_loss,
+            "peer_distill": self.peer_distillation_loss,
+        }
+        return [self.main_stage(losses, self.peer.trainable_variables)]
+
+    def run_teacher(self, images: tf.Tensor) -> Outputs:
+        """Returns the peer's outputs in training mode: it learns too."""
+        return self.peer(images, training=True)
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the student's weighted divergence from its peer."""
+        return self._divergence(batch.student, batch.teacher)
+
+    def peer_task_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the cross-entropy of the peer with the labels."""
+        return cross_entropy(batch.labels, batch.teacher["logits"])
+
+    def peer_distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the peer's weighted divergence from the student."""
+        return self._divergence(batch.teacher, batch.student)
+
+    def _divergence(self, outputs: Outputs, others: Outputs) -> tf.Tensor:
+        return self.weight * mutual_learning_loss(outputs["logits"], others["logits"], self.temperature)
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Does one step: both updates at once or, if `sequential`, the student's first (the paper's order)."""
+        if not self.sequential:
+            return super().train_step(data)
+        assert self.stage is not None
+        step = tf.identity(self.optimizer.iterations.value)
+        with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+            tape.watch([variable.value for variable in self.stage.variables])
+            batch = self._batch(*data)
+            own = {"task": self.task_loss(batch), "distill": self.distillation_loss(batch)}
+            self._update(tape, self.student, own)
+            # Both updates are one step of the schedule.
+            self.optimizer.iterations.assign(step)
+            divergence = self._divergence(batch.teacher, self._student_now(batch.images))
+            peers = {"peer_task": self.peer_task_loss(batch), "peer_distill": divergence}
+            self._update(tape, self.peer, peers)
+        terms = own | peers
+        return self._track({"loss": tf.add_n(list(terms.values())), **terms})
+
+    def _update(self, tape: tf.GradientTape, network: keras.Model, terms: dict[str, tf.Tensor]) -> None:
+        scaled = self._scaled(tf.add_n(list(terms.values())))
+        variables = network.trainable_variables
+        with tape.stop_recording():
+            self.optimizer.apply(tape.gradient(scaled, [variable.value for variable in variables]), variables)
+
+    def _student_now(self, images: tf.Tensor) -> Outputs:
+        """Returns the student's outputs on the batch's statistics; its moving ones count a batch once."""
+        trained, kept = self.student.trainable_variables, self.student.non_trainable_variables
+        return self.student.stateless_call(trained, kept, images, training=True)[0]

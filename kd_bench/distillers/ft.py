@@ -1,0 +1,153 @@
+"""Factor transfer: Kim, Park, Kwak, "Paraphrasing Complex Network", NeurIPS 2018, arXiv:1802.04977.
+
+An auto-encoder, the paraphraser, learns without labels to reconstruct the teacher's last feature map; its bottleneck is
+the teacher's factor. A translator, trained with the student, makes the student's factor from its last map.
+
+Where paper and authors' code differ (squared error and batch norm against L1 and none), `reconstruction_power` and
+`batch_norm` choose; the defaults are the code's. Ours: a learning rate of 0.01 for the paraphraser, which RepDistiller
+needs for these networks, and Keras's default initialisation. RepDistiller pools the factors over channels: not FT.
+"""
+
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from kd_bench import layers
+from kd_bench.checks import NonNegative, Positive, Share
+from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
+from kd_bench.distillers.connectors import pool_to, smaller_size
+from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.errors import ConfigError
+
+_LEAK = 0.1
+
+
+def factor_transfer_loss(student_factor: tf.Tensor, teacher_factor: tf.Tensor, p: int = 1) -> tf.Tensor:
+    """Returns the mean over all entries of |n(student) - n(teacher)|**p, n(F) = F / ||F|| for each sample.
+
+    Args:
+        student_factor: `[B,H,W,C]`.
+        teacher_factor: the same shape; gets no gradient.
+        p: 1 or 2.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    student_factor, teacher_factor = in_float32(student_factor), frozen(teacher_factor)
+    require_same_shape("factor_transfer_loss", student_factor, teacher_factor)
+    difference = _normalised(student_factor) - _normalised(teacher_factor)
+    return tf.reduce_mean(tf.abs(difference) ** p)
+
+
+def paraphraser_loss(reconstruction: tf.Tensor, features: tf.Tensor, p: int = 1) -> tf.Tensor:
+    """Returns the mean over all entries of |features - reconstruction|**p.
+
+    Args:
+        reconstruction: `[B,H,W,C]`.
+        features: the teacher's, the same shape; get no gradient.
+        p: 1 in the authors' code, 2 in the paper.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    reconstruction, features = in_float32(reconstruction), frozen(features)
+    require_same_shape("paraphraser_loss", reconstruction, features)
+    return tf.reduce_mean(tf.abs(features - reconstruction) ** p)
+
+
+def _normalised(factor: tf.Tensor) -> tf.Tensor:
+    return tf.math.l2_normalize(factor, axis=[1, 2, 3])
+
+
+def encoder(size: tuple[int, int], channels: int, factors: int, batch_norm: bool) -> keras.Model:
+    """Returns the model from a map `[B,H,W,channels]` to its factor `[B,H,W,factors]`; the translator is one too."""
+    return _stack(keras.layers.Conv2D, (*size, channels), [channels, factors, factors], batch_norm)
+
+
+def decoder(size: tuple[int, int], factors: int, channels: int, batch_norm: bool) -> keras.Model:
+    """Returns the model from a factor `[B,H,W,factors]` back to the map `[B,H,W,channels]`."""
+    return _stack(keras.layers.Conv2DTranspose, (*size, factors), [factors, channels, channels], batch_norm)
+
+
+def _stack(convolution: type, shape: tuple[int, ...], widths: list[int], batch_norm: bool) -> keras.Model:
+    features = hidden = keras.Input(shape)
+    for width in widths:
+        hidden = convolution(width, 3, padding="same", use_bias=not batch_norm)(hidden)
+        if batch_norm:
+            hidden = layers.batch_norm()(hidden)
+        hidden = keras.layers.LeakyReLU(_LEAK)(hidden)
+    return keras.Model(features, hidden)
+
+
+class FactorTransfer(Distiller):
+    """Two stages: the paraphraser on the teacher alone, then cross-entropy + beta * factor loss.
+
+    Both networks give their last `post` map; of two sizes the larger is average-pooled first. The factor has rate * C_t
+    channels. The paraphraser learns at a constant share of the protocol's rate, and is frozen in the main stage.
+    """
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        beta: NonNegative,
+        power: Literal[1, 2],
+        rate: Positive,
+        batch_norm: bool,
+        reconstruction_power: Literal[1, 2],
+        paraphraser_share: Share,
+        paraphraser_learning_rate: Positive,
+    ) -> None:
+        super().__init__(student, teacher)
+        self.beta = beta
+        self.power = power
+        self.reconstruction_power = reconstruction_power
+        self.paraphraser_share = paraphraser_share
+        self.paraphraser_learning_rate = paraphraser_learning_rate
+        own, theirs = student.output["post"][-1], teacher.output["post"][-1]
+        size, channels = smaller_size(own, theirs), theirs.shape[-1]
+        factors = _bottleneck(rate, channels)
+        self.encoder = encoder(size, channels, factors, batch_norm)
+        self.decoder = decoder(size, factors, channels, batch_norm)
+        self.translator = encoder(size, own.shape[-1], factors, batch_norm)
+
+    def stages(self) -> list[Stage]:
+        """Returns the paraphraser's stage, in which no student runs, and the main stage, in which it is frozen."""
+        variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
+        paraphraser = Stage(
+            "paraphraser",
+            {"reconstruction": self.reconstruction_loss},
+            variables,
+            self.paraphraser_share,
+            "constant",
+            self.paraphraser_learning_rate,
+        )
+        losses = {"task": self.task_loss, "distill": self.distillation_loss}
+        return [paraphraser, self.main_stage(losses, self.translator.trainable_variables)]
+
+    def reconstruction_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the paraphraser's error on the teacher's map."""
+        features = _pooled(batch.teacher, self.encoder)
+        reconstruction = self.decoder(self.encoder(features, training=True), training=True)
+        return paraphraser_loss(reconstruction, features, self.reconstruction_power)
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted distance of the factors."""
+        student_factor = self.translator(_pooled(batch.student, self.translator), training=True)
+        teacher_factor = self.encoder(_pooled(batch.teacher, self.encoder), training=False)
+        return self.beta * factor_transfer_loss(student_factor, teacher_factor, self.power)
+
+
+def _bottleneck(rate: float, channels: int) -> int:
+    factors = round(rate * channels)
+    if factors < 1:
+        raise ConfigError(
+            f"method.rate={rate}: leaves nothing of the teacher's {channels} channels; choose a larger one."
+        )
+    return factors
+
+
+def _pooled(outputs: Outputs, reader: keras.Model) -> tf.Tensor:
+    return pool_to(outputs["post"][-1], reader.input, tf.nn.avg_pool2d)

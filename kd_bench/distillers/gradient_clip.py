@@ -1,0 +1,97 @@
+"""A distillation gradient that never exceeds the task's: the adaptive constraint of KD-SVD, KD-EID and MHGD.
+
+Lee, Kim, Song, "Self-supervised Knowledge Distillation Using Singular Value Decomposition", ECCV 2018,
+arXiv:1807.06819. Their losses are sums of a scale of their own; it is this constraint that sets their weight.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from kd_bench.distillers.base import Batch, Distiller, Gradients, Stage
+from kd_bench.distillers.connectors import matching_connectors
+
+_TINY = 1e-12
+
+
+def clip_to_task(
+    task_gradients: Sequence[tf.Tensor | None], distill_gradients: Sequence[tf.Tensor | None], tau: float = 1.0
+) -> Gradients:
+    """Returns the distillation gradients, each shortened to at most tau times its variable's task gradient.
+
+    A variable that only the distillation reaches, a connector's, is exempt: it would never train. A gradient with an
+    entry that is not finite becomes 0.
+
+    Args:
+        task_gradients: one a variable, or None.
+        distill_gradients: likewise.
+        tau: the largest ratio of lengths.
+    """
+    return [
+        None if distill is None else _clip(task, _finite_or_zero(distill), tau)
+        for task, distill in zip(task_gradients, distill_gradients, strict=True)
+    ]
+
+
+def _clip(task: tf.Tensor | None, distill: tf.Tensor, tau: float) -> tf.Tensor:
+    if task is None:
+        return distill
+    return distill * tf.minimum(1.0, tau * tf.norm(task) / tf.maximum(tf.norm(distill), _TINY))
+
+
+def is_finite(tensor: tf.Tensor) -> tf.Tensor:
+    """Returns whether every entry is, a scalar."""
+    return tf.reduce_all(tf.math.is_finite(tensor))
+
+
+def _finite_or_zero(gradient: tf.Tensor) -> tf.Tensor:
+    return tf.where(is_finite(gradient), gradient, tf.zeros_like(gradient))
+
+
+def _sum(task: tf.Tensor | None, distill: tf.Tensor | None) -> tf.Tensor | None:
+    if task is None or distill is None:
+        return distill if task is None else task
+    return task + distill
+
+
+class ClippedDistiller(Distiller):
+    """One joint stage on the `post` maps of all groups, its distillation gradients clipped to the task's.
+
+    `clip`: `ramp`, tau = sigmoid(epoch) (paper, TF1 repository); `constant`, tau = 1 (TF2 repositories); or `none`, the
+    plain sum of the gradients (RepDistiller, mdistiller), for which `weight` is there.
+
+    Attributes:
+        connectors: one a point, on the student: a 1x1 convolution and batch norm where channels differ.
+        dropped: how many variables' distillation gradients a step found not finite.
+    """
+
+    def __init__(
+        self, student: keras.Model, teacher: keras.Model, clip: Literal["ramp", "constant", "none"], weight: float
+    ) -> None:
+        super().__init__(student, teacher)
+        self.clip = clip
+        self.weight = weight
+        self.connectors = matching_connectors(student.output["post"], teacher.output["post"])
+        self.dropped = keras.metrics.Mean(name="dropped_gradients")
+        self.own_metrics.append(self.dropped)
+
+    def stages(self) -> list[Stage]:
+        """Returns the joint stage."""
+        losses = {"task": self.task_loss, "distill": self.distillation_loss}
+        variables = [variable for connector in self.connectors for variable in connector.trainable_variables]
+        return [self.main_stage(losses, variables, combine=None if self.clip == "none" else self.combine)]
+
+    def student_maps(self, batch: Batch) -> list[tf.Tensor]:
+        """Returns the student's maps, `[B,H,W,D]` each, with the teacher's channels."""
+        maps = zip(batch.student["post"], self.connectors, strict=True)
+        return [connector(features, training=True) for features, connector in maps]
+
+    def combine(self, gradients: dict[str, Gradients], batch: Batch) -> Gradients:
+        """Returns task + clipped distillation; the weight decay comes on top."""
+        task, distill = gradients["task"], gradients["distill"]
+        present = [gradient for gradient in distill if gradient is not None]
+        self.dropped.update_state(tf.add_n([tf.cast(~is_finite(gradient), tf.float32) for gradient in present]))
+        tau = tf.sigmoid(batch.epoch) if self.clip == "ramp" else 1.0
+        return [_sum(*pair) for pair in zip(task, clip_to_task(task, distill, tau), strict=True)]

@@ -1,0 +1,72 @@
+"""KD-EID: KD-SVD with the singular vectors from an eigendecomposition of the smaller Gram matrix, for speed.
+
+Lee, Kim, Song, ECCV 2018, arXiv:1807.06819; the eigendecomposition is of the authors' TF1 repository (2019) and in no
+paper. As a function of the features it is KD-SVD, value and gradient. Unlike the TF1 repository, no shape is
+decomposed by another path: there, maps of nearly as many positions as channels had no gradient.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import NonNegative, NonNegativeInt, Positive, PositiveInt
+from kd_bench.distillers.base import Batch
+from kd_bench.distillers.gradient_clip import ClippedDistiller
+from kd_bench.distillers.replicas import summed_over_batch
+from kd_bench.distillers.singular_vectors import distilled_vectors, relation_loss, require_vectors
+
+
+def kd_eid_loss(
+    student_features: Sequence[tf.Tensor],
+    teacher_features: Sequence[tf.Tensor],
+    k: int = 1,
+    extra: int = 3,
+    beta: float = 8.0,
+) -> tf.Tensor:
+    """Returns the squared difference of the relations of consecutive points, a sum over everything, the batch too.
+
+    Args:
+        student_features: `[B,H,W,D]` each, shallow to deep; at least two.
+        teacher_features: as many, of the same channels and of any size; get no gradient.
+        k: singular vectors of the teacher.
+        extra: the student's beyond k, among which the teacher's are looked for.
+        beta: of the relation exp(-(deep_i - shallow_j)**2 / beta).
+
+    Raises:
+        ConfigError: a map has fewer than k singular vectors.
+        ValueError: channels differ.
+    """
+    students, teachers = distilled_vectors(student_features, teacher_features, k, extra, method="eid")
+    return relation_loss(students, teachers, beta)
+
+
+class KDEID(ClippedDistiller):
+    """One stage: cross-entropy + weight * kd_eid_loss on the `post` maps of all groups, by clipped gradients.
+
+    No connector where channels agree; elsewhere a 1x1 convolution and batch norm on the student, which the clip spares.
+    """
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        k: PositiveInt,
+        extra: NonNegativeInt,
+        beta: Positive,
+        clip: Literal["ramp", "constant", "none"],
+        weight: NonNegative,
+    ) -> None:
+        super().__init__(student, teacher, clip, weight)
+        self.k = k
+        self.extra = extra
+        self.beta = beta
+        require_vectors("KD-EID", [*student.output["post"], *teacher.output["post"]], k)
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted difference of the relations, a sum over the global batch."""
+        maps = self.student_maps(batch)
+        loss = kd_eid_loss(maps, batch.teacher["post"], self.k, self.extra, self.beta)
+        return self.weight * summed_over_batch(loss)

@@ -1,0 +1,213 @@
+"""MHGD: Lee, Song, "Graph-based Knowledge Distillation by Multi-head Attention Network", BMVC 2019, arXiv:1907.02226.
+
+What a network does to a batch between two depths is a graph: the attention that each sample's deep vector pays to all
+samples' shallow ones. Phase 1 trains an attention network on the teacher to predict its deep vectors from the shallow
+ones; phase 2 freezes it and matches the graphs it draws of student and teacher.
+
+Module and constants are the authors' TF1 repository's, the length of phase 1 their TF2 repository's; later versions of
+that, RepDistiller, mdistiller and torchdistill have no MHGD.
+"""
+
+import itertools
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import NonNegative, NonNegativeInt, PositiveInt, Share
+from kd_bench.distillers.base import Batch, Stage
+from kd_bench.distillers.gradient_clip import ClippedDistiller
+from kd_bench.distillers.replicas import global_batch
+from kd_bench.distillers.singular_vectors import distilled_vectors, top_vectors
+from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.layers import batch_norm
+
+_SATURATED = 3.0
+"""Attention logits beyond have hardly a gradient through tanh; their share is logged."""
+
+
+def mhgd_vectors(
+    student_features: Sequence[tf.Tensor], teacher_features: Sequence[tf.Tensor], extra: int = 3
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Returns each sample's top singular vector at each point, the student's turned to the teacher's.
+
+    Args:
+        student_features: `[B,H,W,D]` each.
+        teacher_features: as many, of the same channels; get no gradient.
+        extra: the student's further vectors, among which the teacher's is looked for.
+
+    Returns:
+        `[B,D]` each, of unit length.
+    """
+    student, teacher = distilled_vectors(student_features, teacher_features, 1, extra, "eid")
+    return [vectors[..., 0] for vectors in student], [vectors[..., 0] for vectors in teacher]
+
+
+def attention_logits(keys: tf.Tensor, queries: tf.Tensor, heads: int) -> tf.Tensor:
+    """Returns the inner products of all samples' keys and queries, in each head; not divided by a root.
+
+    Args:
+        keys: of the deep vectors, `[B,D*A]`, where the head is the fastest axis.
+        queries: of the shallow vectors, likewise.
+        heads: A.
+
+    Returns:
+        `[A,B,B]`: deep samples in rows, shallow ones in columns.
+    """
+    keys, queries = (tf.reshape(side, [-1, side.shape[1] // heads, heads]) for side in (keys, queries))
+    return tf.einsum("ica,jca->aij", keys, queries)
+
+
+def drop_head(graph: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+    """Returns the graph without about half of the heads of each row: those of less noise than the heads' mean.
+
+    Args:
+        graph: `[A,B,B]`.
+        noise: `[A,B,1]`.
+    """
+    kept = noise >= tf.reduce_mean(noise, axis=0, keepdims=True)
+    return graph * tf.cast(kept, graph.dtype)
+
+
+def attention_loss(predicted: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Returns 1 - cosine, a mean over the samples.
+
+    Args:
+        predicted: unit vectors, `[B,D]`.
+        target: unit vectors of the teacher, `[B,D]`; get no gradient.
+    """
+    predicted, target = in_float32(predicted), frozen(target)
+    require_same_shape("attention_loss", predicted, target)
+    return tf.reduce_mean(1 - tf.reduce_sum(predicted * target, axis=-1))
+
+
+def graph_kl(student_graph: tf.Tensor, teacher_graph: tf.Tensor) -> tf.Tensor:
+    """Returns KL(student || teacher) of softmax(tanh(logits)) over the columns, a sum over heads and rows.
+
+    Args:
+        student_graph: attention logits, `[A,B,B]`.
+        teacher_graph: likewise; get no gradient.
+    """
+    student_graph, teacher_graph = in_float32(student_graph), frozen(teacher_graph)
+    require_same_shape("graph_kl", student_graph, teacher_graph)
+    student, teacher = (tf.nn.log_softmax(tf.tanh(graph)) for graph in (student_graph, teacher_graph))
+    return tf.reduce_sum(tf.exp(student) * (student - teacher))
+
+
+class GraphAttention(keras.layers.Layer):
+    """The attention network of one pair of points; in float32 whatever the networks' precision."""
+
+    def __init__(self, shallow: int, deep: int, heads: int) -> None:
+        super().__init__(dtype="float32")
+        width = (shallow + deep) // 2
+        self.heads = heads
+        self.keys = _embedding(deep, width * heads)
+        # A shift of the queries adds the same to all columns of a row: the softmax does not see it.
+        self.queries = _embedding(shallow, width * heads, center=False)
+        self.values = _embedding(shallow, width)
+        self.prediction = keras.Sequential([keras.Input([width * heads]), _dense(deep, use_bias=True)])
+
+    def logits(self, shallow: tf.Tensor, deep: tf.Tensor, training: bool) -> tf.Tensor:
+        """Returns the attention logits `[A,B,B]` of vectors `[B,D1]` and `[B,D2]`."""
+        keys, queries = self.keys(deep, training=training), self.queries(shallow, training=training)
+        return attention_logits(keys, queries, self.heads)
+
+    def predict(self, shallow: tf.Tensor, deep: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        """Returns the deep vectors, `[B,D2]` of unit length, predicted in training mode from the attended shallow ones.
+
+        Args:
+            shallow: `[B,D1]`.
+            deep: `[B,D2]`.
+            noise: of `drop_head`, `[A,B,1]`.
+        """
+        graph = drop_head(tf.nn.softmax(self.logits(shallow, deep, training=True)), noise)
+        values = tf.nn.relu(self.values(shallow, training=True))
+        attended = tf.transpose(tf.matmul(graph, values[None]), [1, 0, 2])
+        flat = tf.reshape(attended, [-1, self.heads * values.shape[-1]])
+        return tf.math.l2_normalize(self.prediction(flat), axis=-1)
+
+
+def _embedding(size: int, units: int, center: bool = True) -> keras.Model:
+    normalised = batch_norm(center=center, dtype="float32")
+    return keras.Sequential([keras.Input([size]), _dense(units, use_bias=False), normalised])
+
+
+def _dense(units: int, use_bias: bool) -> keras.layers.Layer:
+    initializer = keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")
+    return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=initializer, dtype="float32")
+
+
+class MHGD(ClippedDistiller):
+    """Two stages: the attention network on the teacher, then cross-entropy + weight * graph_kl, by clipped gradients.
+
+    Each works on the global batch, the same on all replicas. The attention network's decay is a term of its loss, as in
+    the authors' code, instead of the protocol's. It never trains in the second stage.
+    """
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        heads: PositiveInt,
+        extra: NonNegativeInt,
+        attention_share: Share,
+        attention_decay: NonNegative,
+        clip: Literal["ramp", "constant", "none"],
+        weight: NonNegative,
+    ) -> None:
+        super().__init__(student, teacher, clip, weight)
+        self.heads = heads
+        self.extra = extra
+        self.attention_share = attention_share
+        self.attention_decay = attention_decay
+        channels = [features.shape[-1] for features in teacher.output["post"]]
+        self.attention = [GraphAttention(*pair, heads) for pair in itertools.pairwise(channels)]
+        self.noise_seed = random.getrandbits(31)  # keras.utils.set_random_seed seeds this module too
+        self.saturated = keras.metrics.Mean(name="saturated_attention")
+        self.own_metrics.append(self.saturated)
+
+    def stages(self) -> list[Stage]:
+        """Returns the attention stage, in which the student rests, and the joint stage, in which the attention does."""
+        losses = {"attention": self.attention_term, "decay": self.decay_term}
+        variables = self._attention_variables()
+        attention = Stage(
+            "attention", losses, variables, self.attention_share, learning_rate="constant", undecayed=variables
+        )
+        return [attention, *super().stages()]
+
+    def attention_term(self, batch: Batch) -> tf.Tensor:
+        """Returns how far the predicted vectors are from the teacher's, summed over pairs of points."""
+        vectors = [global_batch(top_vectors(frozen(m), 1, "eid")[1][..., 0]) for m in batch.teacher["post"]]
+        losses = []
+        for place, (attention, pair) in enumerate(zip(self.attention, itertools.pairwise(vectors), strict=True)):
+            predicted = attention.predict(*pair, self._noise(place, tf.shape(pair[0])[0]))
+            losses.append(attention_loss(predicted, pair[1]))
+        return tf.add_n(losses)
+
+    def decay_term(self, batch: Batch) -> tf.Tensor:
+        """Returns attention_decay * sum of squares of the attention network's variables, all of them."""
+        return self.attention_decay * tf.add_n([tf.reduce_sum(v.value**2) for v in self._attention_variables()])
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted divergence of the graphs of the global batch."""
+        vectors = mhgd_vectors(self.student_maps(batch), batch.teacher["post"], self.extra)
+        student, teacher = ([global_batch(vector) for vector in side] for side in vectors)
+        losses = []
+        for attention, own, theirs in zip(
+            self.attention, itertools.pairwise(student), itertools.pairwise(teacher), strict=True
+        ):
+            logits = attention.logits(*own, training=False)
+            losses.append(graph_kl(logits, attention.logits(*theirs, training=False)))
+            self.saturated.update_state(tf.cast(tf.abs(logits) > _SATURATED, tf.float32))
+        return self.weight * tf.add_n(losses)
+
+    def _attention_variables(self) -> list[keras.Variable]:
+        return [variable for attention in self.attention for variable in attention.trainable_variables]
+
+    def _noise(self, place: int, samples: tf.Tensor) -> tf.Tensor:
+        # The same on all replicas, and another one at each step.
+        seed = [self.noise_seed + place, tf.cast(self.optimizer.iterations.value, tf.int32)]
+        return tf.random.stateless_normal([self.heads, samples, 1], seed)

@@ -1,0 +1,223 @@
+"""Feature maps compressed to their top singular vectors: what KD-SVD, KD-EID and MHGD share.
+
+Lee, Kim, Song, "Self-supervised Knowledge Distillation Using Singular Value Decomposition", ECCV 2018,
+arXiv:1807.06819. A map is a matrix, positions by channels; its top right singular vectors are directions in channel
+space, so that the sizes of teacher's and student's maps may differ, their channels not.
+
+TensorFlow's own gradients of svd and eigh are infinite where singular values coincide. Here the gradient is that of
+Ionescu et al. (ICCV 2015) from the full spectrum, bounded where it has no limit.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from kd_bench.distillers.tensors import frozen, in_float32
+from kd_bench.errors import ConfigError
+
+Method = Literal["svd", "eid"]
+"""How to decompose: the matrix itself, or the smaller of its two Gram matrices."""
+
+Decomposition = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+"""Singular values, left and right singular vectors, in descending order."""
+
+_SMALLEST_GAP = 1e-3
+"""Of squared singular values, relative to the largest; below it the gradient fades out instead of exploding."""
+_TINY = 1e-12
+
+
+def top_singular(matrices: tf.Tensor, n: int, method: Method = "svd") -> Decomposition:
+    """Returns the n largest singular values and their vectors; the signs make each right vector's sum at least 0.
+
+    Only the right vectors have a gradient.
+
+    Args:
+        matrices: `[B,M,D]`.
+        n: at most min(M, D).
+        method: `svd`, or `eid`: the eigenvectors of the smaller Gram matrix, the same values and faster.
+
+    Returns:
+        `[B,n]`, `[B,M,n]` and `[B,D,n]`.
+    """
+    matrices = in_float32(matrices)
+    constant = tf.stop_gradient(matrices)
+    # The vectors do not depend on the scale, the accuracy of what is computed from them does.
+    length = tf.maximum(tf.norm(constant, axis=[1, 2], keepdims=True), _TINY)
+    unit = constant / length
+    singular, left, right = _with_canonical_signs(_DECOMPOSE[method](unit))
+
+    @tf.custom_gradient
+    def differentiable(_: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        return right[..., :n], lambda upstream: _gradient(unit, singular, right, upstream) / length
+
+    return singular[:, :n] * length[:, 0], left[..., :n], differentiable(matrices)
+
+
+def _svd(matrices: tf.Tensor) -> Decomposition:
+    return tf.linalg.svd(matrices)
+
+
+def _eid(matrices: tf.Tensor) -> Decomposition:
+    tall = matrices.shape[1] >= matrices.shape[2]
+    gram = tf.matmul(matrices, matrices, transpose_a=tall, transpose_b=not tall)
+    vectors = tf.reverse(tf.linalg.eigh(gram)[1], axis=[-1])
+    images = tf.matmul(matrices, vectors, transpose_a=not tall)
+    singular = tf.norm(images, axis=1)
+    others = tf.math.divide_no_nan(images, singular[:, None])
+    return (singular, others, vectors) if tall else (singular, vectors, others)
+
+
+_DECOMPOSE: dict[str, Callable[[tf.Tensor], Decomposition]] = {"svd": _svd, "eid": _eid}
+
+
+def _with_canonical_signs(decomposition: Decomposition) -> Decomposition:
+    # LAPACK, Eigen and cuSOLVER return either sign; the relation of two points depends on it.
+    singular, left, right = decomposition
+    signs = _signs(tf.reduce_sum(right, axis=1, keepdims=True))
+    return singular, left * signs, right * signs
+
+
+def _signs(values: tf.Tensor) -> tf.Tensor:
+    return tf.where(values >= 0, tf.ones_like(values), -tf.ones_like(values))
+
+
+def _gradient(matrices: tf.Tensor, singular: tf.Tensor, right: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    """Returns dL/dX from dL/dV of the top vectors; a sample where that is not finite gets none.
+
+    With l_j the squared singular values, dv_j = (l_j - X^T X)^+ d(X^T X) v_j, where the pseudo-inverse is
+    (1 - v_j v_j^T + sum_{i != j} v_i v_i^T l_i / (l_j - l_i)) / l_j. In this form, vectors of l_i = 0 do not count: the
+    right ones may be min(M, D), and those of a rank-deficient matrix arbitrary.
+
+    Args:
+        matrices: X, `[B,M,D]`.
+        singular: all, `[B,r]`.
+        right: all, `[B,D,r]`.
+        upstream: dL/dV, `[B,D,n]`.
+    """
+    top = right[..., : upstream.shape[-1]]
+    squared = singular[:, :, None] ** 2
+    of_top = tf.linalg.matrix_transpose(squared[:, : upstream.shape[-1]])
+    smallest = _SMALLEST_GAP * tf.maximum(squared[:, :1], _TINY)
+    along = tf.matmul(right, upstream, transpose_a=True) * squared * _bounded_inverse(of_top - squared, smallest)
+    within = upstream - top * tf.reduce_sum(top * upstream, axis=1, keepdims=True)
+    solved = (within + tf.matmul(right, along)) * _bounded_inverse(of_top, smallest)
+    gradient = tf.matmul(tf.matmul(matrices, solved), top, transpose_b=True)
+    gradient += tf.matmul(tf.matmul(matrices, top), solved, transpose_b=True)
+    finite = tf.reduce_all(tf.math.is_finite(gradient), axis=[1, 2], keepdims=True)
+    return tf.where(finite, gradient, tf.zeros_like(gradient))
+
+
+def _bounded_inverse(values: tf.Tensor, smallest: tf.Tensor) -> tf.Tensor:
+    # 1/x down to the smallest |x|, from there linearly to 0.
+    return values / tf.maximum(values**2, smallest**2)
+
+
+def align_vectors(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """Returns for each teacher's vector the nearest of the student's by |cosine|, turned to it; no vector is reserved.
+
+    Args:
+        student: unit vectors, `[B,D,m]`.
+        teacher: unit vectors, `[B,D,k]`.
+
+    Returns:
+        `[B,D,k]`; the choice and the sign have no gradient.
+    """
+    cosines = tf.matmul(tf.stop_gradient(student), tf.stop_gradient(teacher), transpose_a=True)
+    chosen = tf.one_hot(tf.argmax(tf.abs(cosines), axis=1), student.shape[-1], axis=1, dtype=student.dtype)
+    return tf.matmul(student, chosen * _signs(cosines))
+
+
+def distilled_vectors(
+    student_features: Sequence[tf.Tensor],
+    teacher_features: Sequence[tf.Tensor],
+    k: int = 1,
+    extra: int = 3,
+    method: Method = "svd",
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Returns the student's and the teacher's top vectors at each point, weighted by the teacher's singular values.
+
+    The weights are of unit length over k: with k=1 the vectors are unit vectors.
+
+    Args:
+        student_features: `[B,H,W,D]` each.
+        teacher_features: as many, of the same channels and of any size; get no gradient.
+        k: vectors of the teacher.
+        extra: the student's vectors beyond k, among which the teacher's are looked for (as far as the map has them).
+        method: of `top_singular`.
+
+    Returns:
+        `[B,D,k]` each.
+
+    Raises:
+        ConfigError: a map has fewer than k vectors.
+        ValueError: channels differ.
+    """
+    students, teachers = [], []
+    for own, theirs in zip(student_features, teacher_features, strict=True):
+        if own.shape[-1] != theirs.shape[-1]:
+            raise ValueError(f"distilled_vectors: the channels of {own.shape} and {theirs.shape} differ.")
+        require_vectors("distilled_vectors", [own, theirs], k)
+        values, target = top_vectors(frozen(theirs), k, method)
+        _, candidates = top_vectors(own, min(k + extra, own.shape[1] * own.shape[2], own.shape[3]), method)
+        weights = tf.math.l2_normalize(values, axis=-1)[:, None]
+        students.append(weights * align_vectors(candidates, target))
+        teachers.append(weights * target)
+    return students, teachers
+
+
+def top_vectors(features: tf.Tensor, n: int, method: Method) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the n largest singular values, `[B,n]`, and right singular vectors, `[B,D,n]`, of maps `[B,H,W,D]`."""
+    _, height, width, channels = features.shape
+    values, _, vectors = top_singular(tf.reshape(features, [-1, height * width, channels]), n, method)
+    return values, vectors
+
+
+def require_vectors(name: str, features: Sequence[keras.KerasTensor], k: int) -> None:
+    """Refuses feature maps, symbolic or not, that have fewer than k singular vectors.
+
+    Raises:
+        ConfigError: naming the shape of the first such map.
+    """
+    for _, height, width, channels in (feature.shape for feature in features):
+        if k > min(height * width, channels):
+            raise ConfigError(
+                f"{name}: a map of {height}x{width} positions and {channels} channels has fewer than {k} singular "
+                "vectors; lower method.k, or choose networks with larger maps (model.teacher.stem_stride, "
+                "model.student.stem_stride)."
+            )
+
+
+def relation_loss(student_vectors: Sequence[tf.Tensor], teacher_vectors: Sequence[tf.Tensor], beta: float) -> tf.Tensor:
+    """Returns the squared difference of the relations of consecutive points, a sum over everything, the batch too.
+
+    Args:
+        student_vectors: `[B,D,k]` each, shallow to deep.
+        teacher_vectors: likewise.
+        beta: of `rbf_less_one`.
+    """
+    losses = [
+        tf.reduce_sum((rbf_less_one(*students, beta) - rbf_less_one(*teachers, beta)) ** 2)
+        for students, teachers in zip(
+            itertools.pairwise(student_vectors), itertools.pairwise(teacher_vectors), strict=True
+        )
+    ]
+    return tf.add_n(losses)
+
+
+def rbf_less_one(shallow: tf.Tensor, deep: tf.Tensor, beta: float) -> tf.Tensor:
+    """Returns exp(-(deep_i - shallow_j)**2 / beta) - 1 for all pairs of entries.
+
+    The 1 cancels in every difference. The entries are of order 1e-3: kept from the rounding that 1 would bring.
+
+    Args:
+        shallow: `[B,D1,k]`.
+        deep: `[B,D2,k]`.
+        beta: above 0.
+
+    Returns:
+        `[B,D2,D1,k]`.
+    """
+    return tf.math.expm1(-((deep[:, :, None] - shallow[:, None]) ** 2) / beta)

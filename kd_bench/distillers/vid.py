@@ -1,0 +1,108 @@
+"""Variational information distillation: Ahn, Hu, Damianou, Lawrence, Dai, CVPR 2019, arXiv:1904.05835.
+
+The student maximises a lower bound of the mutual information of its features and the teacher's: a Gaussian, its mean a
+small network of the student's map and its variance one learned number a channel, predicts the teacher's map.
+
+In RepDistiller's form, the port that trains mean and variance both: a mean over channels and space and one weight for
+all layers, where the paper sums and tunes each. Ours: no weight decay on the variances, which it would pull to 0.69.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import NonNegative, Positive
+from kd_bench.distillers.base import Batch, Distiller, Stage
+from kd_bench.distillers.connectors import require_same_size
+from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.errors import ConfigError
+from kd_bench.layers import convolution
+
+
+def vid_loss(
+    predicted_mean: tf.Tensor, raw_variance: tf.Tensor, teacher_feature: tf.Tensor, eps: float = 1e-5
+) -> tf.Tensor:
+    """Returns half the mean of (t - mean)**2 / variance + log variance, variance = softplus(raw_variance) + eps.
+
+    The negative log-likelihood without its constant; it can be negative.
+
+    Args:
+        predicted_mean: `[B,H,W,C]`.
+        raw_variance: `[C]`, shared by all positions.
+        teacher_feature: t, `[B,H,W,C]`; gets no gradient.
+        eps: the least variance.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    predicted_mean, teacher_feature = in_float32(predicted_mean), frozen(teacher_feature)
+    require_same_shape("vid_loss", predicted_mean, teacher_feature)
+    # log(1 + exp(raw)) itself overflows in float32 above 88.
+    variance = tf.nn.softplus(in_float32(raw_variance)) + eps
+    return 0.5 * tf.reduce_mean((teacher_feature - predicted_mean) ** 2 / variance + tf.math.log(variance))
+
+
+def vid_initial_raw_variance(init_var: float = 5.0, eps: float = 1e-5) -> float:
+    """Returns the raw variance whose variance is `init_var`: log(expm1(init_var - eps)).
+
+    Raises:
+        ConfigError: `init_var` is not above `eps`.
+    """
+    if init_var <= eps:
+        raise ConfigError(f"method.initial_variance={init_var:g}: must be above method.eps={eps:g}.")
+    return init_var - eps + math.log(-math.expm1(eps - init_var))
+
+
+def mean_network(student: keras.KerasTensor, teacher: keras.KerasTensor) -> keras.Model:
+    """Returns the model of the mean: three 1x1 convolutions of the teacher's channels, ReLU between; no bias, no norm.
+
+    Args:
+        student: the student's symbolic feature map, `[B,H,W,C_s]`.
+        teacher: the teacher's, `[B,H,W,C_t]`.
+    """
+    channels = teacher.shape[-1]
+    features = hidden = keras.Input(student.shape[1:], dtype=student.dtype)
+    for _ in range(2):
+        hidden = keras.layers.ReLU()(convolution(channels, 1)(hidden))
+    return keras.Model(features, convolution(channels, 1)(hidden))
+
+
+class VariationalInformation(Distiller):
+    """One stage: cross-entropy + weight * the sum over all groups of vid_loss on their `raw` maps."""
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        weight: NonNegative,
+        initial_variance: Positive,
+        eps: Positive,
+    ) -> None:
+        super().__init__(student, teacher)
+        self.weight = weight
+        self.eps = eps
+        own, theirs = student.output["raw"], teacher.output["raw"]
+        for student_map, teacher_map in zip(own, theirs, strict=True):
+            require_same_size("VID", student_map, teacher_map)
+        start = keras.initializers.Constant(vid_initial_raw_variance(initial_variance, eps))
+        self.mean_networks = [mean_network(*maps) for maps in zip(own, theirs, strict=True)]
+        self.raw_variances = [
+            self.add_weight(shape=(target.shape[-1],), initializer=start, name=f"raw_variance_{level}")
+            for level, target in enumerate(theirs)
+        ]
+
+    def stages(self) -> list[Stage]:
+        """Returns the one stage, which trains means and variances with the student."""
+        means = [variable for network in self.mean_networks for variable in network.trainable_variables]
+        losses = {"task": self.task_loss, "distill": self.distillation_loss}
+        return [self.main_stage(losses, [*means, *self.raw_variances], undecayed=self.raw_variances)]
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted sum over the groups."""
+        losses = []
+        maps = zip(batch.student["raw"], batch.teacher["raw"], strict=True)
+        for (own, theirs), network, raw_variance in zip(maps, self.mean_networks, self.raw_variances, strict=True):
+            losses.append(vid_loss(network(own, training=True), raw_variance, theirs, self.eps))
+        return self.weight * tf.add_n(losses)

@@ -1,0 +1,93 @@
+"""Residual networks for CIFAR: He et al., "Deep Residual Learning", CVPR 2016, section 4.2, arXiv:1512.03385.
+
+ResNet-20, -56, -110 and the distillation benchmarks' "8x4" and "32x4" (RepDistiller, mdistiller), whose stem has 32 and
+whose groups have 64, 128 and 256 channels.
+
+Where the feature points lie. A post-activation block computes ReLU(shortcut + F(x)), and F ends in a batch norm, so
+the sum meets its ReLU with no batch norm in between: at a group's end the sum is both what the residual stream holds
+(`raw`) and what the ReLU is about to cut (`pre`). Here the two are one tensor; `post` is after the ReLU, and is what
+the next group reads. A batch norm of its own for `pre` would not be part of the network that the papers trained.
+
+The batch norm of a point, from which CO takes its margins, is the residual branch's last one (`bn2` in the public
+`get_bn_before_relu`), although it normalises only one of the two summands: the last input of the `Add` that makes
+`pre`.
+"""
+
+from typing import Literal
+
+import keras
+
+from kd_bench.checks import PositiveInt
+from kd_bench.errors import ConfigError
+from kd_bench.layers import batch_norm, classifier, convolution
+from kd_bench.networks.sizes import require_size
+
+GROUPS = 3
+
+
+def resnet(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    depth: PositiveInt,
+    width: PositiveInt,
+    stem_channels: PositiveInt,
+    stem_stride: PositiveInt,
+    shortcut: Literal["projection", "padding"],
+) -> keras.Model:
+    """Builds a ResNet of three groups of (depth - 2) / 6 post-activation basic blocks.
+
+    Args:
+        input_shape: height, width and channels of an image.
+        num_classes: the size of the logits.
+        depth: 6n + 2 layers.
+        width: group g has stem_channels * 2**g * width channels; 1 in the paper, 2 in ResNet-8x4 and -32x4.
+        stem_channels: channels of the first convolution; 16 in the paper, 32 in ResNet-8x4 and -32x4.
+        stem_stride: stride of the first convolution; 1 in the paper.
+        shortcut: how a shortcut changes its shape: by a 1x1 convolution and batch norm (the paper's option B, which the
+            distillation benchmarks use), or by keeping every second pixel and adding channels of zeros (option A, which
+            the paper uses on CIFAR).
+
+    Returns:
+        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre` and
+        `post`, one `[B,h,w,c]` a group, shallow to deep: `raw` and `pre` are the residual sum that ends the group,
+        `post` is that sum after its ReLU.
+
+    Raises:
+        ConfigError: depth is not 6n + 2, or the images are too small.
+    """
+    blocks, rest = divmod(depth - 2, 2 * GROUPS)
+    if rest or blocks < 1:
+        raise ConfigError(f"depth={depth}: a ResNet has 6n+2 layers: 8, 14, 20, 32, 56, ...")
+    require_size(input_shape, [stem_stride, 2, 2])
+    images = keras.Input(input_shape)
+    activated = keras.layers.ReLU()(batch_norm()(convolution(stem_channels, 3, stem_stride)(images)))
+    sums, activations = [], []
+    for group in range(GROUPS):
+        for block in range(blocks):
+            stride = 2 if group > 0 and block == 0 else 1
+            summed = _block(activated, stem_channels * 2**group * width, stride, shortcut)
+            activated = keras.layers.ReLU()(summed)
+        sums.append(summed)
+        activations.append(activated)
+    embedding = keras.layers.GlobalAveragePooling2D()(activated)
+    points = {"raw": sums, "pre": list(sums), "post": activations}
+    return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **points})
+
+
+def _block(features: keras.KerasTensor, channels: int, stride: int, shortcut: str) -> keras.KerasTensor:
+    """Adds two convolutions, each with its batch norm, to the shortcut; the sum's ReLU is the caller's."""
+    residual = keras.layers.ReLU()(batch_norm()(convolution(channels, 3, stride)(features)))
+    residual = batch_norm()(convolution(channels, 3)(residual))
+    if stride == 1 and features.shape[-1] == channels:
+        carried = features
+    elif shortcut == "projection":
+        carried = batch_norm()(convolution(channels, 1, stride)(features))
+    else:
+        carried = _padded(features, channels, stride)
+    return keras.layers.Add()([carried, residual])
+
+
+def _padded(features: keras.KerasTensor, channels: int, stride: int) -> keras.KerasTensor:
+    kept = keras.layers.AveragePooling2D(pool_size=1, strides=stride, padding="same")(features)
+    return keras.ops.pad(kept, [[0, 0], [0, 0], [0, 0], [0, channels - features.shape[-1]]])

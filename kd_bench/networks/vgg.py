@@ -1,0 +1,91 @@
+"""VGG for CIFAR: Simonyan, Zisserman, "Very Deep Convolutional Networks", ICLR 2015, arXiv:1409.1556.
+
+With batch norm, and one dense layer on the pooled features in place of three: the form that the distillation benchmarks
+use (RepDistiller and mdistiller, `vgg8_bn`, `vgg13_bn`). Five blocks; a 2x2 max-pooling follows each of the first
+three, so that the maps of 32x32 images measure 32, 16, 8, 4 and 4 pixels.
+
+Where the feature points lie: at the last convolution of a block, before the pooling. `raw` is what that convolution
+returns, `pre` is after its batch norm (from which CO takes its margins), `post` after its ReLU.
+
+How many there are is the pair's choice, since teacher and student need equally many: `points` lists the blocks.
+[1,2,3] have the sizes of a three-group network's maps (32, 16 and 8 pixels), so that a VGG pairs with a ResNet or a
+Wide ResNet; [2,3,4,5] are those of the benchmarks' feature methods, for a pair of two VGGs.
+
+Differs from the benchmarks: the convolutions have no bias, which the batch norm after them would take away again (2,944
+parameters of VGG-13); a pooling rounds odd sizes up, as the strided convolutions of the other networks do.
+"""
+
+from typing import Literal
+
+import keras
+
+from kd_bench.checks import PositiveInt
+from kd_bench.errors import ConfigError
+from kd_bench.layers import batch_norm, classifier, convolution
+from kd_bench.networks.sizes import require_size
+
+CONVOLUTIONS = {
+    8: (1, 1, 1, 1, 1),
+    11: (1, 1, 2, 2, 2),
+    13: (2, 2, 2, 2, 2),
+    16: (2, 2, 3, 3, 3),
+    19: (2, 2, 4, 4, 4),
+}
+"""Depth -> convolutions of each block: configurations A, B, D and E of the paper; 8 is RepDistiller's `S`."""
+
+WIDENING = (1, 2, 4, 8, 8)
+"""Channels of each block, as multiples of the first one's."""
+
+
+def vgg(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    depth: Literal[8, 11, 13, 16, 19],
+    stem_channels: PositiveInt,
+    poolings: PositiveInt,
+    points: list[PositiveInt],
+) -> keras.Model:
+    """Builds a VGG of five blocks of 3x3 convolutions, each with batch norm and ReLU.
+
+    Args:
+        input_shape: height, width and channels of an image.
+        num_classes: the size of the logits.
+        depth: of the paper's form: the convolutions and three dense layers, of which one is left here.
+        stem_channels: channels of the first block; 64 in the paper. The others have 2, 4, 8 and 8 times as many.
+        poolings: how many of the first blocks a max-pooling follows; 3 for 32x32 images, 4 for 64x64 (RepDistiller).
+        points: the blocks that end in a feature point, counted from 1.
+
+    Returns:
+        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre` and
+        `post`, one `[B,h,w,c]` for each of `points`: the output of the block's last convolution, after its batch norm,
+        and after its ReLU.
+
+    Raises:
+        ConfigError: the points are not some of 1 to 5 in rising order, there are more than 4 poolings, or the images
+            are too small.
+    """
+    _check(input_shape, poolings, points)
+    images = features = keras.Input(input_shape)
+    taps: dict[str, list[keras.KerasTensor]] = {"raw": [], "pre": [], "post": []}
+    for block, convolutions in enumerate(CONVOLUTIONS[depth], start=1):
+        for _ in range(convolutions):
+            convolved = convolution(stem_channels * WIDENING[block - 1], 3)(features)
+            normalised = batch_norm()(convolved)
+            features = activated = keras.layers.ReLU()(normalised)
+        if block in points:
+            for name, tensor in (("raw", convolved), ("pre", normalised), ("post", activated)):
+                taps[name].append(tensor)
+        if block <= poolings:
+            features = keras.layers.MaxPooling2D(2, padding="same")(activated)
+    embedding = keras.layers.GlobalAveragePooling2D()(features)
+    return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **taps})
+
+
+def _check(input_shape: tuple[int, int, int], poolings: int, points: list[int]) -> None:
+    last = len(WIDENING)
+    if not points or [block for block in range(1, last + 1) if block in points] != list(points):
+        raise ConfigError(f"points={points}: must be some of the blocks 1 to {last} in rising order, such as [1,2,3].")
+    if poolings >= last:
+        raise ConfigError(f"poolings={poolings}: must be at most {last - 1}; the last block is pooled to one pixel.")
+    require_size(input_shape, [2] * poolings)
