@@ -15,7 +15,7 @@ def main(config: DictConfig) -> None:
     """Runs the run that Hydra composed."""
     with starting_quietly():
         from kd_bench import experiment
-    experiment.run(command_line.checked(config, HydraConfig.get().overrides.task))
+    experiment.run(command_line.checked(config, command_line.overrides_of(HydraConfig.get())))
 
 
 if __name__ == "__main__":

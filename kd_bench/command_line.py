@@ -26,6 +26,9 @@ from kd_bench.results.record import RecordError, finished
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
+_SEARCH_PATH = "hydra.searchpath"
+"""The one of Hydra's own keys that changes what is composed: where a user's own methods are."""
+
 _PRESET_GROUPS = ("experiment", "dataset", "model", "method")
 """The groups whose choice makes a run a row of another table or another row, not a variant of the same one."""
 
@@ -41,6 +44,12 @@ _NOT_VARIANTS = (
     "dataset.data_dir",
     "dataset.manual_dir",
 )
+
+
+def overrides_of(hydra: Mapping[str, Any]) -> list[str]:
+    """Returns the overrides that made a composed config, from the node `hydra` that goes with it."""
+    own = [line for line in hydra["overrides"]["hydra"] if line.startswith(_SEARCH_PATH)]
+    return [*own, *hydra["overrides"]["task"]]
 
 
 def jobs(arguments: Sequence[str]) -> list[RunConfig]:
@@ -75,7 +84,7 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> RunConfig:
     Raises:
         ConfigError: naming the key, its value and what is allowed.
     """
-    presets = [line for line in overrides if line.partition("=")[0] in _PRESET_GROUPS]
+    presets = [line for line in overrides if line.partition("=")[0] in (*_PRESET_GROUPS, _SEARCH_PATH)]
     config = _container(composed)
     preset = OmegaConf.to_container(_composed(presets), resolve=True)
     return RunConfig.parse(config, _differences(config, preset))  # type: ignore[arg-type]
@@ -92,7 +101,7 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
 
 
 def _is_plain(key: str) -> bool:
-    return key.replace(".", "").isidentifier() and not (CONF / key).is_dir()
+    return key.replace(".", "").isidentifier() and key != _SEARCH_PATH and not (CONF / key).is_dir()
 
 
 def _container(config: DictConfig) -> dict[str, Any]:
@@ -141,7 +150,7 @@ def _parsed(lines: Sequence[str]) -> list[Override]:
 
 
 def _of_hydra(override: Override) -> bool:
-    return override.key_or_group.split("/")[0].split(".")[0] == "hydra"
+    return override.key_or_group != _SEARCH_PATH and override.key_or_group.split("/")[0].split(".")[0] == "hydra"
 
 
 def _values(override: Override) -> list[str]:
@@ -186,14 +195,14 @@ def preflight(arguments: Sequence[str]) -> None:
 
 def help_text() -> str:
     """Returns every group's choices, each with the first comment of its file, and the keys that take a value."""
-    values = sorted(key for key, value in _compose(()).items() if not isinstance(value, DictConfig))
+    values = sorted(str(key) for key, value in _compose(()).items() if not isinstance(value, DictConfig))
     return "\n".join(
         [
             "usage: python run.py [-m] [group=choice ...] [key=value ...]",
             "       -m runs every combination of values with commas: -m method=at,fsp fraction=1.0,0.1 seed=0,1,2",
             *itertools.chain.from_iterable(map(_group_help, _GROUPS)),
             "",
-            f"keys: {', '.join(map(str, values))}",
+            f"keys: {', '.join(values)}",
             "and those inside a group, such as method.temperature=4; --cfg job shows them all with their values.",
         ]
     )

@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[1]
 SHORT = ["epochs=2", "teacher.epochs=2", "batch_size=64", "hardware=cpu"]
 
 
-def run(*arguments, outputs):
+def run(*arguments, outputs, env=None):
     command = [sys.executable, ROOT / "run.py", *arguments, f"outputs={outputs}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400)
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, env=env)
 
 
 def aggregate(*arguments, outputs):
@@ -131,6 +131,30 @@ def test_mixed_precision_trains(precision, tmp_path):
     record = records(tmp_path)["fsp", 1.0, 0]
     assert record["setting"]["precision"] == precision
     assert record["scores"]["last_accuracy"] > 0.1
+
+
+def test_a_method_from_outside_the_package(tmp_path):
+    (tmp_path / "conf" / "method").mkdir(parents=True)
+    (tmp_path / "mine.py").write_text(
+        "from kd_bench.checks import NonNegative\n"
+        "from kd_bench.distillers.base import Distiller\n"
+        "import tensorflow as tf\n"
+        "class Mine(Distiller):\n"
+        "    def __init__(self, student, teacher, *, weight: NonNegative):\n"
+        "        super().__init__(student, teacher)\n"
+        "        self.weight = weight\n"
+        "    def distillation_loss(self, batch):\n"
+        "        gap = batch.student['logits'] - batch.teacher['logits']\n"
+        "        return self.weight * tf.reduce_mean(gap**2)\n"
+    )
+    (tmp_path / "conf/method/mine.yaml").write_text("_target_: mine.Mine\nname: mine\nlabel: Mine\nweight: 0.1\n")
+    search = f"hydra.searchpath=[file://{tmp_path}/conf]"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = run(search, "method=mine", *SHORT, outputs=tmp_path / "outputs", env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert records(tmp_path / "outputs")["mine", 1.0, 0]["run"]["overrides"] == {"epochs": 2, "teacher.epochs": 2}
+    refused = run(search, "method=mine", "method.wait=3", outputs=tmp_path / "outputs", env=environment)
+    assert "method.wait" in refused.stderr
 
 
 FASHION_MNIST = Path(os.environ.get("KD_BENCH_FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))

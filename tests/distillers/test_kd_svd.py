@@ -97,7 +97,14 @@ def test_degenerate_maps_are_finite(method, generator):
     maps = [m.astype(np.float32) for m in post_relu(generator, (2, 3, 3, 4), (2, 2, 2, 6))]
     zeros, same = [0 * m for m in maps], [0 * m + m[:1] for m in maps]
     identity = [np.eye(9, 4, dtype=np.float32).reshape(1, 3, 3, 4) + zeros[0], maps[1]]
-    for student, teacher in [(zeros, maps), (maps, zeros), (zeros, zeros), (maps, maps), (same, same), (identity, maps)]:
+    for student, teacher in [
+        (zeros, maps),
+        (maps, zeros),
+        (zeros, zeros),
+        (maps, maps),
+        (same, same),
+        (identity, maps),
+    ]:
         assert_finite(lambda s, t: kd_svd_loss(s, t, method=method), [student], [teacher])
 
 

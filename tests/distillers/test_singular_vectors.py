@@ -38,7 +38,9 @@ def test_values_and_vectors_are_numpys(method, shape, generator):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("shape", "n"), [((2, 6, 3), 1), ((2, 6, 3), 3), ((2, 3, 6), 1), ((2, 3, 6), 2), ((1, 4, 4), 2)])
+@pytest.mark.parametrize(
+    ("shape", "n"), [((2, 6, 3), 1), ((2, 6, 3), 3), ((2, 3, 6), 1), ((2, 3, 6), 2), ((1, 4, 4), 2)]
+)
 def test_the_gradient_is_that_of_the_full_spectrum(method, shape, n, generator):
     matrices, weights = positive(generator, shape), generator.normal(size=(shape[0], shape[2], n))
     assert_agrees(
