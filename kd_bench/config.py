@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_type_hints
 
+from hydra.utils import get_object
+
 from kd_bench.checks import (
     NonNegativeInt,
     PositiveInt,
@@ -54,9 +56,8 @@ class Component:
 
     def build(self, *given: Any, **late: Any) -> Any:
         """Calls the target with the arguments that code gives and the parameters that the config gives."""
-        from hydra.utils import instantiate
-
-        return instantiate({"_target_": self.target, "_convert_": "all", **self.parameters}, *given, **late)
+        # Not `instantiate`: it would wrap an error that is the user's to mend into one of Hydra's.
+        return get_object(self.target)(*given, **self.parameters, **late)
 
 
 @dataclass(frozen=True)

@@ -101,11 +101,10 @@ def test_steps_are_those_of_two_networks_with_an_optimizer_each(sequential, opti
         step(small_batch())
     assert int(distiller.optimizer.iterations) == 4
     # Adam divides by the gradient's size: where that is rounding, so is the step.
-    tolerance = {"sgd": 2e-4, "adam": 5e-3}[optimizer]
+    tolerance = {"sgd": 1e-5, "adam": 1e-3}[optimizer]
     expected = separately(optimizer, sequential, 4)
     for network, value in zip((distiller.student, distiller.peer), expected, strict=True):
         np.testing.assert_allclose(values(network), value, atol=tolerance)
-        np.testing.assert_allclose(np.linalg.norm(values(network) - value), 0, atol=0.05 * tolerance * value.size**0.5)
 
 
 @pytest.mark.parametrize("sequential", [False, True])
