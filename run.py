@@ -12,12 +12,16 @@ from kd_bench.quiet import starting_quietly
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
-    """Runs the run that Hydra composed."""
+    """Runs the run that Hydra composed; one that fails does not stop the sweep's others."""
     with starting_quietly():
         from kd_bench import experiment
-    experiment.run(command_line.checked(config, command_line.overrides_of(HydraConfig.get())))
+    try:
+        experiment.run(command_line.checked(config, command_line.overrides_of(HydraConfig.get())))
+    except experiment.RunFailedError as problem:
+        print(f"error: {problem}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    command_line.preflight(sys.argv[1:])
+    runs = command_line.preflight(sys.argv[1:])
     main()
+    sys.exit(command_line.exit_status(runs))

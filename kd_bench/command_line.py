@@ -173,14 +173,17 @@ def _differences(config: Mapping[str, Any], preset: Mapping[str, Any], prefix: s
     return found
 
 
-def preflight(arguments: Sequence[str]) -> None:
-    """Ends the program with status 2 and one message if the command line is wrong, before anything has been started."""
+def preflight(arguments: Sequence[str]) -> list[RunConfig]:
+    """Returns the runs to come; ends the program with status 2 and one message if the command line is wrong.
+
+    Where Hydra is only asked to show something there are none, and where all are done the program ends, too.
+    """
     options = get_args_parser().parse_args(arguments)
     if options.help:
         print(help_text())
         sys.exit(0)
     if options.hydra_help or options.cfg or options.info:
-        return
+        return []
     try:
         runs = jobs(arguments)
         done = [run for run in runs if finished(run.directory)]
@@ -191,6 +194,18 @@ def preflight(arguments: Sequence[str]) -> None:
         print(f"{len(runs)} runs: {len(done)} done before, {len(runs) - len(done)} to do.", flush=True)
     if len(done) == len(runs):
         sys.exit(0)
+    return runs
+
+
+def exit_status(runs: Sequence[RunConfig]) -> int:
+    """Returns 0 if all runs are done, else 1, and says of a sweep which are not: the records tell, whoever ran them."""
+    missing = [run for run in runs if not finished(run.directory)]
+    if missing and len(runs) > 1:
+        listed = "".join(f"\n  {run.directory}" for run in missing)
+        print(
+            f"{len(missing)} of {len(runs)} runs are not done; the same command tries again:{listed}", file=sys.stderr
+        )
+    return 1 if missing else 0
 
 
 def help_text() -> str:

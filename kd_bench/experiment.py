@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 import yaml
 from filelock import FileLock, Timeout
-from hydra.errors import CompactHydraException
 from hydra.utils import get_class
 
 from kd_bench.config import Component, RunConfig
@@ -45,8 +44,8 @@ from kd_bench.training.loop import Plan, train
 _EVALUATION_BATCH = 500
 
 
-class RunFailedError(CompactHydraException):
-    """A run has failed, was recorded as failed and reported; Hydra goes on with the sweep and exits with status 1."""
+class RunFailedError(BenchError):
+    """A run has failed and was recorded as failed."""
 
 
 def run(config: RunConfig) -> Record:
@@ -89,7 +88,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def _record_failure(config: RunConfig, directory: Path, problem: Exception) -> None:
-    if not isinstance(problem, BenchError | RunFailedError):
+    if not isinstance(problem, BenchError):
         traceback.print_exception(problem)
     reason = f"{type(problem).__name__}: {problem}"
     setting = record_setting(config, hardware.resolve_precision(config.precision), replicas=0)

@@ -108,6 +108,7 @@ class GraphAttention(keras.layers.Layer):
         self.queries = _embedding(shallow, width * heads, center=False)
         self.values = _embedding(shallow, width)
         self.prediction = keras.Sequential([keras.Input([width * heads]), _dense(deep, use_bias=True)])
+        self.built = True  # as its parts are; it is not called itself
 
     def logits(self, shallow: tf.Tensor, deep: tf.Tensor, training: bool) -> tf.Tensor:
         """Returns the attention logits `[A,B,B]` of vectors `[B,D1]` and `[B,D2]`."""

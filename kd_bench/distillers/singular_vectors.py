@@ -87,9 +87,9 @@ def _signs(values: tf.Tensor) -> tf.Tensor:
 def _gradient(matrices: tf.Tensor, singular: tf.Tensor, right: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     """Returns dL/dX from dL/dV of the top vectors; a sample where that is not finite gets none.
 
-    With l_j the squared singular values, dv_j = (l_j - X^T X)^+ d(X^T X) v_j, where the pseudo-inverse is
-    (1 - v_j v_j^T + sum_{i != j} v_i v_i^T l_i / (l_j - l_i)) / l_j. In this form, vectors of l_i = 0 do not count: the
-    right ones may be min(M, D), and those of a rank-deficient matrix arbitrary.
+    With l_j the squared singular values, dv_j = (l_j - X^T X)^+ d(X^T X) v_j. The pseudo-inverse is 1 / l_j outside of
+    the right vectors' span, and 1 / (l_j - l_i) along v_i: as a sum, 1 / l_j + sum_i v_i v_i^T (1 / (l_j - l_i) - 1 / l_j)
+    with 1 / 0 = 0. So the right vectors may be all D or min(M, D), and those of l_i = 0 arbitrary: they do not count.
 
     Args:
         matrices: X, `[B,M,D]`.
@@ -101,9 +101,8 @@ def _gradient(matrices: tf.Tensor, singular: tf.Tensor, right: tf.Tensor, upstre
     squared = singular[:, :, None] ** 2
     of_top = tf.linalg.matrix_transpose(squared[:, : upstream.shape[-1]])
     smallest = _SMALLEST_GAP * tf.maximum(squared[:, :1], _TINY)
-    along = tf.matmul(right, upstream, transpose_a=True) * squared * _bounded_inverse(of_top - squared, smallest)
-    within = upstream - top * tf.reduce_sum(top * upstream, axis=1, keepdims=True)
-    solved = (within + tf.matmul(right, along)) * _bounded_inverse(of_top, smallest)
+    outside, along = _bounded_inverse(of_top, smallest), _bounded_inverse(of_top - squared, smallest)
+    solved = outside * upstream + tf.matmul(right, (along - outside) * tf.matmul(right, upstream, transpose_a=True))
     gradient = tf.matmul(tf.matmul(matrices, solved), top, transpose_b=True)
     gradient += tf.matmul(tf.matmul(matrices, top), solved, transpose_b=True)
     finite = tf.reduce_all(tf.math.is_finite(gradient), axis=[1, 2], keepdims=True)

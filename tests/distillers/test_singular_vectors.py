@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from distillers.checks import assert_agrees, value_and_gradients
+from distillers.checks import assert_agrees, assert_finite, value_and_gradients
 
 from kd_bench.distillers.singular_vectors import align_vectors, distilled_vectors, rbf_less_one, top_singular
 from kd_bench.errors import ConfigError
@@ -48,6 +48,7 @@ def test_the_gradient_is_that_of_the_full_spectrum(method, shape, n, generator):
         lambda x, w: (reference(x, n)[2] * w).sum(),
         [matrices],
         [weights],
+        xla=1e-5,
     )
 
 
@@ -65,38 +66,30 @@ def test_the_scale_does_not_matter(method, generator):
         np.testing.assert_allclose(scale * scaled, gradient, atol=1e-4 * np.abs(gradient).max())
 
 
-def degenerate(shape):
-    samples, rows, columns = shape
-    one = np.arange(1.0, samples * rows * columns + 1).reshape(shape)
-    yield "zeros", 0 * one
-    yield "constant", 0 * one + 3
-    yield "rank one", np.outer(np.arange(1.0, rows + 1), np.arange(1.0, columns + 1))[None] + 0 * one
-    yield "repeated values", np.eye(rows, columns)[None] + 0 * one
-    yield "a dead channel", one * (np.arange(columns) > 0)
-    yield "one position", one * (np.arange(rows) == 0)[:, None]
-    yield "tiny", 1e-30 * one
-    yield "large", 1e18 * one
+def degenerate(rows, columns):
+    """Returns a batch of matrices that have no unique vectors, or hardly any values."""
+    one = np.arange(1.0, rows * columns + 1).reshape(rows, columns)
+    dead_channel, one_position = one * (np.arange(columns) > 0), one * (np.arange(rows) == 0)[:, None]
+    rank_one = np.outer(np.arange(1.0, rows + 1), np.arange(1.0, columns + 1))
+    equal_values, pairs = np.eye(rows, columns), np.eye(rows, columns) * (1 + np.arange(columns) // 2)
+    several = [0 * one, 0 * one + 3, rank_one, equal_values, pairs, dead_channel, one_position, 1e-30 * one, 1e18 * one]
+    return np.stack(several).astype(np.float32)
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("shape", [(2, 6, 4), (2, 4, 6), (2, 4, 4)])
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6)])
 def test_degenerate_matrices_are_finite(method, shape):
-    def loss(x):
-        return tf.reduce_sum(top_singular(x, 4, method)[2] * weights)
-
-    weights = np.sin(np.arange(shape[0] * shape[2] * 4.0)).reshape(shape[0], shape[2], 4).astype(np.float32)
-    compiled = [loss, tf.function(loss), tf.function(loss, jit_compile=True)]
-    for name, matrices in degenerate(shape):
-        for run in compiled:
-            value, (gradient,) = value_and_gradients(run, [matrices.astype(np.float32)], [])
-            assert np.isfinite(value), name
-            assert np.isfinite(gradient).all(), name
+    matrices = degenerate(*shape)
+    weights = np.sin(np.arange(len(matrices) * shape[1] * 4.0)).reshape(len(matrices), shape[1], 4)
+    assert_finite(
+        lambda x, w: tf.reduce_sum(top_singular(x, 4, method)[2] * w), [matrices], [weights.astype(np.float32)]
+    )
 
 
 def test_no_gradient_where_vectors_are_arbitrary():
     for matrices in (np.zeros((1, 4, 3)), np.eye(4, 3)[None]):
         _, (gradient,) = value_and_gradients(lambda x: tf.reduce_sum(top_singular(x, 1)[2] ** 3), [matrices], [])
-        assert np.abs(gradient).max() < 10
+        assert np.abs(gradient).max() < 2
 
 
 def test_a_sample_without_finite_gradient_spares_the_others(generator):
