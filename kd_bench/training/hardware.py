@@ -102,6 +102,8 @@ def prepare_process(precision: str, deterministic: bool, seed: int) -> str:
     resolved = resolve_precision(precision)
     keras.config.set_dtype_policy(resolved)
     keras.utils.set_random_seed(seed)
+    # Float32 is to mean float32: on recent GPUs matrix products would otherwise keep ten bits, in losses too.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     return resolved

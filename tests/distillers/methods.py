@@ -22,7 +22,7 @@ def build(method, overrides=(), shape=(8, 8, 1), **of_teacher):
     sizes = {"depth": 10, "stem_channels": 8, "stem_stride": 1}
     teacher = None if kind.teacher_start is None else wide_resnet(shape, 10, **{"width": 2, **sizes, **of_teacher})
     student = wide_resnet(shape, 10, width=2 if kind.network == "teacher" else 1, **sizes)
-    return kind(student, teacher, **config.method.parameters)
+    return config.method.build(student, teacher)
 
 
 def small_batch(size=8, shape=(8, 8, 1)):

@@ -1,0 +1,21 @@
+"""Two networks of different kinds distil."""
+
+import keras
+import numpy as np
+import pytest
+from distillers.methods import METHODS, one_step
+from hydra.utils import get_class
+
+from kd_bench import command_line
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_resnet_teaches_a_vgg(method):
+    keras.utils.set_random_seed(0)
+    (config,) = command_line.jobs([f"method={method}", "model=tiny_mixed"])
+    kind = get_class(config.method.target)
+    teacher = None if kind.teacher_start is None else config.model.teacher.build((8, 8, 1), 10)
+    distiller = config.method.build(config.model.student.build((8, 8, 1), 10), teacher)
+    for stage in distiller.stages():
+        logs = one_step(distiller, stage)
+        assert all(np.isfinite(value) for value in logs.values())
