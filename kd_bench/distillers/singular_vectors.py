@@ -88,8 +88,8 @@ def _gradient(matrices: tf.Tensor, singular: tf.Tensor, right: tf.Tensor, upstre
     """Returns dL/dX from dL/dV of the top vectors; a sample where that is not finite gets none.
 
     With l_j the squared singular values, dv_j = (l_j - X^T X)^+ d(X^T X) v_j. The pseudo-inverse is 1 / l_j outside of
-    the right vectors' span, and 1 / (l_j - l_i) along v_i: as a sum, 1 / l_j + sum_i v_i v_i^T (1 / (l_j - l_i) - 1 / l_j)
-    with 1 / 0 = 0. So the right vectors may be all D or min(M, D), and those of l_i = 0 arbitrary: they do not count.
+    the right vectors' span and 1 / (l_j - l_i) along v_i, with 1 / 0 = 0; that is, 1 / l_j plus, along v_i,
+    1 / (l_j - l_i) - 1 / l_j. So the vectors may be all D or min(M, D), and those of l_i = 0 do not count.
 
     Args:
         matrices: X, `[B,M,D]`.

@@ -18,7 +18,9 @@ def value_and_gradients(loss: Loss, inputs: Sequence, constants: Sequence) -> tu
     return float(value), [np.asarray(gradient) for gradient in tf.nest.flatten(gradients)]
 
 
-def assert_agrees(loss: Loss, reference: Callable[..., float], inputs: Sequence, constants: Sequence = (), xla: float = 1e-9) -> None:
+def assert_agrees(
+    loss: Loss, reference: Callable[..., float], inputs: Sequence, constants: Sequence = (), xla: float = 1e-9
+) -> None:
     """Compares value and gradient with the reference, in float64 and in float32, eagerly and compiled.
 
     `xla` is the tolerance in float64 by XLA, whose decompositions stop at 1e-6.

@@ -53,5 +53,5 @@ def test_teacher_is_constant(generator):
 
 
 def test_maps_without_k_vectors_are_refused_when_built():
-    with pytest.raises(ConfigError, match="KD-EID: a map of 2x2 positions and .* fewer than 5"):
+    with pytest.raises(ConfigError, match=r"KD-EID: a map of 2x2 positions and .* fewer than 5"):
         build("kd_eid", ["method.k=5"])

@@ -115,7 +115,7 @@ def test_teacher_is_constant(generator):
 
 
 def test_maps_without_k_vectors_are_refused_when_built():
-    with pytest.raises(ConfigError, match="KD-SVD: a map of 2x2 positions and .* fewer than 5"):
+    with pytest.raises(ConfigError, match=r"KD-SVD: a map of 2x2 positions and .* fewer than 5"):
         build("kd_svd", ["method.k=5"])
 
 

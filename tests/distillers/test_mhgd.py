@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
 from distillers.methods import build, one_step, small_batch
-from distillers.test_kd_svd import degenerate_pairs, post_relu, vectors
+from distillers.test_kd_svd import degenerate_pairs, distilled, post_relu
 
 from kd_bench.distillers.mhgd import (
     GraphAttention,
@@ -117,12 +117,13 @@ def test_prediction_agrees_with_the_equations(generator):
     np.testing.assert_allclose(attention.predict(*constants), expected, atol=1e-3)
 
 
-def test_vectors_are_the_samples_own(generator):
+def test_vectors_are_the_samples_own_and_the_students_aligned(generator):
     students, teachers = (post_relu(generator, (3, 2, 2, 4), (3, 1, 2, 5)) for _ in range(2))
-    own, theirs = mhgd_vectors(students, teachers)
-    for found, maps in ((own, students), (theirs, teachers)):
-        for batch, features in zip(found, maps, strict=True):
-            expected = [vectors(sample)[1][:, 0] for sample in features]
+    found = mhgd_vectors(students, teachers)
+    for side in range(2):
+        for point, batch in enumerate(found[side]):
+            pairs = zip(students[point], teachers[point], strict=True)
+            expected = [distilled(*pair, k=1, extra=3)[side][0] for pair in pairs]
             np.testing.assert_allclose(batch, expected, atol=1e-10)
 
 
