@@ -166,18 +166,19 @@ def keyword_only(key: str, target: str) -> dict[str, Any]:
     Raises:
         ConfigError: no such function or class.
     """
-    definition = _definition(key, target)
+    module, definition = _definition(key, target)
     if isinstance(definition, ast.ClassDef):
         constructors = [
             node for node in definition.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"
         ]
         if not constructors:
-            return {}
+            base = _base(target, module, definition)
+            return {} if base is None else keyword_only(key, base)
         definition = constructors[0]
     return {argument.arg: _annotation(argument) for argument in definition.args.kwonlyargs}
 
 
-def _definition(key: str, target: str) -> ast.ClassDef | ast.FunctionDef:
+def _definition(key: str, target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef]:
     module, _, name = str(target).rpartition(".")
     try:
         found = importlib.util.find_spec(module) if module else None
@@ -185,10 +186,22 @@ def _definition(key: str, target: str) -> ast.ClassDef | ast.FunctionDef:
         found = None
     if found is None or found.origin is None:
         raise ConfigError(f"{key}._target_={target}: there is no module {module!r}; give an import path.")
-    for node in ast.parse(Path(found.origin).read_text()).body:
+    tree = ast.parse(Path(found.origin).read_text())
+    for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return node
+            return tree, node
     raise ConfigError(f"{key}._target_={target}: {module} defines no {name!r}.")
+
+
+def _base(target: str, module: ast.Module, definition: ast.ClassDef) -> str | None:
+    """Returns the import path of a class's first base, if the module defines it or imports it by name."""
+    if not definition.bases or not isinstance(definition.bases[0], ast.Name):
+        return None
+    name = definition.bases[0].id
+    for node in module.body:
+        if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
+            return f"{node.module}.{name}"
+    return f"{target.rpartition('.')[0]}.{name}"
 
 
 def _annotation(argument: ast.arg) -> Any:

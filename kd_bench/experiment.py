@@ -111,7 +111,7 @@ def _trained(config: RunConfig, directory: Path) -> Record:
         distiller = _distiller(config, kind, dataset)
     test_batches = evaluation_batches(dataset.test, dataset, batch_size=_EVALUATION_BATCH)
     evaluator = Evaluator(distiller.student, test_batches, dataset.test.labels)
-    plan = _plan(config, dataset, images, hardware.resolve_jit(config.jit_compile, strategy))
+    plan = _plan(config, dataset, images, hardware.resolve_jit(config.jit_compile, strategy, kind.compiles))
     training_started = time.perf_counter()
     steps = train(
         distiller,

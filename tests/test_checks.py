@@ -54,6 +54,9 @@ TARGET = "kd_bench.distillers.soft_logits.SoftLogits"
 def test_a_signature_is_read_without_importing_it():
     assert list(keyword_only("method", TARGET)) == ["temperature", "task_weight", "distill_weight"]
     assert keyword_only("method", "kd_bench.distillers.student.Student") == {}
+    inherited = keyword_only("method", "kd_bench.distillers.kd_eid.KDEID")
+    assert inherited == keyword_only("method", "kd_bench.distillers.kd_svd.KDSVD")
+    assert "beta" in inherited
     assert keyword_only("model", "kd_bench.networks.wide_resnet.wide_resnet")["depth"] == Annotated[int, Range(least=1)]
 
 

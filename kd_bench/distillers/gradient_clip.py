@@ -67,6 +67,8 @@ class ClippedDistiller(Distiller):
         dropped: how many variables' distillation gradients a step found not finite.
     """
 
+    compiles = False  # XLA's decompositions of a batch of matrices are many times slower than TensorFlow's own
+
     def __init__(
         self, student: keras.Model, teacher: keras.Model, clip: Literal["ramp", "constant", "none"], weight: float
     ) -> None:

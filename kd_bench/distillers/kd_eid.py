@@ -6,16 +6,10 @@ decomposed by another path: there, maps of nearly as many positions as channels 
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
-import keras
 import tensorflow as tf
 
-from kd_bench.checks import NonNegative, NonNegativeInt, Positive, PositiveInt
-from kd_bench.distillers.base import Batch
-from kd_bench.distillers.gradient_clip import ClippedDistiller
-from kd_bench.distillers.replicas import summed_over_batch
-from kd_bench.distillers.singular_vectors import distilled_vectors, relation_loss, require_vectors
+from kd_bench.distillers.kd_svd import KDSVD, kd_svd_loss
 
 
 def kd_eid_loss(
@@ -38,35 +32,10 @@ def kd_eid_loss(
         ConfigError: a map has fewer than k singular vectors.
         ValueError: channels differ.
     """
-    students, teachers = distilled_vectors(student_features, teacher_features, k, extra, method="eid")
-    return relation_loss(students, teachers, beta)
+    return kd_svd_loss(student_features, teacher_features, k, extra, beta, method="eid")
 
 
-class KDEID(ClippedDistiller):
-    """One stage: cross-entropy + weight * kd_eid_loss on the `post` maps of all groups, by clipped gradients.
+class KDEID(KDSVD):
+    """One stage, that of KD-SVD: cross-entropy + weight * kd_eid_loss on the `post` maps of all groups, clipped."""
 
-    No connector where channels agree; elsewhere a 1x1 convolution and batch norm on the student, which the clip spares.
-    """
-
-    def __init__(
-        self,
-        student: keras.Model,
-        teacher: keras.Model,
-        *,
-        k: PositiveInt,
-        extra: NonNegativeInt,
-        beta: Positive,
-        clip: Literal["ramp", "constant", "none"],
-        weight: NonNegative,
-    ) -> None:
-        super().__init__(student, teacher, clip, weight)
-        self.k = k
-        self.extra = extra
-        self.beta = beta
-        require_vectors("KD-EID", [*student.output["post"], *teacher.output["post"]], k)
-
-    def distillation_loss(self, batch: Batch) -> tf.Tensor:
-        """Returns the weighted difference of the relations, a sum over the global batch."""
-        maps = self.student_maps(batch)
-        loss = kd_eid_loss(maps, batch.teacher["post"], self.k, self.extra, self.beta)
-        return self.weight * summed_over_batch(loss)
+    decomposition = "eid"

@@ -10,7 +10,7 @@ and the gradient, for maps of fewer positions than channels, wrong in direction;
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import keras
 import tensorflow as tf
@@ -55,6 +55,8 @@ class KDSVD(ClippedDistiller):
     No connector where channels agree; elsewhere a 1x1 convolution and batch norm on the student, which the clip spares.
     """
 
+    decomposition: ClassVar[Method] = "svd"
+
     def __init__(
         self,
         student: keras.Model,
@@ -70,10 +72,10 @@ class KDSVD(ClippedDistiller):
         self.k = k
         self.extra = extra
         self.beta = beta
-        require_vectors("KD-SVD", [*student.output["post"], *teacher.output["post"]], k)
+        require_vectors(f"KD-{self.decomposition.upper()}", [*student.output["post"], *teacher.output["post"]], k)
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted difference of the relations, a sum over the global batch."""
         maps = self.student_maps(batch)
-        loss = kd_svd_loss(maps, batch.teacher["post"], self.k, self.extra, self.beta)
+        loss = kd_svd_loss(maps, batch.teacher["post"], self.k, self.extra, self.beta, self.decomposition)
         return self.weight * summed_over_batch(loss)

@@ -82,14 +82,13 @@ def resolve_precision(precision: str) -> str:
     return "mixed_float16" if capability >= _FLOAT16_CAPABILITY else "float32"
 
 
-def resolve_jit(jit_compile: bool | str, strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether XLA compiles the step; `auto` does on one GPU, where it pays.
+def resolve_jit(jit_compile: bool | str, strategy: tf.distribute.Strategy, compiles: bool) -> bool:
+    """Returns whether XLA compiles the step; `auto` does on one GPU, if the method `compiles` well.
 
     On a CPU it is up to three times slower on small networks; with several replicas Keras cannot compile the step.
     """
-    if jit_compile != "auto":
-        return bool(jit_compile) and strategy.num_replicas_in_sync == 1
-    return strategy.num_replicas_in_sync == 1 and bool(tf.config.get_visible_devices("GPU"))
+    wanted = compiles and bool(tf.config.get_visible_devices("GPU")) if jit_compile == "auto" else bool(jit_compile)
+    return wanted and strategy.num_replicas_in_sync == 1
 
 
 def prepare_process(precision: str, deterministic: bool, seed: int) -> str:
