@@ -25,8 +25,8 @@ demo: install ## a real sweep on the digits, then its table: minutes on two CPU 
 table: install ## rewrite the results in README.md from outputs/
 	$(BIN)/python aggregate.py --update README.md
 
-test: install ## run all tests
-	$(BIN)/python -m pytest
+test: install ## run all tests, as many files at once as JOBS says
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 lint: install ## check style, formatting and types
 	$(BIN)/ruff check .

@@ -1,10 +1,11 @@
-"""A program: one step of every stage of every method on as many CPU replicas as its argument says, printed as JSON."""
+"""A program: one step of every stage of some methods on as many CPU replicas as its first argument says, as JSON."""
 
 import json
 import sys
 
 import numpy as np
-from distillers.methods import METHODS, build, small_batch
+import tensorflow as tf
+from distillers.methods import build, small_batch
 
 from kd_bench.training import hardware
 from kd_bench.training.optimizers import sgd
@@ -18,8 +19,6 @@ def changes(method, number, strategy):
             None, learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, decay_at=[], decay_factor=1.0
         )
         distiller.begin(distiller.stages()[number], optimizer, 1, 1, jit_compile=False)
-    import tensorflow as tf
-
     batches = tf.data.Dataset.from_tensor_slices(small_batch(16)).batch(16)
     history = distiller.fit(batches, epochs=1, shuffle=False, verbose=0).history
     variables = [np.asarray(v.numpy(), float).ravel() for v in distiller.student.variables]
@@ -29,11 +28,11 @@ def changes(method, number, strategy):
     }
 
 
-def main(replicas):
+def main(replicas, methods):
     strategy = hardware.strategy(device="cpu", replicas=replicas, threads=None)
     assert strategy.num_replicas_in_sync == replicas
     found = {}
-    for method in METHODS:
+    for method in methods:
         with strategy.scope():
             count = len(build(method).stages())
         for number in range(count):
@@ -42,4 +41,4 @@ def main(replicas):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -8,20 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from distillers.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 
 
-def steps(replicas):
-    program = [sys.executable, str(Path(__file__).with_name("replicas.py")), str(replicas)]
+def steps(replicas, methods):
+    program = [sys.executable, str(Path(__file__).with_name("replicas.py")), str(replicas), *methods]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_two_replicas_equal_one():
-    one, two = steps(1), steps(2)
+# A process for several methods: starting one costs more than a step.
+@pytest.mark.parametrize("methods", [METHODS[start::4] for start in range(4)], ids=" ".join)
+def test_two_replicas_equal_one(methods):
+    one, two = steps(1, methods), steps(2, methods)
     assert one.keys() == two.keys()
     for name in one:
         assert two[name]["logs"] == pytest.approx(one[name]["logs"], rel=1e-4), name

@@ -1,0 +1,70 @@
+"""A sweep, from the command line to the table."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from command import SHORT, aggregate, records, run
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("sweep")
+    methods = "method=teacher,student,soft_logits,fitnet,at,fsp"
+    done = run("-m", methods, "fraction=1.0,0.1", *SHORT, outputs=outputs)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return outputs, done
+
+
+def test_a_sweep_makes_a_record_a_run(sweep):
+    outputs, _ = sweep
+    found = records(outputs)
+    students = {(m, f, 0) for m in ("student", "soft_logits", "fitnet", "at", "fsp") for f in (1.0, 0.1)}
+    assert found.keys() == students | {("teacher", 1.0, 0)}
+    assert all(record["status"] == "done" for record in found.values())
+
+
+def test_records_say_what_happened(sweep):
+    found = records(sweep[0])
+    fitnet = found["fitnet", 0.1, 0]
+    assert fitnet["cost"]["train_images"] == 130
+    assert fitnet["cost"]["steps"] == {"hint": 20, "main": 40}
+    assert fitnet["cost"]["parameters"] == found["student", 1.0, 0]["cost"]["parameters"]
+    assert fitnet["scores"]["teacher_accuracy"] == found["teacher", 1.0, 0]["scores"]["last_accuracy"]
+    assert fitnet["scores"]["teacher_digest"] == found["teacher", 1.0, 0]["run"]["digest"]
+    assert 0 < fitnet["scores"]["agreement"] <= 1
+    assert found["student", 0.1, 0]["scores"]["agreement"] is None
+    assert fitnet["setting"]["precision"] == "float32"
+
+
+def test_metrics_have_a_line_an_epoch(sweep):
+    (path,) = sweep[0].glob("digits/*/fitnet/fraction=0.1/*/metrics.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["stage"], line["epoch"]) for line in lines] == [("hint", 1), ("main", 1), ("main", 2)]
+    assert "hint" in lines[0] and "test_accuracy" not in lines[0]
+    assert lines[0]["learning_rate"] == pytest.approx(0.1)
+    assert "test_accuracy" in lines[-1]
+
+
+def test_the_exported_student_opens_without_this_package(sweep):
+    (path,) = sweep[0].glob("digits/*/fitnet/fraction=0.1/*/network.keras")
+    student = keras.saving.load_model(path)
+    assert student(np.zeros((1, 8, 8, 1), np.float32))["logits"].shape == (1, 10)
+
+
+def test_the_table_reads_the_sweep(sweep):
+    done = aggregate("--format", "json", outputs=sweep[0])
+    assert done.returncode == 0
+    cells = json.loads(done.stdout)
+    at = next(cell for cell in cells if "AT" in cell["row"] and cell["fraction"] == 0.1)
+    assert at["mean"] == pytest.approx(records(sweep[0])["at", 0.1, 0]["scores"]["last_accuracy"])
+
+
+def test_started_again_nothing_is_done_twice(sweep):
+    outputs, _ = sweep
+    before = {path: path.stat().st_mtime_ns for path in outputs.rglob("*") if path.is_file()}
+    done = run("-m", "method=student,fitnet", "fraction=1.0,0.1", *SHORT, outputs=outputs)
+    assert done.returncode == 0
+    assert done.stdout == "4 runs: 4 done before, 0 to do.\n"
+    assert before == {path: path.stat().st_mtime_ns for path in outputs.rglob("*") if path.is_file()}
