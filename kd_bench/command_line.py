@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from kd_bench.checks import unknown
-from kd_bench.config import RunConfig
+from kd_bench.config import WITHOUT_EFFECT, RunConfig
 from kd_bench.errors import ConfigError
 from kd_bench.results.record import RecordError, finished
 
@@ -34,16 +34,7 @@ _PRESET_GROUPS = ("experiment", "dataset", "model", "method")
 
 _GROUPS = ("method", "model", "dataset", "dataset_fraction", "optimizer", "hardware", "experiment")
 
-_NOT_VARIANTS = (
-    "seed",
-    "fraction",
-    "outputs",
-    "experiment",
-    "jit_compile",
-    "hardware",
-    "dataset.data_dir",
-    "dataset.manual_dir",
-)
+_NOT_VARIANTS = ("seed", "fraction", *WITHOUT_EFFECT)
 
 
 def overrides_of(hydra: Mapping[str, Any]) -> list[str]:

@@ -25,12 +25,20 @@ from kd_bench.errors import ConfigError
 TEACHER = "teacher"
 """The choice of the group `method` that trains a pair's teacher; students' runs ask for it by this name."""
 
-_ELSEWHERE = {
-    "": ("outputs", "hardware", "jit_compile", "experiment", "overrides"),
-    "dataset": ("data_dir", "manual_dir"),
-    "method": ("label",),
-}
-"""What says where and on what a run happens, and cannot change its result."""
+WITHOUT_EFFECT = (
+    "outputs",
+    "hardware",
+    "jit_compile",
+    "experiment",
+    "overrides",
+    "dataset.data_dir",
+    "dataset.manual_dir",
+    "method.label",
+)
+"""The keys that say where and on what a run happens, and under which name: they cannot change its result."""
+
+_OF_TEACHER = ("teacher.", "model.teacher.", "dataset.", "precision", "deterministic")
+"""The keys of a student's run, by how they begin, that its teacher's run depends on."""
 
 
 @dataclass(frozen=True)
@@ -186,19 +194,22 @@ class RunConfig:
             epochs=self.teacher.epochs,
             batch_size=self.teacher.batch_size,
             optimizer=self.teacher.optimizer,
+            # As if that run had been asked for directly: `teacher.epochs=3` is its `epochs=3`.
             overrides={
-                key: value for key, value in self.overrides.items() if key.startswith(("model.teacher", "dataset."))
+                key.removeprefix("teacher."): value
+                for key, value in self.overrides.items()
+                if key.startswith(_OF_TEACHER) and key != "teacher.seed"
             },
         )
 
     def facts(self) -> dict[str, Any]:
         """Returns everything that can change the result, as plain containers."""
         facts = asdict(self)
-        for key, names in _ELSEWHERE.items():
-            for name in names:
-                (facts if not key else facts[key]).pop(name, None)
-                if key and "parameters" in facts[key]:
-                    facts[key]["parameters"].pop(name, None)
+        for key in WITHOUT_EFFECT:
+            group, _, name = key.rpartition(".")
+            node = facts[group] if group else facts
+            node.pop(name, None)
+            node.get("parameters", {}).pop(name, None)
         if self.method.name == TEACHER:
             for unused in ("teacher", "budget", "subset_seed", "evaluate_every"):
                 facts.pop(unused)

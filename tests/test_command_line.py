@@ -180,6 +180,13 @@ def test_a_student_run_asks_for_the_run_that_trains_its_teacher():
     assert changed.overrides == {"model.teacher.depth": 22}
 
 
+def test_a_teacher_that_a_student_run_trains_is_labelled_as_if_asked_for_directly():
+    (student,) = command_line.jobs(["method=at", "teacher.epochs=3", "teacher.seed=1", "epochs=7", "precision=float32"])
+    (teacher,) = command_line.jobs(["method=teacher", "epochs=3", "seed=1", "precision=float32"])
+    assert student.teacher_run().directory == teacher.directory
+    assert student.teacher_run().overrides == teacher.overrides == {"epochs": 3, "precision": "float32"}
+
+
 def test_a_teacher_is_the_same_run_at_every_fraction():
     runs = command_line.jobs(["-m", "method=teacher", "fraction=1.0,0.1"])
     assert len({run.directory for run in runs}) == 1

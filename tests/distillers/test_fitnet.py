@@ -1,8 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from distillers import references
 from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
 from distillers.golden import STUDENT_LOGITS, STUDENT_MAP, TEACHER_LOGITS, TEACHER_MAP
+from distillers.methods import build, one_step
 
 from kd_bench.distillers.fitnet import hint_loss, soft_cross_entropy
 
@@ -23,6 +27,21 @@ def test_soft_cross_entropy_is_the_divergence_plus_the_teachers_entropy():
     entropy = -(np.exp(log_target) * log_target).sum(axis=-1).mean()
     divergence = references.soft_logits(STUDENT_LOGITS, TEACHER_LOGITS, tau) / tau**2
     assert float(soft_cross_entropy(STUDENT_LOGITS, TEACHER_LOGITS, tau)) == pytest.approx(divergence + entropy)
+
+
+def test_the_soft_targets_of_stage_2_lose_weight_linearly():
+    distiller = build("fitnet", ["method.stage2=kd"])
+    stage = distiller.stages()[-1]
+    assert list(stage.losses) == ["task", "distill"]
+    logs = one_step(distiller, stage)
+    assert logs["distill"] > 0
+    seen = []
+    for progress in (0.0, 0.5, 1.0):
+        outputs = {"logits": tf.constant(STUDENT_LOGITS)}, {"logits": tf.constant(TEACHER_LOGITS)}
+        batch = SimpleNamespace(student=outputs[0], teacher=outputs[1], progress=progress)
+        seen.append(float(distiller.distillation_loss(batch)))
+    whole = float(soft_cross_entropy(STUDENT_LOGITS, TEACHER_LOGITS, 3.0))
+    assert seen == pytest.approx([4 * whole, 2.5 * whole, whole])
 
 
 def test_degenerate_maps_are_finite():
