@@ -6,22 +6,18 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from kd_bench import command_line
-from kd_bench.quiet import starting_quietly
+from kd_bench import command_line, own_process
+from kd_bench.interruption import forwarding
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
     """Runs the run that Hydra composed; one that fails does not stop the sweep's others."""
-    with starting_quietly():
-        from kd_bench import experiment
-    try:
-        experiment.run(command_line.checked(config, command_line.overrides_of(HydraConfig.get())))
-    except experiment.RunFailedError as problem:
-        print(f"error: {problem}", file=sys.stderr, flush=True)
+    own_process.run(command_line.checked(config, command_line.overrides_of(HydraConfig.get())))
 
 
 if __name__ == "__main__":
-    runs = command_line.preflight(sys.argv[1:])
-    main()
-    sys.exit(command_line.exit_status(runs))
+    with forwarding():
+        runs = command_line.preflight(sys.argv[1:])
+        main()
+        sys.exit(command_line.exit_status(runs))

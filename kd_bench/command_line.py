@@ -5,6 +5,7 @@ Hydra composes a sweep's jobs one by one as it comes to them; here all of them a
 
 import itertools
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,8 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kd_bench.checks import unknown
 from kd_bench.config import WITHOUT_EFFECT, RunConfig
-from kd_bench.errors import ConfigError
-from kd_bench.results.record import RecordError, finished
+from kd_bench.errors import BenchError, ConfigError
+from kd_bench.results.files import storing
+from kd_bench.standing import Standing, standing
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -177,20 +179,42 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
         return []
     try:
         runs = jobs(arguments)
-        done = [run for run in runs if finished(run.directory)]
-    except (ConfigError, RecordError) as problem:
+        standings = [standing(run) for run in runs]
+        to_do = [one for one in standings if one.done is None]
+        if to_do:
+            _require_room(runs)
+    except BenchError as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(2)
-    if len(runs) > 1 or done:
-        print(f"{len(runs)} runs: {len(done)} done before, {len(runs) - len(done)} to do.", flush=True)
-    if len(done) == len(runs):
+    if len(runs) > 1 or to_do != standings:
+        print(_summary(standings, to_do), flush=True)
+    if not to_do:
         sys.exit(0)
     return runs
 
 
+def _require_room(runs: Sequence[RunConfig]) -> None:
+    """Raises `StorageError` if nothing can be written where the runs are to go."""
+    for outputs in {Path(run.outputs) for run in runs}:
+        with storing(outputs):
+            outputs.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=outputs).close()
+
+
+def _summary(standings: Sequence[Standing], to_do: Sequence[Standing]) -> str:
+    kinds = {
+        "from a checkpoint": sum(one.resumable for one in to_do),
+        "again, having failed": sum(one.failure is not None for one in to_do),
+        "again, being damaged": sum(bool(one.damage) for one in to_do),
+    }
+    detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    done = len(standings) - len(to_do)
+    return f"{len(standings)} runs: {done} done before, {len(to_do)} to do{f' ({detail})' if detail else ''}."
+
+
 def exit_status(runs: Sequence[RunConfig]) -> int:
     """Returns 0 if all runs are done, else 1, and says of a sweep which are not: the records tell, whoever ran them."""
-    missing = [run for run in runs if not finished(run.directory)]
+    missing = [run for run in runs if standing(run).done is None]
     if missing and len(runs) > 1:
         listed = "".join(f"\n  {run.directory}" for run in missing)
         print(

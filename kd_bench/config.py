@@ -29,6 +29,7 @@ WITHOUT_EFFECT = (
     "outputs",
     "hardware",
     "jit_compile",
+    "checkpoint_every",
     "experiment",
     "overrides",
     "dataset.data_dir",
@@ -127,6 +128,7 @@ class RunConfig:
         epochs: of the main stage; an epoch of `budget=steps` is as long as one over the full set.
         batch_size: images in a step, over all replicas.
         evaluate_every: epochs from one evaluation on the test set to the next; the last epoch always has one.
+        checkpoint_every: steps from one checkpoint to the next; None writes one after each epoch.
         precision: of the networks; losses are always computed in float32. `auto` depends on the device.
         jit_compile: whether XLA compiles the step; `auto` does on one GPU.
         deterministic: whether operations that could differ from run to run are avoided, at some cost.
@@ -142,6 +144,7 @@ class RunConfig:
     epochs: PositiveInt
     batch_size: PositiveInt
     evaluate_every: PositiveInt
+    checkpoint_every: PositiveInt | None
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     jit_compile: Literal["auto", True, False]
     deterministic: bool
@@ -166,6 +169,8 @@ class RunConfig:
         if config.method.name == TEACHER:
             # A teacher is trained on the full data: at any other fraction it is the same run.
             config = replace(config, fraction=1.0)
+        for key, batch_size in (("batch_size", config.batch_size), ("teacher.batch_size", config.teacher.batch_size)):
+            require_equal_shares(key, batch_size, config.hardware.parameters.get("replicas") or 1)
         return config
 
     @property
@@ -215,6 +220,16 @@ class RunConfig:
                 facts.pop(unused)
             facts["model"].pop("student")
         return facts
+
+
+def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:
+    """Raises `ConfigError` if the replicas cannot share the batch equally."""
+    if batch_size % replicas:
+        below, above = batch_size - batch_size % replicas, batch_size + replicas - batch_size % replicas
+        raise ConfigError(
+            f"{key}={batch_size}: {replicas} replicas (hardware.replicas) cannot share it equally; "
+            f"set it to {below or above} or {above}, or choose other replicas."
+        )
 
 
 def _parse(key: str, node: Any, schema: Any) -> Any:

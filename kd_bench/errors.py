@@ -7,3 +7,11 @@ class BenchError(ValueError):
 
 class ConfigError(BenchError):
     """A config key is unknown, or its value has the wrong type or is out of range."""
+
+
+class StorageError(BenchError):
+    """A file cannot be written: no room, no rights."""
+
+
+class DamageError(BenchError):
+    """A file on disk is not what was written: cut short, altered, or another run's."""

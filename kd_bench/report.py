@@ -8,7 +8,7 @@ import numpy as np
 from kd_bench.config import RunConfig
 from kd_bench.results import facts
 from kd_bench.results.metrics import read_metrics
-from kd_bench.results.record import Record, Run, Scores, Setting
+from kd_bench.results.record import FAILED, Cost, Record, Run, Scores, Setting
 from kd_bench.seeds import seed_for
 
 NETWORK_NAME = "network.keras"
@@ -46,6 +46,14 @@ def record_scores(config: RunConfig, predictions: np.ndarray, teacher: Record | 
         teacher_accuracy=teacher.scores.last_accuracy,
         teacher_digest=teacher.run.digest,
         agreement=float(np.mean(predictions == theirs)),
+    )
+
+
+def record_failure(config: RunConfig, reason: str) -> Record:
+    """Returns the record of a run that failed."""
+    setting = record_setting(config, config.precision, replicas=0)
+    return Record(
+        status=FAILED, reason=reason, run=record_identity(config), scores=Scores(), cost=Cost(), setting=setting
     )
 
 

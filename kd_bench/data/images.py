@@ -1,6 +1,8 @@
 """What a data set is once it is in memory."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,6 +47,16 @@ class ImageDataset:
     std: np.ndarray
     padding: int
     flip: bool
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits over all images and labels, in order: the same name may stand for other data."""
+        digest = hashlib.blake2b(str(self.num_classes).encode(), digest_size=8)
+        for images in (self.train, self.test):
+            for values in (images.pixels, images.labels):
+                digest.update(f"{values.dtype}{values.shape}".encode())
+                digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
 
 
 def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

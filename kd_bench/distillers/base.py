@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import keras
 import tensorflow as tf
 
+from kd_bench.distillers.finite import FiniteSteps
 from kd_bench.distillers.tensors import in_float32
 
 Outputs = dict[str, Any]
@@ -166,6 +167,7 @@ class Distiller(keras.Model):
         self.stage = stage
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         self._trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *stage.losses)}
+        self.finite_steps = FiniteSteps(list(stage.losses))
         if stage.undecayed:
             optimizer.exclude_from_weight_decay(var_list=list(stage.undecayed))
         optimizer.build(list(stage.variables))
@@ -173,8 +175,22 @@ class Distiller(keras.Model):
 
     @property
     def metrics(self) -> list[keras.Metric]:
-        """The running means of the stage's loss and of its terms, and the method's own."""
-        return [] if self.stage is None else [*self._trackers.values(), *self.own_metrics]
+        """The running means of the stage's loss and of its terms, the method's own, and the count of finite steps."""
+        return [] if self.stage is None else [*self._logged, self.finite_steps]
+
+    @property
+    def _logged(self) -> list[keras.Metric]:
+        return [*self._trackers.values(), *self.own_metrics]
+
+    @property
+    def state(self) -> list[keras.Variable]:
+        """All that training changes, in a fixed order: networks, a method's own, optimizer, running means."""
+        teacher = self.teacher
+        untouched = [] if teacher is None or teacher.trainable else teacher.variables
+        frozen = {id(variable) for variable in untouched}
+        networks = [variable for variable in self.variables if id(variable) not in frozen]
+        means = [variable for metric in self.metrics for variable in metric.variables]
+        return [*networks, *self.optimizer.variables, *means]
 
     def call(self, images: tf.Tensor, training: bool = False) -> Outputs:
         """Returns the student's outputs: it is what a user keeps."""
@@ -223,7 +239,8 @@ class Distiller(keras.Model):
     def _track(self, values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for name, value in values.items():
             self._trackers[name].update_state(value)
-        return {metric.name: metric.result() for metric in self.metrics}
+        self.finite_steps.update_state(tf.stack([values[name] for name in self.finite_steps.terms]))
+        return {metric.name: metric.result() for metric in self._logged}
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

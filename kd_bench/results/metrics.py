@@ -1,17 +1,26 @@
-"""A run's metrics: `metrics.jsonl`, one line an epoch, only ever appended to."""
+"""A run's metrics: `metrics.jsonl`, one line an epoch.
+
+Only ever appended to, but for a run that goes on from a checkpoint: what came after that is cut off.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from kd_bench.results.files import storing
 from kd_bench.results.record import RecordError
 
 METRICS_NAME = "metrics.jsonl"
 
 
 def append_metrics(directory: Path, line: dict[str, Any]) -> None:
-    """Appends one line; what a killed run left of its last line is cut off first."""
-    with (directory / METRICS_NAME).open("a+b") as stream:
+    """Appends one line; what a killed run left of its last line is cut off first.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    path = directory / METRICS_NAME
+    with storing(path), path.open("a+b") as stream:
         stream.seek(0)
         stream.truncate(_whole_lines(stream.read()))
         stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")

@@ -18,6 +18,7 @@ _QUALIFIERS: tuple[Callable[[Record], str], ...] = (
     lambda record: record.setting.precision,
     lambda record: record.run.budget,
     lambda record: record.run.experiment,
+    lambda record: f"data {(record.setting.data or 'unknown')[:7]}",
     lambda record: f"#{record.run.protocol[:4]}",
     lambda record: f"#{record.run.protocol}",
 )

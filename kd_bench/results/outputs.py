@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from kd_bench.errors import BenchError
 from kd_bench.results.grouping import group_by
-from kd_bench.results.record import FAILED, RECORD_NAME, Record, RecordError, find_runs, read_record
+from kd_bench.results.record import FAILED, RECORD_NAME, Record, find_runs, read_record
 
 
 class FinishedRun(NamedTuple):
@@ -49,7 +50,7 @@ def load_outputs(outputs: Path) -> Outputs:
             continue
         try:
             runs.append(FinishedRun(directory.as_posix(), read_record(directory / RECORD_NAME)))
-        except RecordError as error:
+        except BenchError as error:
             unreadable.append(str(error))
     finished, repeats = split_repeats(runs)
     return Outputs(finished, repeats, unfinished, unreadable)

@@ -1,24 +1,35 @@
-"""A run's record: `result.json`, written once and last. Its presence says that the run is over."""
+"""A run's record: `result.json`, written once and last. Its presence says that the run is over.
 
+Its first line holds a checksum of all that follows: whoever edits a number has to say so by deleting the record.
+"""
+
+import hashlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
-from kd_bench.results.files import write_atomically
+from kd_bench.errors import BenchError, DamageError
+from kd_bench.results.files import sha256, write_atomically
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_WITHOUT_CHECKSUM = 1
+"""The first version's records had neither checksum nor `files`, `data` and `sessions`; they are read without."""
 DONE, FAILED = "done", "failed"
-RECORD_NAME, CONFIG_NAME = "result.json", "config.yaml"
+RECORD_NAME, CONFIG_NAME, CHECKPOINTS_NAME = "result.json", "config.yaml", "checkpoints"
 
 Part = TypeVar("Part")
 
 
-class RecordError(ValueError):
+class RecordError(DamageError):
     """A file of a run that cannot be used; the message names the file, what is wrong and what to do."""
+
+
+class SchemaError(BenchError):
+    """A record of a schema version that this version does not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +87,14 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Where and with what it ran. `precision` is the resolved one, e.g. "float32"; `finished` is ISO 8601, in UTC."""
+    """Where and with what it ran.
+
+    Attributes:
+        precision: The resolved one, e.g. "float32".
+        data: 16 hex digits over all images and labels, None if the run failed before they were read.
+        finished: ISO 8601, in UTC.
+        sessions: What trained it, one after the other: when each began, from which stage and step, at which revision.
+    """
 
     precision: str
     replicas: int
@@ -85,11 +103,13 @@ class Setting:
     machine: dict[str, Any]
     git: dict[str, Any]
     finished: str
+    data: str | None = None
+    sessions: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """All that is known of a finished run."""
+    """All that is known of a finished run. `files` has the SHA-256 of each file that the run left beside it."""
 
     schema: int = SCHEMA_VERSION
     status: str
@@ -98,6 +118,7 @@ class Record:
     scores: Scores
     cost: Cost
     setting: Setting
+    files: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         accuracy = self.scores.last_accuracy
@@ -112,36 +133,48 @@ class Record:
 
 
 def write_record(directory: Path, record: Record) -> None:
-    """Writes the record into the run's directory, atomically."""
+    """Writes the record into the run's directory, atomically.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
     text = json.dumps(asdict(record), indent=2, allow_nan=False, ensure_ascii=False)
-    write_atomically(directory / RECORD_NAME, text + "\n")
+    body = text.removeprefix("{\n") + "\n"
+    write_atomically(directory / RECORD_NAME, f'{{\n  "checksum": "{_checksum(body.encode())}",\n{body}')
 
 
 def read_record(path: Path) -> Record:
     """Reads a `result.json`.
 
     Raises:
-        RecordError: It is missing, truncated, of another schema version, or has missing, unknown or mistyped fields.
+        RecordError: It is missing, truncated or altered, or has missing, unknown or mistyped fields.
+        SchemaError: Another version of this program wrote it.
     """
     try:
-        document = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        document = json.loads(content)
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read ({error}); delete it and repeat the run") from error
+    if isinstance(document, dict) and document.get("schema") not in (None, _WITHOUT_CHECKSUM, SCHEMA_VERSION):
+        raise SchemaError(
+            f"{path}: its schema version is {document['schema']}, this kd_bench reads {_WITHOUT_CHECKSUM} and "
+            f"{SCHEMA_VERSION}: another version wrote it; use that one, or move the file away and repeat the run"
+        )
     try:
-        return _parse(document)
+        return _parse(document, content)
     except ValueError as error:
         raise RecordError(f"{path}: {error}; delete it and repeat the run") from error
 
 
-def finished(directory: Path) -> Record | None:
-    """Returns the record of a run that is done; None if it has not run, was interrupted or has failed.
+def checksums(directory: Path, names: Iterable[str]) -> dict[str, str]:
+    """Returns the SHA-256 of each of the files that is there, by its name."""
+    return {name: sha256(directory / name) for name in names if (directory / name).is_file()}
 
-    Raises:
-        RecordError: There is a record that cannot be used.
-    """
-    path = directory / RECORD_NAME
-    record = read_record(path) if path.exists() else None
-    return record if record is not None and record.status == DONE else None
+
+def altered_files(directory: Path, record: Record) -> list[Path]:
+    """Returns those of the files beside a record that are not what the run left there; one that is gone is not told."""
+    paths = {directory / name: checksum for name, checksum in record.files.items()}
+    return [path for path, checksum in paths.items() if path.is_file() and sha256(path) != checksum]
 
 
 def find_runs(outputs: Path) -> Iterator[tuple[Path, bool]]:
@@ -159,15 +192,27 @@ def find_records(outputs: Path) -> list[Path]:
     return [directory / RECORD_NAME for directory, has_record in find_runs(outputs) if has_record]
 
 
-def _parse(document: Any) -> Record:
-    version = document.get("schema") if isinstance(document, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ValueError(
-            f"its schema version is {version}, this kd_bench reads {SCHEMA_VERSION}: another version wrote it"
-        )
+def _checksum(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _parse(document: Any, content: bytes) -> Record:
+    if not isinstance(document, dict) or "schema" not in document:
+        raise ValueError("is no record")
+    if document["schema"] == _WITHOUT_CHECKSUM:
+        document = _upgraded(document)
+    elif document.pop("checksum", None) != _checksum(content.split(b"\n", 2)[-1]):
+        raise ValueError("is not what was written (its checksum differs)")
     _check_fields(Record, document)
     parts: dict[str, Any] = {name: _parse_part(kind, document[name]) for name, kind in _PARTS.items()}
     return Record(**{**document, **parts})
+
+
+def _upgraded(document: dict[str, Any]) -> dict[str, Any]:
+    """Returns a record of the first version with what it did not know yet: nothing."""
+    if isinstance(document.get("setting"), dict):
+        document["setting"] |= {"data": None, "sessions": []}
+    return document | {"files": {}}
 
 
 def _parse_part(kind: type[Part], document: dict[str, Any]) -> Part:

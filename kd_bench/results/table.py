@@ -56,10 +56,17 @@ def _build_table(subject: Subject, runs: list[FinishedRun], outputs: Outputs) ->
 
 
 def _build_rows(runs: list[FinishedRun]) -> list[Row]:
-    groups = group_by(runs, lambda run: same_protocol(run.record)).values()
+    protocols = group_by(runs, lambda run: same_protocol(run.record)).values()
+    groups = [group for protocol in protocols for group in _by_data(protocol)]
     records = [_shared(group) for group in groups]
     rows = map(Row, row_names(records), records, map(_build_cells, groups))
     return sorted(rows, key=lambda row: (*row_place(row.record), row.name))
+
+
+def _by_data(runs: list[FinishedRun]) -> list[list[FinishedRun]]:
+    """Separates runs that saw other images under the same name; one that failed before it saw any is no reason to."""
+    seen = {run.record.setting.data for run in runs} - {None}
+    return list(group_by(runs, lambda run: run.record.setting.data).values()) if len(seen) > 1 else [runs]
 
 
 def _shared(runs: list[FinishedRun]) -> Record:

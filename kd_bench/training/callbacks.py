@@ -1,6 +1,5 @@
-"""What happens at the end of an epoch: the test set, the metrics file, a line for who is watching."""
+"""What happens between steps: the test set, the metrics file, a checkpoint, a line for who is watching."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,9 +7,11 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
-from kd_bench.distillers.base import Stage
+from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import BenchError
+from kd_bench.interruption import Interruption
 from kd_bench.training.evaluation import Evaluator
+from kd_bench.training.loop import Plan
 
 
 class NonFiniteLossError(BenchError):
@@ -18,33 +19,111 @@ class NonFiniteLossError(BenchError):
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Ends the run at the end of an epoch whose mean loss is not a number."""
+    """Ends the run, at the end of an epoch or before a checkpoint, if a loss was not a number."""
 
     def __init__(self, stage: Stage, steps_per_epoch: int) -> None:
         super().__init__()
         self._stage = stage
         self._steps = steps_per_epoch
 
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Notes where the epoch begins."""
+        self._begin = epoch * self._steps
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Raises `NonFiniteLossError`, naming the stage, the steps and the terms."""
-        terms = [name for name in self._stage.losses if not math.isfinite(float((logs or {})[name]))]
-        if terms:
+        """Raises `NonFiniteLossError` as `check` does."""
+        self.check()
+
+    def check(self) -> None:
+        """Raises `NonFiniteLossError`, naming the stage, the step and the terms, if there was one in this epoch."""
+        replicas = self.model.distribute_strategy.num_replicas_in_sync
+        broken = self.model.finite_steps.first_broken(replicas)
+        if broken is not None:
+            done, terms = broken
             raise NonFiniteLossError(
-                f"stage {self._stage.name}, steps {epoch * self._steps} to {(epoch + 1) * self._steps}: the loss "
-                f"{' and '.join(terms)} is not finite. Try a smaller optimizer.learning_rate or weight of the term."
+                f"stage {self._stage.name}, step {self._begin + done + 1}: the loss {' and '.join(terms)} is not "
+                "finite. Try a smaller optimizer.learning_rate or weight of the term."
             )
+
+
+class Checkpointing(keras.callbacks.Callback):
+    """Saves the run after so many steps, or each epoch, and when the program is asked to stop."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        stage: Stage,
+        every: int | None,
+        interruption: Interruption,
+        check: Callable[[], None],
+        save: Callable[[Distiller, int], None],
+    ) -> None:
+        """Saves `every` so many steps, None for each epoch, and after the last one.
+
+        Args:
+            plan: lengths.
+            stage: the current one.
+            every: steps.
+            interruption: what the program was asked.
+            check: raises if the current state is not worth saving.
+            save: takes the distiller and the number of steps that are done.
+        """
+        super().__init__()
+        self._steps_per_epoch = plan.steps_per_epoch
+        self._total = plan.steps_of(stage)
+        self._every = every
+        self._interruption = interruption
+        self._check = check
+        self._save = save
+        self._saved: int | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Finds the step to count from: `fit` itself counts from where it was started in the epoch."""
+        self._begin = (epoch + 1) * self._steps_per_epoch - self.params["steps"]
+        self._saved = self._begin if self._saved is None else self._saved
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Saves if it is time to, but at the epoch's end leaves that to `on_epoch_end`, after the evaluation."""
+        # From now on there is something to lose.
+        self._interruption.saving = True
+        self._step = self._begin + batch + 1
+        if self._step % self._steps_per_epoch:
+            self._save_if_due()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Saves if it is time to."""
+        self._save_if_due()
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Lets a signal end the program at once until there are new steps."""
+        self._interruption.saving = False
+
+    def _save_if_due(self) -> None:
+        if self._is_due() or self._interruption.asked:
+            self._check()
+            self._save(self.model, self._step)
+            self._saved = self._step
+        self._interruption.leave_if_asked()
+
+    def _is_due(self) -> bool:
+        if self._every is None or self._step == self._total:
+            return self._step % self._steps_per_epoch == 0
+        assert self._saved is not None, "an epoch has begun"
+        # Before the next call would make it too many.
+        return self._step + self.model.steps_per_execution - self._saved > self._every
 
 
 class EpochLog(keras.callbacks.Callback):
     """Evaluates the student, in the main stage, and writes one line of facts an epoch."""
 
     def __init__(
-        self, stage: Stage, steps_per_epoch: int, evaluator: Evaluator, every: int, write: Callable[[dict], None]
+        self, plan: Plan, stage: Stage, evaluator: Evaluator, every: int, write: Callable[[dict], None]
     ) -> None:
         """Evaluates `every` so many epochs and after the last; `write` takes a line."""
         super().__init__()
         self._stage = stage
-        self._steps = steps_per_epoch
+        self._steps = plan.steps_per_epoch
+        self._epochs = plan.epochs_of(stage)
         self._evaluator = evaluator
         self._every = every
         self._write = write
@@ -64,7 +143,7 @@ class EpochLog(keras.callbacks.Callback):
             "seconds": round(time.perf_counter() - self._started, 3),
             **{name: float(value) for name, value in logs.items()},
         }
-        last = epoch + 1 == self.params["epochs"]
+        last = epoch + 1 == self._epochs
         if self._stage.is_main and (last or (epoch + 1) % self._every == 0):
             facts["test_accuracy"] = logs["test_accuracy"] = self._evaluator.accuracy()
         self._write(facts)
@@ -73,20 +152,28 @@ class EpochLog(keras.callbacks.Callback):
 class Progress(keras.callbacks.Callback):
     """One bar a stage, in a terminal; nothing in a file, where the run's last line says it all."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, epochs: int) -> None:
         super().__init__()
         self._title = title
+        self._epochs = epochs
+        self._bar: tqdm | None = None
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Opens the bar."""
-        self._bar = tqdm(total=self.params["epochs"], desc=self._title, unit="epoch", leave=False, disable=None)
+        if self._bar is None:
+            self._bar = tqdm(
+                total=self._epochs, initial=epoch, desc=self._title, unit="epoch", leave=False, disable=None
+            )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Moves the bar."""
+        assert self._bar is not None, "an epoch has begun"
         shown = {name: f"{float(value):.3f}" for name, value in (logs or {}).items()}
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Takes the bar away."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,39 @@
+"""Which loss stopped being a number, and when: counted in the step itself, so that several steps run in one call."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+
+class FiniteSteps(keras.Metric):
+    """Counts, for each term of the loss, the steps before its first value that is NaN or infinite.
+
+    Attributes:
+        terms: their names.
+    """
+
+    def __init__(self, terms: Sequence[str]) -> None:
+        super().__init__(name="finite_steps")
+        self.terms = list(terms)
+        self._broken = self.add_weight(shape=(len(terms),), initializer="zeros", name="broken")
+        self._steps = self.add_weight(shape=(len(terms),), initializer="zeros", name="steps")
+
+    def update_state(self, values: tf.Tensor) -> None:
+        """Takes a step's terms, `[len(terms)]`."""
+        now = tf.cast(~tf.math.is_finite(values), tf.float32)
+        self._broken.assign(tf.maximum(self._broken.value, now))
+        self._steps.assign_add(1 - self._broken.value)
+
+    def result(self) -> tf.Tensor:
+        """Returns the counts, `[len(terms)]` float32; of several replicas, the sum of theirs."""
+        return tf.convert_to_tensor(self._steps.value)
+
+    def first_broken(self, replicas: int) -> tuple[int, list[str]] | None:
+        """Returns how many steps went well and which terms then did not; None if all did."""
+        broken = [name for name, value in zip(self.terms, self._broken.numpy(), strict=True) if value]
+        if not broken:
+            return None
+        steps = dict(zip(self.terms, self._steps.numpy() // replicas, strict=True))
+        first = min(steps[name] for name in broken)
+        return int(first), [name for name in broken if steps[name] == first]

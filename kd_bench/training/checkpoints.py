@@ -1,0 +1,161 @@
+"""Where a run stands, on disk: written whole or not at all, known by its checksum, the last two kept.
+
+A checkpoint is a NumPy archive without pickled objects. Its name holds its number, the stage, the step and the digest
+of its content: `000017-main-340-0f3c5a7e92b1d468.npz`.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import sys
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kd_bench.errors import DamageError
+from kd_bench.results.files import storing, write_atomically
+from kd_bench.results.record import CHECKPOINTS_NAME
+
+_KEPT = 2
+_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a run had come.
+
+    Attributes:
+        stage: its name.
+        step: of the stage; so many are done.
+        seconds: spent on the run so far.
+        training_seconds: those of them that went into training.
+        metrics: the content of its metrics file.
+        data: the fingerprint of the images.
+        sessions: as in the record.
+    """
+
+    stage: str
+    step: int
+    seconds: float
+    training_seconds: float
+    metrics: str
+    data: str
+    sessions: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A position, and the values that all variables had there, in order."""
+
+    path: Path
+    position: Position
+    values: list[np.ndarray]
+
+    def restore(self, variables: Sequence[keras.Variable]) -> None:
+        """Gives the variables the values.
+
+        Raises:
+            DamageError: they are not the variables whose values these are.
+        """
+        here = [tuple(variable.shape) for variable in variables]
+        there = [value.shape for value in self.values]
+        if here != there:
+            raise DamageError(
+                f"{self.path}: holds {len(there)} variables of another network or method than the {len(here)} of this "
+                f"run; delete the folder {self.path.parent} to start over."
+            )
+        for variable, value in zip(variables, self.values, strict=True):
+            variable.assign(value)
+
+
+class Checkpoints:
+    """The checkpoints of one run."""
+
+    def __init__(self, directory: Path) -> None:
+        """Looks after the folder `checkpoints` in a run's directory."""
+        self._folder = directory / CHECKPOINTS_NAME
+
+    def latest(self) -> Checkpoint | None:
+        """Returns the newest checkpoint that is whole, None if there is none; says which ones are damaged."""
+        for path in reversed(self._paths()):
+            try:
+                return _read(path)
+            except DamageError as problem:
+                print(f"{problem} An earlier checkpoint is used, or the run starts over.", file=sys.stderr, flush=True)
+        return None
+
+    def save(self, position: Position, variables: Sequence[keras.Variable]) -> None:
+        """Writes a checkpoint, then deletes all but the last two.
+
+        Raises:
+            StorageError: it cannot be written; the earlier ones are still there.
+        """
+        content = _packed(position, [variable.numpy() for variable in variables])
+        earlier = self._paths()
+        number = _number(earlier[-1]) + 1 if earlier else 1
+        with storing(self._folder):
+            self._folder.mkdir(exist_ok=True)
+        write_atomically(
+            self._folder / f"{number:06d}-{position.stage}-{position.step}-{_digest(content)}.npz", content
+        )
+        for path in earlier[: 1 - _KEPT]:
+            path.unlink(missing_ok=True)
+
+    def delete(self) -> None:
+        """Deletes all of them: the run is over, or is to start over."""
+        if self._folder.exists():
+            with storing(self._folder):
+                shutil.rmtree(self._folder)
+
+    def _paths(self) -> list[Path]:
+        """The oldest first; what a kill left half-written has a name of another kind."""
+        return sorted(self._folder.glob("[0-9]*-*-*-*.npz"))
+
+
+def _number(path: Path) -> int:
+    return int(path.name.partition("-")[0])
+
+
+def _packed(position: Position, values: list[np.ndarray]) -> bytes:
+    """One array a dtype, not one a variable: hundreds of small members take longer than their content."""
+    layout = [(value.dtype.name, value.shape) for value in values]
+    members: dict[str, Any] = {
+        name: np.concatenate([value.ravel() for value in values if value.dtype.name == name])
+        for name in dict.fromkeys(name for name, _ in layout)
+    }
+    head = json.dumps({"position": asdict(position), "layout": layout})
+    stream = io.BytesIO()
+    np.savez(stream, head=np.frombuffer(head.encode(), np.uint8), **members)
+    return stream.getvalue()
+
+
+def _read(path: Path) -> Checkpoint:
+    try:
+        content = path.read_bytes()
+        if _digest(content) != path.stem.rpartition("-")[2]:
+            raise ValueError("its checksum is not the one in its name")
+        with np.load(io.BytesIO(content), allow_pickle=False) as members:
+            head = json.loads(members["head"].tobytes())
+            values = _unpacked(head["layout"], {name: members[name] for name in members.files})
+        return Checkpoint(path, Position(**head["position"]), values)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
+        raise DamageError(f"{path}: is damaged: {problem}.") from problem
+
+
+def _unpacked(layout: list[tuple[str, list[int]]], members: dict[str, np.ndarray]) -> list[np.ndarray]:
+    values, taken = [], dict.fromkeys(members, 0)
+    for name, shape in layout:
+        start, size = taken[name], int(np.prod(shape, dtype=np.int64))
+        values.append(members[name][start : start + size].reshape(shape))
+        taken[name] += size
+    return values
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
