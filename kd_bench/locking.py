@@ -15,19 +15,22 @@ _LOCK_NAME, _HOLDER_NAME = ".lock", ".holder"
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path, wait: bool = True) -> Iterator[None]:
     """Holds the lock of a run's folder, after waiting for whoever holds it.
 
     The system takes the lock from a process that dies, whatever files it leaves.
 
     Raises:
         StorageError: the lock cannot be made.
+        filelock.Timeout: another process holds it, and `wait` is false.
     """
     lock = FileLock(directory / _LOCK_NAME)
     with storing(directory):
         try:
             lock.acquire(timeout=0)
         except Timeout:
+            if not wait:
+                raise
             print(f"{directory}: {_holder(directory)} runs it; waiting.", flush=True)
             lock.acquire()
     try:

@@ -5,6 +5,7 @@ itself, so that each run chooses its own devices, threads and determinism. A run
 system kills for its memory, is a failed run and not the end of a sweep.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,8 @@ import threading
 import time
 from functools import cache
 from multiprocessing.context import ForkServerContext
+
+from filelock import Timeout
 
 from kd_bench.config import RunConfig
 from kd_bench.errors import BenchError
@@ -60,7 +63,7 @@ def run(config: RunConfig, since: float = _BEGUN) -> int:
 def _record_death(config: RunConfig, name: str) -> None:
     """Records that the run's process was killed, unless another one has taken it over by now."""
     reason = f"{name} ended its process; if nobody sent it, the machine was out of memory: try a smaller batch_size."
-    with locked(config.directory):
+    with contextlib.suppress(Timeout), locked(config.directory, wait=False):
         if standing(config).record is None:
             write_record(config.directory, record_failure(config, reason))
     print(f"error: {title(config)} failed: {reason}", file=sys.stderr, flush=True)

@@ -47,6 +47,8 @@ def storing(place: Path) -> Iterator[None]:
     """
     try:
         yield
+    except TimeoutError:  # of a lock: nobody tried to write
+        raise
     except OSError as problem:
         raise StorageError(
             f"{place}: cannot be written: {problem.strerror or problem}. {_remedy(problem)}"
