@@ -24,7 +24,7 @@ from kd_bench.checks import unknown
 from kd_bench.config import WITHOUT_EFFECT, RunConfig
 from kd_bench.errors import BenchError, ConfigError
 from kd_bench.results.files import storing
-from kd_bench.standing import Standing, standing
+from kd_bench.standing import NEW, Standing, standing
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -186,7 +186,7 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
     except BenchError as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(2)
-    if len(runs) > 1 or to_do != standings:
+    if len(runs) > 1 or standings != [NEW]:
         print(_summary(standings, to_do), flush=True)
     if not to_do:
         sys.exit(0)
@@ -209,7 +209,8 @@ def _summary(standings: Sequence[Standing], to_do: Sequence[Standing]) -> str:
     }
     detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
     done = len(standings) - len(to_do)
-    return f"{len(standings)} runs: {done} done before, {len(to_do)} to do{f' ({detail})' if detail else ''}."
+    runs = f"{len(standings)} run{'' if len(standings) == 1 else 's'}"
+    return f"{runs}: {done} done before, {len(to_do)} to do{f' ({detail})' if detail else ''}."
 
 
 def exit_status(runs: Sequence[RunConfig]) -> int:

@@ -1,6 +1,6 @@
 """How far a run is, told from its folder alone. Imports no TensorFlow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kd_bench.config import TEACHER, RunConfig
 from kd_bench.report import NETWORK_NAME, PREDICTIONS_NAME
@@ -41,6 +41,10 @@ class Standing:
         return self.record.reason if self.record is not None and self.record.status == FAILED else None
 
 
+NEW = Standing(None, [], resumable=False)
+"""Of a run that nobody has begun."""
+
+
 def standing(config: RunConfig) -> Standing:
     """Returns how far a run is.
 
@@ -50,7 +54,7 @@ def standing(config: RunConfig) -> Standing:
     directory = config.directory
     resumable = any((directory / CHECKPOINTS_NAME).glob("*.npz"))
     if not (directory / RECORD_NAME).exists():
-        return Standing(None, [], resumable)
+        return replace(NEW, resumable=resumable)
     try:
         record = read_record(directory / RECORD_NAME)
     except RecordError as problem:

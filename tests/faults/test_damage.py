@@ -47,11 +47,11 @@ def test_a_damaged_run_is_named_and_done_again(outputs, name, damage):
     damage(path)
     done = run("method=soft_logits", *SHORT, outputs=outputs)
     assert done.returncode == 0, done.stderr
-    assert "1 runs: 0 done before, 1 to do (1 again, being damaged)." in done.stdout
+    assert "1 run: 0 done before, 1 to do (1 again, being damaged)." in done.stdout
     assert f"{path}: " in done.stderr and "the run is done again" in done.stderr
     assert "teacher" not in done.stdout.partition("starts")[0].partition("soft_logits")[0]
     again = run("method=soft_logits", *SHORT, outputs=outputs)
-    assert again.stdout == "1 runs: 1 done before, 0 to do.\n"
+    assert again.stdout == "1 run: 1 done before, 0 to do.\n"
 
 
 def test_the_table_names_an_altered_record_and_leaves_it_out(outputs):
@@ -136,7 +136,7 @@ def test_a_teacher_of_other_images_is_refused(outputs):
 
 def test_a_teacher_of_another_number_of_classes_is_refused(outputs, tmp_path):
     teacher = directory(outputs, "teacher")
-    other = wide_resnet((8, 8, 1), 7, depth=10, width=1)
+    other = wide_resnet((8, 8, 1), 7, depth=10, width=1, stem_channels=8, stem_stride=1)
     other.save(teacher / "network.keras")
     record = read_record(teacher / "result.json")
     write_record(teacher, replace(record, files=checksums(teacher, record.files)))
