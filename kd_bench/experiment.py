@@ -12,7 +12,6 @@ import tensorflow as tf
 import yaml
 from hydra.utils import get_class
 
-from kd_bench import own_process
 from kd_bench.artefacts import load_weights, save_network, save_predictions
 from kd_bench.config import Component, RunConfig, require_equal_shares
 from kd_bench.data.batches import evaluation_batches, training_batches
@@ -38,7 +37,7 @@ from kd_bench.results.metrics import METRICS_NAME, append_metrics
 from kd_bench.results.record import CONFIG_NAME, DONE, RECORD_NAME, Cost, Record, checksums, write_record
 from kd_bench.seeds import seed_for
 from kd_bench.session import Session
-from kd_bench.standing import standing
+from kd_bench.standing import Standing, standing
 from kd_bench.training import hardware
 from kd_bench.training.callbacks import Checkpointing, EpochLog, NonFiniteLossError, Progress, StopOnNonFiniteLoss
 from kd_bench.training.checkpoints import Checkpoints
@@ -59,6 +58,10 @@ class TeacherError(BenchError):
     """A run cannot begin, because its teacher failed."""
 
 
+class TeacherWanted(Exception):  # noqa: N818 - nothing went wrong
+    """A run cannot begin before its teacher has been trained: it is `config.teacher_run()`."""
+
+
 def run(config: RunConfig, since: float = math.inf, interruption: Interruption | None = None) -> Record:
     """Runs the run, from its last checkpoint if there is one, or returns its record if it is done already.
 
@@ -68,6 +71,7 @@ def run(config: RunConfig, since: float = math.inf, interruption: Interruption |
         interruption: says when to save and leave.
 
     Raises:
+        TeacherWanted: the teacher must be trained first.
         RunFailedError: the run was recorded as failed.
         StorageError: its folder cannot be written to.
         SchemaError: another version of this program wrote its record.
@@ -79,13 +83,15 @@ def run(config: RunConfig, since: float = math.inf, interruption: Interruption |
         before = standing(config)
         if before.done is not None:
             return before.done
-        if before.failure and (directory / RECORD_NAME).stat().st_mtime >= since:
+        if _failed_since(config, before, since):
             raise RunFailedError(f"{title(config)} failed: {before.failure}")
         for damage in before.damage:
             print(f"{damage}; the run is done again.", file=sys.stderr, flush=True)
         try:
             record = _trained(config, directory, since, interruption or Interruption())
             write_record(directory, record)
+        except TeacherWanted:
+            raise
         except Exception as problem:  # noqa: BLE001 - recorded, and raised again as a failed run
             _record_failure(config, directory, problem)
             raise RunFailedError(f"{title(config)} failed: {problem}") from None
@@ -155,14 +161,23 @@ def _trained(config: RunConfig, directory: Path, since: float, interruption: Int
 
 
 def _teacher(config: RunConfig, since: float) -> Record:
-    """Returns the record of the run's teacher, which is trained now if it has not been."""
+    """Returns the record of the run's teacher.
+
+    Raises:
+        TeacherWanted: it has not been trained.
+        TeacherError: its training has just failed.
+    """
     teacher = config.teacher_run()
-    if standing(teacher).done is None:
-        own_process.run(teacher, since)
     now = standing(teacher)
-    if now.done is None:
-        raise TeacherError(f"its teacher {teacher.directory} failed: {now.failure or 'its process ended early'}")
-    return now.done
+    if now.done is not None:
+        return now.done
+    if _failed_since(teacher, now, since):
+        raise TeacherError(f"its teacher {teacher.directory} failed: {now.failure}")
+    raise TeacherWanted
+
+
+def _failed_since(config: RunConfig, now: Standing, since: float) -> bool:
+    return now.failure is not None and (config.directory / RECORD_NAME).stat().st_mtime >= since
 
 
 def _begin(config: RunConfig, directory: Path) -> Session:

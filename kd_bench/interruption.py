@@ -64,10 +64,7 @@ def listening() -> Iterator[Interruption]:
 
 @contextlib.contextmanager
 def forwarding() -> Iterator[None]:
-    """Hands a signal on to the processes that train, waits for them, and leaves; a second signal leaves at once.
-
-    Those that train are the leaves of the process tree: launchers' workers and servers have them as children.
-    """
+    """Hands a signal on to the processes that train, waits for them, and leaves; a second signal leaves at once."""
 
     def forward(number: int, frame: FrameType | None) -> None:
         for one in SIGNALS:
@@ -83,20 +80,18 @@ def forwarding() -> Iterator[None]:
 
 def _ask_to_leave(number: int) -> None:
     """Signals the processes that train and waits for them."""
-    descendants = psutil.Process().children(recursive=True)
-    parents = {process.ppid() for process in descendants}
-    training = [process for process in descendants if process.pid not in parents and _is_forked(process)]
+    training = [process for process in psutil.Process().children(recursive=True) if _trains(process)]
     for process in training:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
     psutil.wait_procs(training, timeout=_PATIENCE)
 
 
-def _is_forked(process: psutil.Process) -> bool:
-    """Whether it comes from the server of `own_process`; others, such as trackers of resources, do not heed signals."""
+def _trains(process: psutil.Process) -> bool:
+    """Whether it was forked by a server of `own_process`; launchers' workers and the like are no concern of ours."""
     try:
-        return any("forkserver" in argument for argument in process.cmdline())
-    except psutil.Error:
+        return all("forkserver" in " ".join(one.cmdline()) for one in (process, process.parent()))
+    except psutil.Error:  # it has ended
         return False
 
 

@@ -25,7 +25,7 @@ from kd_bench.report import record_failure, title
 from kd_bench.results.record import write_record
 from kd_bench.standing import standing
 
-FAILED_STATUS = 1
+FAILED_STATUS, TEACHER_WANTED_STATUS = 1, 3
 _BEGUN = time.time()
 
 
@@ -37,7 +37,7 @@ def _server() -> ForkServerContext:
 
 
 def run(config: RunConfig, since: float = _BEGUN) -> int:
-    """Runs the run in a process of its own, to the end.
+    """Runs the run in a process of its own, to the end; before it its teacher, if it has to be trained.
 
     Args:
         config: of the run.
@@ -49,6 +49,14 @@ def run(config: RunConfig, since: float = _BEGUN) -> int:
     Raises:
         Interrupted: the run was asked to stop.
     """
+    status = _run_once(config, since)
+    if status != TEACHER_WANTED_STATUS:
+        return status
+    run(config.teacher_run(), since)
+    return _run_once(config, since)
+
+
+def _run_once(config: RunConfig, since: float) -> int:
     process = _server().Process(target=_child, args=(config, since))
     process.start()
     process.join()
@@ -79,6 +87,8 @@ def _child(config: RunConfig, since: float) -> None:
         threading.Thread(target=_leave_with_parent, daemon=True).start()
         try:
             experiment.run(config, since, interruption)
+        except experiment.TeacherWanted as wanted:
+            raise SystemExit(TEACHER_WANTED_STATUS) from wanted
         except BenchError as problem:
             print(f"error: {problem}", file=sys.stderr, flush=True)
             raise SystemExit(FAILED_STATUS) from problem

@@ -76,4 +76,8 @@ def _run(arguments, kill):
 
     (config,) = command_line.jobs(arguments)
     kill.arm()
-    experiment.run(config)
+    try:
+        experiment.run(config)
+    except experiment.TeacherWanted:
+        experiment.run(config.teacher_run())
+        experiment.run(config)
