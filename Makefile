@@ -3,13 +3,13 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo table test lint format lock clean
+.PHONY: help install demo table test test-faults lint format lock clean
 
 JOBS ?= 2
 METHODS := teacher,student,soft_logits,fitnet,at,fsp
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed ## make .venv with the locked dependencies
 
@@ -26,7 +26,10 @@ table: install ## rewrite the results in README.md from outputs/
 	$(BIN)/python aggregate.py --update README.md
 
 test: install ## run all tests, as many files at once as JOBS says
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --ignore tests/faults
+
+test-faults: install ## kill, fill, damage and race real runs: minutes
+	$(BIN)/python -m pytest tests/faults
 
 lint: install ## check style, formatting and types
 	$(BIN)/ruff check .

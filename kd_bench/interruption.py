@@ -90,7 +90,8 @@ def _ask_to_leave(number: int) -> None:
 def _trains(process: psutil.Process) -> bool:
     """Whether it was forked by a server of `own_process`; launchers' workers and the like are no concern of ours."""
     try:
-        return all("forkserver" in " ".join(one.cmdline()) for one in (process, process.parent()))
+        pair = (process, process.parent())
+        return all(one is not None and "forkserver" in " ".join(one.cmdline()) for one in pair)
     except psutil.Error:  # it has ended
         return False
 

@@ -100,7 +100,7 @@ def test_killed_with_its_command_while_its_teacher_trains(tmp_path):
     process = started(arguments, tmp_path)
     wait_for(tmp_path, "digits/tiny/teacher/*/*/checkpoints/*.npz")
     process.kill()
-    process.wait()
+    process.communicate()
     again = subprocess.run(
         [sys.executable, ROOT / "run.py", *arguments, f"outputs={tmp_path}"],
         capture_output=True,
@@ -108,6 +108,6 @@ def test_killed_with_its_command_while_its_teacher_trains(tmp_path):
         timeout=300,
     )
     assert again.returncode == 0, again.stderr
-    assert "teacher fraction=1 seed=0 epochs=30: goes on from stage main" in again.stdout
+    assert "digits teacher fraction=1 seed=0 deterministic=True: goes on from stage main" in again.stdout
     assert attempt(["method=teacher", "epochs=30", *arguments[3:], f"outputs={tmp_path}/undisturbed"]) == 0
     assert_same_run(directory(tmp_path / "undisturbed", "teacher"), directory(tmp_path, "teacher"))
