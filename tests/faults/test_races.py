@@ -53,9 +53,10 @@ def test_who_waits_says_for_whom(tmp_path):
         assert first.poll() is None
         time.sleep(0.05)
     second = started("method=student", "epochs=300", outputs=tmp_path)
+    assert second.stdout.readline() == "1 run: 0 done before, 1 to do (1 from a checkpoint).\n"
     line = second.stdout.readline()
-    assert "process " in line and " runs it; waiting." in line
-    holder = int(line.partition("process ")[2].split()[0])
+    assert " runs it; waiting." in line
+    holder = int(line.partition(": process ")[2].split()[0])
     os.kill(holder, signal.SIGKILL)
     printed, _ = first.communicate(timeout=100)
     assert first.returncode == 1
