@@ -1,0 +1,87 @@
+"""The pairs that are measured, with the project's own configs and images that cost what real ones cost."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import keras
+import numpy as np
+from hydra.utils import get_class
+
+from kd_bench import command_line
+from kd_bench.config import RunConfig
+from kd_bench.data.images import ImageDataset, Images
+from kd_bench.distillers.base import Distiller
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A preset with its teacher and student.
+
+    Attributes:
+        name: for the tables.
+        overrides: what composes the preset.
+        shape: of an image.
+        num_classes: K.
+        train_images: of the full training set.
+        steps: how many are timed as one.
+        rounds: of all that is compared.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    shape: tuple[int, int, int]
+    num_classes: int
+    train_images: int
+    steps: int
+    rounds: int
+
+    def config(self, method: str = "student") -> RunConfig:
+        """Returns the run's config with a method's default hyper-parameters."""
+        (config,) = command_line.jobs([*self.overrides, f"method={method}"])
+        return config
+
+    @property
+    def batch_size(self) -> int:
+        """B."""
+        return self.config().batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Of the full training set."""
+        return self.train_images // self.batch_size
+
+    def teacher(self) -> keras.Model:
+        """Builds the teacher; untrained, since its weights cost no time."""
+        return self.config().model.teacher.build(self.shape, self.num_classes)
+
+    def student(self) -> keras.Model:
+        """Builds the student."""
+        return self.config().model.student.build(self.shape, self.num_classes)
+
+    def distiller(self, method: str) -> Distiller:
+        """Builds a method on networks of its own."""
+        config = self.config(method)
+        kind: type[Distiller] = get_class(config.method.target)
+        keras.utils.set_random_seed(0)
+        student = self.teacher() if kind.network == "teacher" else self.student()
+        return config.method.build(student, None if kind.teacher_start is None else self.teacher())
+
+    @cached_property
+    def dataset(self) -> ImageDataset:
+        """Random images of the set's shape and number, augmented as the preset says."""
+        generator = np.random.default_rng(0)
+        pixels = generator.integers(0, 256, (self.train_images, *self.shape), np.uint8)
+        labels = generator.integers(0, self.num_classes, self.train_images).astype(np.int32)
+        images = Images(pixels, labels)
+        mean, std = (np.full(self.shape[-1:], value, np.float32) for value in (127.5, 73.9))
+        parameters = self.config().dataset.parameters
+        augmentation = {"padding": parameters["padding"], "flip": parameters["flip"]}
+        return ImageDataset(self.name, images, images, self.num_classes, mean, std, **augmentation)
+
+
+DIGITS = Pair("digits, tiny", ("experiment=digits",), (8, 8, 1), 10, 1297, steps=20, rounds=11)
+FASHION = Pair(
+    "fashion_mnist, wrn_16_2_wrn_10_1", ("experiment=fashion_mnist",), (28, 28, 1), 10, 60_000, steps=4, rounds=7
+)
+CIFAR = Pair("cifar100, wrn_40_4_wrn_16_4", ("experiment=cifar100",), (32, 32, 3), 100, 50_000, steps=1, rounds=5)
+PAIRS = {"digits": DIGITS, "fashion_mnist": FASHION, "cifar100": CIFAR}

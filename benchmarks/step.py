@@ -1,0 +1,73 @@
+"""Each method's training step, data included, over the floor's.
+
+python -m benchmarks.step [pair ...] [--methods at,rkd] [--precision float32]
+"""
+
+import argparse
+from collections.abc import Sequence
+
+
+from benchmarks import floor
+from benchmarks.measure import Action, Timings, alternate, show, verdict
+from benchmarks.pairs import PAIRS, Pair
+from benchmarks.training import floor_action, one_batch, step_action
+from kd_bench.training.hardware import prepare_process
+
+FLOORS = {
+    "student": ("student", "fitnet", "fsp", "ab"),  # whose main stage needs no teacher
+    "distillation": ("soft_logits", "at", "ft", "rkd", "vid", "co", "kd_svd", "kd_eid", "mhgd"),
+    "mutual": ("dml",),
+}
+FLOOR_OF = {method: name for name, methods in FLOORS.items() for method in methods}
+BOUND, BOUND_OF_DECOMPOSITIONS = 1.05, 1.25
+DECOMPOSING = ("kd_svd", "kd_eid", "mhgd")
+METHODS = {pair: tuple(FLOOR_OF) for pair in PAIRS} | {"cifar100": ("student", "soft_logits", "at", "kd_eid")}
+"""Of the big pair a few: building its graphs takes longer than measuring them."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures the pairs asked for, and prints a table of each."""
+    options = _parse(arguments)
+    for name in options.pairs:
+        precision = prepare_process(options.precision, deterministic=False, seed=0)
+        measure(PAIRS[name], options.methods or METHODS[name], precision)
+
+
+def measure(pair: Pair, methods: Sequence[str], precision: str) -> None:
+    """Times the methods and their floors in turn and prints the ratios."""
+    actions = _floors(pair, {FLOOR_OF[method] for method in methods})
+    actions |= {method: step_action(pair, method) for method in methods}
+    timings = alternate(actions, pair.rounds)
+    rows = [_row(pair, timings, method) for method in methods]
+    title = f"Step over the floor: {pair.name}, batch {pair.batch_size}, {precision}"
+    show(title, ["Method", "Step, ms", "Floor, ms", "Floor of", "Ratio", "At most", ""], rows)
+
+
+def _floors(pair: Pair, names: set[str]) -> dict[str, Action]:
+    images, labels = one_batch(pair)
+    steps = {
+        "student": lambda: floor.student_floor(pair.student(), images, labels),
+        "distillation": lambda: floor.distillation_floor(pair.student(), pair.teacher(), images, labels),
+        "mutual": lambda: floor.mutual_floor(pair.student(), pair.teacher(), images, labels),
+    }
+    return {f"floor {name}": floor_action(pair, steps[name]()) for name in names}
+
+
+def _row(pair: Pair, timings: Timings, method: str) -> list[str | float]:
+    reference = FLOOR_OF[method]
+    ratio = timings.ratio(method, f"floor {reference}")
+    bound = BOUND_OF_DECOMPOSITIONS if method in DECOMPOSING else BOUND
+    step, least = (1e3 * timings.median(name) / pair.steps for name in (method, f"floor {reference}"))
+    return [method, step, least, reference, ratio, bound, verdict(ratio, bound, at_most=True)]
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
+    parser.add_argument("--methods", type=lambda value: value.split(","))
+    parser.add_argument("--precision", default="auto")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

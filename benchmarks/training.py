@@ -1,0 +1,40 @@
+"""A method's training step as `fit` runs it, data included, and a floor's, as actions to time."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from benchmarks.measure import Action
+from benchmarks.pairs import Pair
+from kd_bench.data.batches import training_batches
+from kd_bench.training.hardware import resolve_jit
+
+_ENDLESS = 10**6
+
+
+def step_action(pair: Pair, method: str) -> Action:
+    """Returns what does `pair.steps` steps of the method's main stage, as `fit` would."""
+    distiller = pair.distiller(method)
+    stage = distiller.stages()[-1]
+    optimizer = pair.config().optimizer.build(_ENDLESS, stage.rate_factor)
+    compiled = resolve_jit("auto", tf.distribute.get_strategy(), distiller.compiles)
+    distiller.begin(stage, optimizer, 1, _ENDLESS, jit_compile=compiled, steps_per_execution=pair.steps)
+    distiller.make_train_function()
+    images = iter(batches(pair))
+    return lambda: float(distiller.train_function(images)["loss"])
+
+
+def floor_action(pair: Pair, step: Callable[[], tf.Tensor]) -> Action:
+    """Returns what does the floor's step `pair.steps` times."""
+    return lambda: [float(step()) for _ in range(pair.steps)]
+
+
+def batches(pair: Pair) -> tf.data.Dataset:
+    """Returns the project's own input pipeline, without end."""
+    data = pair.dataset
+    return training_batches(data.train, data, batch_size=pair.batch_size, seed=0, first_step=0, steps=_ENDLESS)
+
+
+def one_batch(pair: Pair) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns images and labels of one step."""
+    return next(iter(batches(pair)))
