@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo table test test-faults lint format lock clean
+.PHONY: help install demo table test test-faults bench lint format lock clean
 
 JOBS ?= 2
 METHODS := teacher,student,soft_logits,fitnet,at,fsp
@@ -30,6 +30,9 @@ test: install ## run all tests, as many files at once as JOBS says
 
 test-faults: install ## kill, fill, damage and race real runs: minutes
 	$(BIN)/python -m pytest tests/faults
+
+bench: install ## speed and memory against floors and bounds; wants an idle machine, some 15 minutes on two cores
+	$(BIN)/python -m benchmarks
 
 lint: install ## check style, formatting and types
 	$(BIN)/ruff check .

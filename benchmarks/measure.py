@@ -1,4 +1,4 @@
-"""Times things side by side: in turn, round after round, because a machine's speed varies by half from minute to minute."""
+"""Times things side by side, in turn and round after round: a machine's speed varies by half from minute to minute."""
 
 import statistics
 import time

@@ -35,6 +35,11 @@ class Pair:
     steps: int
     rounds: int
 
+    @property
+    def is_big(self) -> bool:
+        """Whether a step takes seconds."""
+        return self.steps == 1
+
     def config(self, method: str = "student") -> RunConfig:
         """Returns the run's config with a method's default hyper-parameters."""
         (config,) = command_line.jobs([*self.overrides, f"method={method}"])

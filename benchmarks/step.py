@@ -6,7 +6,6 @@ python -m benchmarks.step [pair ...] [--methods at,rkd] [--precision float32]
 import argparse
 from collections.abc import Sequence
 
-
 from benchmarks import floor
 from benchmarks.measure import Action, Timings, alternate, show, verdict
 from benchmarks.pairs import PAIRS, Pair

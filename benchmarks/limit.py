@@ -1,0 +1,78 @@
+"""Multiply-adds of the step over its time, against the best rate that one large operation reaches in the same process.
+
+python -m benchmarks.limit [pair ...] [--precision float32]
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from benchmarks.measure import Action, alternate, show, verdict
+from benchmarks.pairs import PAIRS, Pair
+from benchmarks.training import step_action
+from kd_bench.networks.complexity import multiply_adds
+from kd_bench.training.hardware import prepare_process
+
+BOUND_OF_BIG_PAIR = 0.7
+_SIDE = 2048
+_BATCH, _SIZE, _CHANNELS, _KERNEL = 64, 32, 128, 3
+_BACKWARD = 2
+"""A backward pass is two products of the forward one's size: for the weights and for the inputs."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures the pairs asked for, and prints one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
+    parser.add_argument("--precision", default="auto")
+    options = parser.parse_args(arguments)
+    precision = prepare_process(options.precision, deterministic=False, seed=0)
+    rows = [_row(PAIRS[name]) for name in options.pairs]
+    headers = ["Pair", "Step, G/s", "Product, G/s", "Convolution, G/s", "Share of the best", "At least", ""]
+    show(f"Multiply-adds a second of soft_logits' step, {precision}", headers, rows)
+
+
+def _row(pair: Pair) -> list[str | float]:
+    work = {"step": pair.steps * step_multiply_adds(pair), **_WORK}
+    actions = {"step": step_action(pair, "soft_logits"), "product": _product(), "convolution": _convolution()}
+    timings = alternate(actions, pair.rounds)
+    rates = {name: work[name] / timings.median(name) / 1e9 for name in actions}
+    share = min(work["step"] / work[name] * timings.ratio(name, "step") for name in ("product", "convolution"))
+    bound = BOUND_OF_BIG_PAIR if pair.is_big else None
+    judged = verdict(share, bound, at_most=False) if bound else ""
+    return [pair.name, *rates.values(), share, bound or "", judged]
+
+
+def step_multiply_adds(pair: Pair) -> int:
+    """Returns the multiply-adds of a distillation step: teacher forward, student forward and backward."""
+    one_image = multiply_adds(pair.teacher()) + (1 + _BACKWARD) * multiply_adds(pair.student())
+    return pair.batch_size * one_image
+
+
+_WORK = {"product": _SIDE**3, "convolution": _BATCH * _SIZE**2 * _CHANNELS**2 * _KERNEL**2}
+
+
+def _product() -> Action:
+    matrix = _random([_SIDE, _SIDE])
+    return _compiled(lambda: tf.matmul(matrix, matrix))
+
+
+def _convolution() -> Action:
+    maps, kernel = _random([_BATCH, _SIZE, _SIZE, _CHANNELS]), _random([_KERNEL, _KERNEL, _CHANNELS, _CHANNELS])
+    return _compiled(lambda: tf.nn.conv2d(maps, kernel, 1, "SAME"))
+
+
+def _random(shape: Sequence[int]) -> tf.Tensor:
+    # A variable: a constant would be folded when the graph is compiled.
+    return tf.Variable(tf.cast(tf.random.normal(shape), keras.config.dtype_policy().compute_dtype))
+
+
+def _compiled(operation: Callable[[], tf.Tensor]) -> Action:
+    compiled = tf.function(lambda: tf.reduce_max(operation()))
+    return lambda: float(compiled())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Peak resident set of a run's training against the floor's, and over a sweep: python -m benchmarks.memory [pair ...]."""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from benchmarks.measure import show, verdict
+
+BOUND, BOUND_OF_SWEEP = 1.15, 1.05
+_RUNS = 8
+_SETTLED = 3
+"""Runs after which a sweep's memory should have stopped growing."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures the pairs asked for, then a sweep, each in processes of their own, and prints two tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pairs", nargs="*", default=["digits", "fashion_mnist", "cifar100"])
+    parser.add_argument("--part", choices=["floor", "run", "sweep"], help="measure one part in this process")
+    options = parser.parse_args(arguments)
+    if options.part:
+        _PARTS[options.part](options.pairs[0])
+        return
+    headers = ["Pair", "Run, MB", "Floor, MB", "Ratio", "At most", ""]
+    show("Peak memory of soft_logits' training", headers, [_row(pair) for pair in options.pairs])
+    headers = ["Runs", f"After {_SETTLED}, MB", "At the end, MB", "Ratio", "At most", ""]
+    show("Memory over a sweep of digits runs in one process", headers, [_sweep_row()])
+
+
+def _row(pair: str) -> list[str | float]:
+    run, floor = (_measured(part, pair)[-1] for part in ("run", "floor"))
+    return [pair, run, floor, run / floor, BOUND, verdict(run / floor, BOUND, at_most=True)]
+
+
+def _sweep_row() -> list[str | float]:
+    peaks = _measured("sweep", "digits")
+    settled, last = peaks[_SETTLED - 1], peaks[-1]
+    return [_RUNS, settled, last, last / settled, BOUND_OF_SWEEP, verdict(last / settled, BOUND_OF_SWEEP, at_most=True)]
+
+
+def _measured(part: str, pair: str) -> list[float]:
+    program = [sys.executable, "-m", "benchmarks.memory", pair, "--part", part]
+    done = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True)
+    return [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("peak ")]
+
+
+def _print_peak() -> None:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+
+
+def _floor(name: str) -> None:
+    # TensorFlow is imported in the process that is measured only.
+    from benchmarks.floor import distillation_floor
+    from benchmarks.pairs import PAIRS
+    from benchmarks.training import floor_action, one_batch
+    from kd_bench.training.hardware import prepare_process
+
+    prepare_process("auto", deterministic=False, seed=0)
+    pair = PAIRS[name]
+    action = floor_action(pair, distillation_floor(pair.student(), pair.teacher(), *one_batch(pair)))
+    for _ in range(3):
+        action()
+    _print_peak()
+
+
+def _run(name: str) -> None:
+    from benchmarks.pairs import PAIRS
+    from benchmarks.training import step_action
+    from kd_bench.training.hardware import prepare_process
+
+    prepare_process("auto", deterministic=False, seed=0)
+    action = step_action(PAIRS[name], "soft_logits")
+    for _ in range(3):
+        action()
+    _print_peak()
+
+
+def _sweep(_: str) -> None:
+    from kd_bench.command_line import jobs
+    from kd_bench.experiment import run
+
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(_RUNS):
+            (config,) = jobs(["method=student", "epochs=2", f"seed={seed}", f"outputs={folder}"])
+            run(config)
+            _print_peak()
+
+
+_PARTS = {"floor": _floor, "run": _run, "sweep": _sweep}
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    main()

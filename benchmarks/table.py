@@ -1,0 +1,115 @@
+"""`aggregate.py` over thousands of records, against a loop of `json.load`: python -m benchmarks.table [counts ...]."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.measure import show, verdict
+from kd_bench.results.record import DONE, RECORD_NAME, Cost, Record, Run, Scores, Setting, write_record
+
+BOUND = 3
+_ROUNDS = 3
+_METHODS, _FRACTIONS = 15, (1.0, 0.5, 0.25, 0.1)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes the records, times both, and prints one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("counts", nargs="*", type=int, default=[1_000, 10_000])
+    headers = ["Records", "aggregate.py, s", "json.load, s", "Ratio", "At most", "", "MB", "MB, json.load"]
+    show("The table over a loop of json.load", headers, [_row(count) for count in parser.parse_args(arguments).counts])
+
+
+def _row(count: int) -> list[str | float]:
+    with tempfile.TemporaryDirectory() as folder:
+        write_records(Path(folder), count)
+        table = [sys.executable, "aggregate.py", "--outputs", folder]
+        loop = [sys.executable, "-c", _LOOP, folder, RECORD_NAME]
+        timings = [(_timed(table), _timed(loop)) for _ in range(_ROUNDS)]
+    (aggregated, memory), (loaded, least) = (min(column) for column in zip(*timings, strict=True))
+    ratio = aggregated / loaded
+    return [count, aggregated, loaded, ratio, BOUND, verdict(ratio, BOUND, at_most=True), memory, least]
+
+
+_LOOP = """
+import json, os, sys
+records = []
+for folder, _, files in os.walk(sys.argv[1]):
+    if sys.argv[2] in files:
+        with open(os.path.join(folder, sys.argv[2])) as file:
+            records.append(json.load(file))
+"""
+
+
+def _timed(program: Sequence[str]) -> tuple[float, float]:
+    """Returns a program's seconds and its peak memory in MB."""
+    started = time.perf_counter()
+    measured = [sys.executable, "-c", _MEASURED, *program]
+    done = subprocess.run(measured, capture_output=True, text=True, check=True)
+    return time.perf_counter() - started, float(done.stdout.splitlines()[-1])
+
+
+_MEASURED = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+
+def write_records(outputs: Path, count: int) -> None:
+    """Writes the records of `count` runs: 15 methods at 4 fractions, with as many seeds as it takes."""
+    for number in range(count):
+        place, seed = number % (_METHODS * len(_FRACTIONS)), number // (_METHODS * len(_FRACTIONS))
+        method, fraction = place % _METHODS, _FRACTIONS[place // _METHODS]
+        directory = outputs / "digits" / "tiny" / f"method{method}" / f"fraction={fraction:g}" / f"seed={seed}"
+        directory.mkdir(parents=True)
+        write_record(directory, _record(f"method{method}", fraction, seed))
+
+
+def _record(method: str, fraction: float, seed: int) -> Record:
+    accuracy = 0.9 + seed % 100 / 1000
+    run = replace(_RUN, method=method, label=method, fraction=fraction, seed=seed, digest=f"{seed:08x}")
+    scores = Scores(last_accuracy=accuracy, best_accuracy=accuracy, best_epoch=30, agreement=accuracy)
+    return Record(status=DONE, run=run, scores=scores, cost=_COST, setting=_SETTING)
+
+
+_RUN = Run(
+    experiment="digits",
+    dataset="digits",
+    model="tiny",
+    method="",
+    label="",
+    fraction=1.0,
+    seed=0,
+    subset_seed=0,
+    budget="steps",
+    digest="",
+    protocol="0123abcd",
+    overrides={},
+)
+_COST = Cost(
+    train_images=1297,
+    steps={"main": 600},
+    seconds=20.5,
+    training_seconds=15.25,
+    peak_memory_bytes=10**9,
+    parameters=20_000,
+    multiply_adds=10**6,
+)
+_SETTING = Setting(
+    precision="float32",
+    replicas=1,
+    seeds={"initialisation": 1, "shuffle": 2, "augmentation": 3},
+    versions={"python": "3.11", "tensorflow": "2.21", "keras": "3.15"},
+    machine={"system": "Linux", "processors": 2},
+    git={"revision": "0" * 40, "changed": False},
+    finished="2026-01-01T00:00:00+00:00",
+)
+
+if __name__ == "__main__":
+    main()
