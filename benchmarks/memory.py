@@ -1,4 +1,4 @@
-"""Peak resident set of a run's training against the floor's, and over a sweep: python -m benchmarks.memory [pair ...]."""
+"""Peak resident set of a training against the floor's, and over a sweep: python -m benchmarks.memory [pair ...]."""
 
 import argparse
 import os

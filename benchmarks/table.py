@@ -1,4 +1,4 @@
-"""`aggregate.py` over thousands of records, against a loop of `json.load`: python -m benchmarks.table [counts ...]."""
+"""`aggregate.py` over thousands of records against a loop of `json.load`: python -m benchmarks.table [counts ...]."""
 
 import argparse
 import subprocess
