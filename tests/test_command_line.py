@@ -152,7 +152,13 @@ def test_the_directory_is_a_function_of_what_changes_the_result():
     ]
     assert all(command_line.jobs([argument])[0].directory == base.directory for argument in same)
     others = ["seed=1", "subset_seed=1", "epochs=31", "method.temperature=5", "optimizer.learning_rate=0.2"]
-    others += ["fraction=0.5", "precision=float32", "budget=epochs", "teacher.epochs=7", "model.teacher.depth=22"]
+    others += [
+        "fraction=0.5",
+        "precision=mixed_bfloat16",
+        "budget=epochs",
+        "teacher.epochs=7",
+        "model.teacher.depth=22",
+    ]
     directories = {command_line.jobs([argument])[0].directory for argument in others}
     assert len(directories | {base.directory}) == len(others) + 1
 
@@ -181,10 +187,12 @@ def test_a_student_run_asks_for_the_run_that_trains_its_teacher():
 
 
 def test_a_teacher_that_a_student_run_trains_is_labelled_as_if_asked_for_directly():
-    (student,) = command_line.jobs(["method=at", "teacher.epochs=3", "teacher.seed=1", "epochs=7", "precision=float32"])
-    (teacher,) = command_line.jobs(["method=teacher", "epochs=3", "seed=1", "precision=float32"])
+    (student,) = command_line.jobs(
+        ["method=at", "teacher.epochs=3", "teacher.seed=1", "epochs=7", "precision=mixed_bfloat16"]
+    )
+    (teacher,) = command_line.jobs(["method=teacher", "epochs=3", "seed=1", "precision=mixed_bfloat16"])
     assert student.teacher_run().directory == teacher.directory
-    assert student.teacher_run().overrides == teacher.overrides == {"epochs": 3, "precision": "float32"}
+    assert student.teacher_run().overrides == teacher.overrides == {"epochs": 3, "precision": "mixed_bfloat16"}
 
 
 def test_a_teacher_is_the_same_run_at_every_fraction():

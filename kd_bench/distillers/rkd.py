@@ -10,6 +10,7 @@ distance 0 here, at 1e-6 there. The TF2 repository relates normalised logits, wi
 (`features=logits normalize=true`), by a mean distance over the diagonal too, in which it is not followed.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import keras
@@ -81,10 +82,13 @@ def angles(embeddings: tf.Tensor) -> tf.Tensor:
     return tf.matmul(directions, directions, transpose_b=True)
 
 
-def huber(difference: tf.Tensor) -> tf.Tensor:
+@tf.custom_gradient
+def huber(difference: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """Returns difference**2 / 2 up to 1, and linearly on from there."""
-    size = tf.abs(difference)
-    return tf.where(size <= 1, 0.5 * difference**2, size - 0.5)
+    # One clipped tensor serves the value and, in place of the gradient of each operation, the gradient: of B**3 entries
+    # every operation counts.
+    clipped = tf.clip_by_value(difference, -1.0, 1.0)
+    return clipped * (difference - 0.5 * clipped), lambda upstream: upstream * clipped
 
 
 def _pairs(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,5 +1,6 @@
 """Where a run happens: devices, replicas, threads, precision, compilation."""
 
+from pathlib import Path
 from typing import Literal
 
 import keras
@@ -10,6 +11,8 @@ from kd_bench.errors import ConfigError
 
 _BFLOAT16_CAPABILITY = (8, 0)
 _FLOAT16_CAPABILITY = (7, 0)
+_CPU_FACTS = Path("/proc/cpuinfo")
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def strategy(
@@ -70,16 +73,24 @@ def _prepare_cpu(count: int, threads: int | None) -> None:
 
 
 def resolve_precision(precision: str) -> str:
-    """Returns the dtype policy for `auto`: the fastest that the visible GPU supports, float32 on a CPU."""
+    """Returns the dtype policy for `auto`: the fastest that the visible GPU, or without one the CPU, supports."""
     if precision != "auto":
         return precision
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
-        return "float32"
+        return "mixed_bfloat16" if _cpu_has_bfloat16() else "float32"
     capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
     if capability >= _BFLOAT16_CAPABILITY:
         return "mixed_bfloat16"
     return "mixed_float16" if capability >= _FLOAT16_CAPABILITY else "float32"
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Returns whether the CPU multiplies bfloat16 itself; where nothing says so, it is taken not to."""
+    if not _CPU_FACTS.exists():
+        return False
+    flags = (line.partition(":")[2].split() for line in _CPU_FACTS.read_text().splitlines() if line.startswith("flags"))
+    return not _BFLOAT16_FLAGS.isdisjoint(next(flags, []))
 
 
 def resolve_jit(jit_compile: bool | str, strategy: tf.distribute.Strategy, compiles: bool) -> bool:
