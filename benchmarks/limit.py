@@ -11,9 +11,8 @@ import tensorflow as tf
 
 from benchmarks.measure import Action, alternate, show, verdict
 from benchmarks.pairs import PAIRS, Pair
-from benchmarks.training import step_action
+from benchmarks.training import prepare, step_action
 from kd_bench.networks.complexity import multiply_adds
-from kd_bench.training.hardware import prepare_process
 
 BOUND_OF_BIG_PAIR = 0.7
 _SIDE = 2048
@@ -26,15 +25,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures the pairs asked for, and prints one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
-    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--precision")
     options = parser.parse_args(arguments)
-    precision = prepare_process(options.precision, deterministic=False, seed=0)
-    rows = [_row(PAIRS[name]) for name in options.pairs]
-    headers = ["Pair", "Step, G/s", "Product, G/s", "Convolution, G/s", "Share of the best", "At least", ""]
-    show(f"Multiply-adds a second of soft_logits' step, {precision}", headers, rows)
+    rows = [_row(PAIRS[name], options.precision) for name in options.pairs]
+    headers = [
+        "Pair",
+        "Precision",
+        "Step, G/s",
+        "Product, G/s",
+        "Convolution, G/s",
+        "Share of the best",
+        "At least",
+        "",
+    ]
+    show("Multiply-adds a second of soft_logits' step", headers, rows)
 
 
-def _row(pair: Pair) -> list[str | float]:
+def _row(pair: Pair, asked: str | None) -> list[str | float]:
+    precision = prepare(pair, asked)
     work = {"step": pair.steps * step_multiply_adds(pair), **_WORK}
     actions = {"step": step_action(pair, "soft_logits"), "product": _product(), "convolution": _convolution()}
     timings = alternate(actions, pair.rounds)
@@ -42,7 +50,7 @@ def _row(pair: Pair) -> list[str | float]:
     share = min(work["step"] / work[name] * timings.ratio(name, "step") for name in ("product", "convolution"))
     bound = BOUND_OF_BIG_PAIR if pair.is_big else None
     judged = verdict(share, bound, at_most=False) if bound else ""
-    return [pair.name, *rates.values(), share, bound or "", judged]
+    return [pair.name, precision, *rates.values(), share, bound or "", judged]
 
 
 def step_multiply_adds(pair: Pair) -> int:

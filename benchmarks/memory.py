@@ -56,11 +56,10 @@ def _floor(name: str) -> None:
     # TensorFlow is imported in the process that is measured only.
     from benchmarks.floor import distillation_floor
     from benchmarks.pairs import PAIRS
-    from benchmarks.training import floor_action, one_batch
-    from kd_bench.training.hardware import prepare_process
+    from benchmarks.training import floor_action, one_batch, prepare
 
-    prepare_process("auto", deterministic=False, seed=0)
     pair = PAIRS[name]
+    prepare(pair)
     action = floor_action(pair, distillation_floor(pair.student(), pair.teacher(), *one_batch(pair)))
     for _ in range(3):
         action()
@@ -69,10 +68,9 @@ def _floor(name: str) -> None:
 
 def _run(name: str) -> None:
     from benchmarks.pairs import PAIRS
-    from benchmarks.training import step_action
-    from kd_bench.training.hardware import prepare_process
+    from benchmarks.training import prepare, step_action
 
-    prepare_process("auto", deterministic=False, seed=0)
+    prepare(PAIRS[name])
     action = step_action(PAIRS[name], "soft_logits")
     for _ in range(3):
         action()

@@ -35,7 +35,7 @@ def _rows(pair: Pair) -> list[list[str | float]]:
 
 def _compare(pair: Pair, kind: str) -> list[list[str | float]]:
     method = {"logits": "soft_logits", "features": "at"}[kind]
-    default = resolve_precision("auto")
+    default = resolve_precision(pair.config().precision)
     actions = {}
     prepare_process("float32", deterministic=False, seed=0)
     actions["Keras"] = _keras_action(pair, kind, jit_compile=False)
@@ -47,7 +47,7 @@ def _compare(pair: Pair, kind: str) -> list[list[str | float]]:
     timings = alternate(actions, pair.rounds)
     rival = min((name for name in actions if name.startswith("Keras")), key=timings.median)
     rows: list[list[str | float]] = []
-    for precision, bound in {"float32": BOUND_AT_EQUAL_PRECISION, default: BOUND_BY_DEFAULT}.items():
+    for precision, bound in (("float32", BOUND_AT_EQUAL_PRECISION), (default, BOUND_BY_DEFAULT)):
         gain = 1 / timings.ratio(precision, rival)
         ours, theirs = (1e3 * timings.median(name) / pair.steps for name in (precision, rival))
         precisions = f"{precision} to float32"

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 from benchmarks.measure import alternate, show, verdict
 from benchmarks.pairs import PAIRS, Pair
-from benchmarks.training import batches, step_action
-from kd_bench.training.hardware import prepare_process
+from benchmarks.training import batches, prepare, step_action
 
 BOUND = 20
 _SECONDS = 3.0
@@ -26,17 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.alone:
         print(_batches_a_second(PAIRS[options.pairs[0]]))
         return
-    precision = prepare_process("auto", deterministic=False, seed=0)
-    headers = ["Pair", "Pipeline, batches/s", "Step, batches/s", "Ratio", "At least", ""]
-    show(f"Pipeline on one core over soft_logits' step, {precision}", headers, [_row(name) for name in options.pairs])
+    headers = ["Pair", "Precision", "Pipeline, batches/s", "Step, batches/s", "Ratio", "At least", ""]
+    show("Pipeline on one core over soft_logits' step", headers, [_row(name) for name in options.pairs])
 
 
 def _row(name: str) -> list[str | float]:
     pair = PAIRS[name]
+    precision = prepare(pair)
     step = alternate({"step": step_action(pair, "soft_logits")}, pair.rounds).median("step") / pair.steps
     delivered = _on_one_core(name)
     ratio = delivered * step
-    return [pair.name, delivered, 1 / step, ratio, BOUND, verdict(ratio, BOUND, at_most=False)]
+    return [pair.name, precision, delivered, 1 / step, ratio, BOUND, verdict(ratio, BOUND, at_most=False)]
 
 
 def _on_one_core(name: str) -> float:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from benchmarks import floor
 from benchmarks.measure import Action, Timings, alternate, show, verdict
 from benchmarks.pairs import PAIRS, Pair
-from benchmarks.training import floor_action, one_batch, step_action
-from kd_bench.training.hardware import prepare_process
+from benchmarks.training import floor_action, one_batch, prepare, step_action
 
 FLOORS = {
     "student": ("student", "fitnet", "fsp", "ab"),  # whose main stage needs no teacher
@@ -28,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures the pairs asked for, and prints a table of each."""
     options = _parse(arguments)
     for name in options.pairs:
-        precision = prepare_process(options.precision, deterministic=False, seed=0)
+        precision = prepare(PAIRS[name], options.precision)
         measure(PAIRS[name], options.methods or METHODS[name], precision)
 
 
@@ -64,7 +63,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
     parser.add_argument("--methods", type=lambda value: value.split(","))
-    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--precision")
     return parser.parse_args(arguments)
 
 

@@ -7,9 +7,14 @@ import tensorflow as tf
 from benchmarks.measure import Action
 from benchmarks.pairs import Pair
 from kd_bench.data.batches import training_batches
-from kd_bench.training.hardware import resolve_jit
+from kd_bench.training.hardware import prepare_process, resolve_jit
 
 _ENDLESS = 10**6
+
+
+def prepare(pair: Pair, precision: str | None = None) -> str:
+    """Sets the process up for a pair, in the preset's own precision unless told; returns the precision in force."""
+    return prepare_process(precision or pair.config().precision, deterministic=False, seed=0)
 
 
 def step_action(pair: Pair, method: str) -> Action:
