@@ -51,9 +51,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     view = parser.add_mutually_exclusive_group()
     view.add_argument("--runs", action="store_true", help="one line per run instead of the tables")
     view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")
-    parser.add_argument(
-        "--verify", action="store_true", help="compare each file with its checksum in the record"
-    )
+    parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
     options = parser.parse_args(arguments)
     if options.update and options.format != "markdown":
         parser.error("--update writes Markdown; leave --format out")
