@@ -14,7 +14,7 @@ from hydra.utils import get_class
 
 from kd_bench.artefacts import load_weights, save_network, save_predictions
 from kd_bench.config import Component, RunConfig, require_equal_shares
-from kd_bench.data.batches import evaluation_batches, training_batches
+from kd_bench.data.batches import evaluation_batches, require_batches, training_batches
 from kd_bench.data.fractions import subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
@@ -122,6 +122,7 @@ def _trained(config: RunConfig, directory: Path, since: float, interruption: Int
     precision = hardware.prepare_process(config.precision, config.deterministic, seed_for(config.seed, "process"))
     dataset = _dataset(config, session, teacher)
     images = take(dataset.train, subset(dataset.train.labels, config.fraction, config.subset_seed))
+    require_batches(images, dataset, config.batch_size)
     with strategy.scope():
         distiller = _distiller(config, kind, dataset)
     evaluate = partial(Evaluator, batches=_test_batches(dataset), labels=dataset.test.labels)

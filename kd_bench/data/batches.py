@@ -27,7 +27,7 @@ def training_batches(
     Raises:
         DataError: the batch is larger than the set, or the padding not smaller than the images.
     """
-    _check(images, dataset, batch_size)
+    require_batches(images, dataset, batch_size)
     pixels, labels = _tensors(images)
     augmentation_seed = seed_for(seed, "augmentation")
 
@@ -38,6 +38,22 @@ def training_batches(
     order = _order(len(images), batch_size, seed_for(seed, "shuffle"), first_step, steps)
     batches = order.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def require_batches(images: Images, dataset: ImageDataset, batch_size: int) -> None:
+    """Refuses what no batch can be made of; a run's length can only be told of what passes.
+
+    Raises:
+        DataError: the batch is larger than the set, or the padding not smaller than the images.
+    """
+    count, height, width, _ = images.pixels.shape
+    if batch_size > count:
+        raise DataError(
+            f"batch_size={batch_size}: there are only {count} training images; lower batch_size to {count} or less, or "
+            "raise fraction."
+        )
+    if dataset.padding >= min(height, width):
+        raise DataError(f"dataset.padding={dataset.padding}: must be below the images' size, {height}x{width}.")
 
 
 def evaluation_batches(images: Images, dataset: ImageDataset, *, batch_size: int) -> tf.data.Dataset:
@@ -116,17 +132,6 @@ def _order(count: int, batch_size: int, shuffle_seed: int, first_step: int, step
     epochs = tf.data.Dataset.range(first_step // in_epoch, -(-steps // in_epoch))
     batches = epochs.flat_map(epoch_order).skip(first_step % in_epoch).take(wanted)
     return batches.apply(tf.data.experimental.assert_cardinality(wanted))
-
-
-def _check(images: Images, dataset: ImageDataset, batch_size: int) -> None:
-    count, height, width, _ = images.pixels.shape
-    if batch_size > count:
-        raise DataError(
-            f"batch_size={batch_size}: there are only {count} training images; lower batch_size to {count} or less, or "
-            "raise fraction."
-        )
-    if dataset.padding >= min(height, width):
-        raise DataError(f"dataset.padding={dataset.padding}: must be below the images' size, {height}x{width}.")
 
 
 def _tensors(images: Images) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,5 +1,6 @@
 """Reads a set of TensorFlow Datasets into memory, by name."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from kd_bench.checks import NonNegativeInt, PositiveInt
+from kd_bench.data.damage import reason, require_whole_slices, unreadable_split, way_out
 from kd_bench.data.errors import DataError
 from kd_bench.data.images import ImageDataset, Images, channel_statistics
 from kd_bench.data.preparation import find_builder, prepare, quietly
@@ -15,6 +17,7 @@ __all__ = ["DataError", "ImageDataset", "Images", "load_dataset"]
 
 _BLOCK = 256
 _IMAGE_RANK = 3
+_ANOTHER = "choose a set for image classification"
 
 
 def load_dataset(
@@ -50,6 +53,7 @@ def load_dataset(
         raise DataError(f"dataset.padding={padding}: must be below the images' size, {shape[0]}x{shape[1]}.")
     prepare(builder, manual_dir)
     train, test = (_read(builder, split, shape, key) for split, key in ((train_split, "train"), (test_split, "test")))
+    _check_classes(train, test, train_split, test_split)
     mean, std = channel_statistics(train.pixels)
     num_classes = builder.info.features[builder.info.supervised_keys[1]].num_classes
     return ImageDataset(name, train, test, num_classes, mean, std, padding, flip)
@@ -60,12 +64,12 @@ def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> t
     image, _ = _supervised_features(builder)
     shape = tuple(image.shape)
     if not isinstance(image, tfds.features.Image) or len(shape) != _IMAGE_RANK or image.np_dtype != np.uint8:
-        raise DataError(f"dataset.name={builder.name}: its inputs are {image}, not images of 8 bits a channel.")
+        raise DataError(
+            f"dataset.name={builder.name}: its inputs are {image}, not images of 8 bits a channel; {_ANOTHER}."
+        )
     height, width, channels = shape
     if channels is None:
-        raise DataError(
-            f"dataset.name={builder.name}: its images vary in their number of channels; there is no support."
-        )
+        raise DataError(f"dataset.name={builder.name}: its images vary in their number of channels; {_ANOTHER}.")
     if image_size is not None:
         return image_size, image_size, channels
     if height is None or width is None:
@@ -78,7 +82,9 @@ def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> t
 def _check_labels(builder: tfds.core.DatasetBuilder) -> None:
     _, label = _supervised_features(builder)
     if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
-        raise DataError(f"dataset.name={builder.name}: its targets are {label}, not one of a number of classes.")
+        raise DataError(
+            f"dataset.name={builder.name}: its targets are {label}, not one of a number of classes; {_ANOTHER}."
+        )
 
 
 def _supervised_features(builder: tfds.core.DatasetBuilder) -> tuple[Any, Any]:
@@ -86,7 +92,7 @@ def _supervised_features(builder: tfds.core.DatasetBuilder) -> tuple[Any, Any]:
     if keys is None or len(keys) != 2 or not all(isinstance(key, str) and key in features for key in keys):  # noqa: PLR2004
         raise DataError(
             f"dataset.name={builder.name}: does not say which feature is the image and which the label "
-            f"(it has {', '.join(features)}); choose a set for image classification."
+            f"(it has {', '.join(features)}); {_ANOTHER}."
         )
     return features[keys[0]], features[keys[1]]
 
@@ -94,6 +100,7 @@ def _supervised_features(builder: tfds.core.DatasetBuilder) -> tuple[Any, Any]:
 def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
     """Reads a split in the order of its records."""
     count = _count(builder, split, key)
+    require_whole_slices(builder, split)
     pixels, labels = np.empty((count, *shape), np.uint8), np.empty(count, np.int32)
     read = 0
     try:
@@ -101,10 +108,10 @@ def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, 
             filled = slice(read, read + len(block_labels))
             pixels[filled], labels[filled] = block_pixels, block_labels
             read = filled.stop
-    except (tf.errors.OpError, OSError) as error:
-        raise DataError(f"{builder.data_dir}: cannot be read: {error}. Delete it, or copy it again.") from error
+    except (tf.errors.OpError, OSError, ImportError) as error:
+        raise unreadable_split(builder, split, f"cannot be read: {reason(error)}") from error
     if read != count:
-        raise DataError(f"{builder.data_dir}: has {read} images in {split}, not {count}; delete it, or copy it again.")
+        raise unreadable_split(builder, split, f"holds {read} images, not {count}")
     return _checked(Images(pixels, labels), builder, split, key)
 
 
@@ -114,10 +121,13 @@ def _count(builder: tfds.core.DatasetBuilder, split: str, key: str) -> int:
     except (KeyError, ValueError, AssertionError) as error:
         raise DataError(
             f"dataset.{key}_split={split}: {builder.name} has the splits {', '.join(builder.info.splits)}; "
-            "name one, or a slice such as train[:90%]."
+            f"name one, or a slice such as train[:90%]. If one is missing there, {way_out(Path(builder.data_dir))}."
         ) from error
     if not count:
-        raise DataError(f"dataset.{key}_split={split}: holds no images of {builder.name}.")
+        raise DataError(
+            f"dataset.{key}_split={split}: holds no images of {builder.name}; name another split or a wider slice. "
+            f"If it should hold some, {way_out(Path(builder.data_dir))}."
+        )
     return count
 
 
@@ -145,3 +155,12 @@ def _checked(images: Images, builder: tfds.core.DatasetBuilder, split: str, key:
             f"to {num_classes - 1} (-1 marks a split without labels); set dataset.{key}_split to another."
         )
     return images
+
+
+def _check_classes(train: Images, test: Images, train_split: str, test_split: str) -> None:
+    unknown = np.setdiff1d(test.labels, train.labels)
+    if unknown.size:
+        raise DataError(
+            f"dataset.train_split={train_split}: has no image of {unknown.size} classes that "
+            f"dataset.test_split={test_split} has, such as {unknown[0]}; choose splits of the same classes."
+        )

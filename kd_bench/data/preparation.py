@@ -18,6 +18,13 @@ from filelock import FileLock
 from tensorflow_datasets.core.download import downloader, extractor
 
 from kd_bench.data import digits  # noqa: F401 - importing it registers `digits` with TensorFlow Datasets
+from kd_bench.data.damage import (
+    UNREADABLE,
+    place_of,
+    reason,
+    require_sound_copies,
+    require_sound_metadata,
+)
 from kd_bench.data.errors import DataError
 from kd_bench.data.fashion_mnist import ManualFashionMNIST
 
@@ -43,7 +50,8 @@ def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfd
         manual_dir: where files fetched by hand are.
 
     Raises:
-        DataError: no such set, configuration or version; no such `manual_dir`; `data_dir` cannot be read.
+        DataError: no such set, configuration or version; no such `manual_dir`; `data_dir` cannot be read, or holds the
+            set with damaged metadata.
     """
     if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
         raise DataError(f"dataset.manual_dir={manual_dir}: there is no such folder.")
@@ -52,47 +60,57 @@ def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfd
             if manual_dir is not None and name.partition(":")[0] == ManualFashionMNIST.name:
                 return ManualFashionMNIST(data_dir=data_dir)
             return tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
+    except UNREADABLE as error:
+        with quietly():
+            require_sound_copies(name, data_dir)
+        raise _no_builder(name, data_dir, error) from error
+
+
+def _no_builder(name: str, data_dir: str | None, error: Exception) -> DataError:
+    if isinstance(error, tfds.core.DatasetNotFoundError):
         known = tfds.list_builders(with_community_datasets=False)
         near = difflib.get_close_matches(name.partition("/")[0], known)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise DataError(f"dataset.name={name}: TensorFlow Datasets has no such set.{hint}") from error
-    except (OSError, tf.errors.OpError) as error:
-        raise DataError(f"dataset.data_dir={data_dir}: cannot be read: {_reason(error)}") from error
-    except (ValueError, AssertionError) as error:  # a configuration, a version or an argument that the set doesn't have
-        raise DataError(f"dataset.name={name}: {_reason(error)}") from error
+        if (place := place_of(name, data_dir)).exists():
+            hint = f" What is in {place} is no prepared set (a copy cut short?); copy it again."
+        return DataError(f"dataset.name={name}: TensorFlow Datasets has no such set.{hint}")
+    if isinstance(error, OSError | tf.errors.OpError):
+        return DataError(f"dataset.data_dir={data_dir}: cannot be read: {reason(error)}.")
+    # A configuration, a version or an argument that the set doesn't have.
+    return DataError(f"dataset.name={name}: {reason(error)}.")
 
 
 def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
-    """Downloads and writes a set unless it is prepared; processes that want the same set wait for the first.
+    """Downloads and writes a set unless it is there; processes that want the same set wait for the first.
 
-    TensorFlow Datasets writes to a folder of another name and renames it last: what was interrupted counts as absent.
+    TensorFlow Datasets writes to a folder of another name and renames it last: what was interrupted counts as absent,
+    and a folder that is there but not whole was damaged since.
 
     Args:
         builder: from `find_builder`.
         manual_dir: where files fetched by hand are; they are used in place of a download.
 
     Raises:
-        DataError: naming the set, the files it needs, and the keys that say where they are.
+        DataError: naming the set, the files it needs, and the keys that say where they are; or the prepared folder, if
+            its metadata are damaged.
     """
     folder = Path(builder.data_dir)
-    try:
-        with quietly():
-            if builder.is_prepared():
-                return
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder.parent / f"{folder.name}.lock"):
-                _prepare_alone(builder, manual_dir)
-    except _FAILURES as error:
-        raise DataError(_advice(builder, error)) from error
+    with quietly():
+        try:
+            if not folder.exists():
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                with FileLock(folder.parent / f"{folder.name}.lock"):
+                    _prepare_alone(builder, manual_dir)
+        except _FAILURES as error:
+            raise DataError(_advice(builder, error)) from error
+        require_sound_metadata(builder)
+        if not builder.info.splits:  # another process has prepared it since the builder was made
+            builder.info.read_from_directory(folder)
 
 
 def _prepare_alone(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
-    if builder.is_prepared():  # by the process that we waited for
-        builder.info.read_from_directory(builder.data_dir)
+    if Path(builder.data_dir).exists():  # by the process that we waited for
         return
-    if Path(builder.data_dir).exists():
-        raise DataError(f"{builder.data_dir}: is no prepared set (a copy cut short?); delete it, or copy it again.")
     logging.getLogger(__name__).info("Preparing %s in %s, once.", builder.name, builder.data_dir)
     with _impatiently():
         builder.download_and_prepare(
@@ -103,7 +121,7 @@ def _prepare_alone(builder: tfds.core.DatasetBuilder, manual_dir: str | None) ->
 def _advice(builder: tfds.core.DatasetBuilder, error: Exception) -> str:
     place = Path(builder.data_dir).relative_to(builder.data_dir_root)
     return (
-        f"dataset.name={builder.name}: could not be prepared in {builder.data_dir}: {_reason(error)}\n"
+        f"dataset.name={builder.name}: could not be prepared in {builder.data_dir}: {reason(error)}\n"
         f"{_wanted_files(builder)}"
         f"- Or prepare it on a machine with network, copy its folder {place} and say where it is: "
         f"dataset.data_dir=<the folder that holds {place}>."
@@ -122,10 +140,6 @@ def _wanted_files(builder: tfds.core.DatasetBuilder) -> str:
         return ""
     listed = textwrap.indent("\n".join(lines), "    ")
     return f"- Put the files it needs into one folder and set dataset.manual_dir=<that folder>:\n{listed}\n"
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {textwrap.shorten(str(error), 400, placeholder=' …')}"
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ def require_size(input_shape: tuple[int, int, int], strides: Sequence[int]) -> N
         if stride > size:
             raise ConfigError(
                 f"images of shape {tuple(input_shape)} are too small for the strides {list(strides)}: "
-                f"a map of size {size} is left for a stride of {stride}. Choose larger images, or smaller or fewer "
-                "strides (model.teacher and model.student: stem_stride, or a VGG's poolings)."
+                f"a map of size {size} is left for a stride of {stride}. Choose larger images (dataset.image_size), or "
+                "smaller or fewer strides (model.teacher and model.student: stem_stride, or a VGG's poolings)."
             )
         size = -(-size // stride)

@@ -1,5 +1,4 @@
 import multiprocessing
-import shutil
 import socket
 import time
 from pathlib import Path
@@ -199,18 +198,6 @@ def test_an_interrupted_preparation_leaves_nothing_that_counts(monkeypatch, tmp_
         with pytest.raises(KeyboardInterrupt):
             load_dataset("digits", padding=1, data_dir=str(tmp_path))
     assert len(load_dataset("digits", padding=1, data_dir=str(tmp_path)).train) == 1297
-
-
-def test_a_copy_cut_short_is_refused(data_dir, tmp_path):
-    load_dataset("digits", padding=1, data_dir=data_dir)
-    copy = tmp_path / "digits/1.0.0"
-    shutil.copytree(Path(data_dir, "digits/1.0.0"), copy)
-    next(copy.glob("*train.tfrecord*")).unlink()
-    with pytest.raises(DataError, match=r"cannot be read.*Delete it, or copy it again"):
-        load_dataset("digits", padding=1, data_dir=str(tmp_path))
-    (copy / "dataset_info.json").unlink()
-    with pytest.raises(DataError, match="is no prepared set"):
-        load_dataset("digits", padding=1, data_dir=str(tmp_path))
 
 
 def _count_train(data_dir: str) -> int:

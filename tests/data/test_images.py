@@ -1,6 +1,10 @@
-import numpy as np
+import tracemalloc
+from dataclasses import replace
 
-from kd_bench.data.images import channel_statistics
+import numpy as np
+import pytest
+
+from kd_bench.data.images import ImageDataset, Images, channel_statistics
 
 
 def test_statistics_are_those_of_numpy():
@@ -23,3 +27,71 @@ def test_blocks_add_up():
     pixels = np.full((3, 1 << 12, 1 << 12, 1), 9, np.uint8)
     pixels[0] = 0
     np.testing.assert_allclose(channel_statistics(pixels)[0], [6])
+
+
+def make_images(count=6, size=(4, 3), channels=2):
+    pixels = np.random.default_rng(0).integers(0, 256, (count, *size, channels), np.uint8)
+    return Images(pixels, np.arange(count, dtype=np.int32))
+
+
+def make_dataset(**parts):
+    dataset = ImageDataset("made", make_images(), make_images(4), 6, np.zeros(2), np.ones(2), padding=1, flip=False)
+    return replace(dataset, **parts)
+
+
+def with_another_pixel(images):
+    pixels = images.pixels.copy()
+    pixels[-1, -1, -1, -1] ^= 1
+    return replace(images, pixels=pixels)
+
+
+def with_another_label(images):
+    labels = images.labels.copy()
+    labels[-1] = 0
+    return replace(images, labels=labels)
+
+
+ALTERATIONS = {
+    "pixel": with_another_pixel,
+    "label": with_another_label,
+    "order of the images": lambda images: replace(images, pixels=images.pixels[::-1]),
+    "order of the labels": lambda images: replace(images, labels=images.labels[::-1]),
+    "order of both": lambda images: Images(images.pixels[::-1], images.labels[::-1]),
+    "shape": lambda images: replace(images, pixels=images.pixels.reshape(len(images), 3, 4, 2)),
+    "number": lambda images: Images(images.pixels[:-1], images.labels[:-1]),
+}
+
+
+def test_a_fingerprint_is_a_function_of_the_data():
+    fingerprint = make_dataset().fingerprint
+    assert len(fingerprint) == 16 and set(fingerprint) <= set("0123456789abcdef")
+    assert fingerprint == make_dataset().fingerprint
+    # Of values, not of how they lie in memory; nor of how they are augmented.
+    assert (
+        fingerprint
+        == make_dataset(train=Images(np.asfortranarray(make_images().pixels), make_images().labels)).fingerprint
+    )
+    assert fingerprint == make_dataset(name="other", padding=0, flip=True).fingerprint
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_a_fingerprint_tells_data_apart(alteration, part):
+    dataset = make_dataset()
+    altered = replace(dataset, **{part: ALTERATIONS[alteration](getattr(dataset, part))})
+    assert altered.fingerprint != dataset.fingerprint
+
+
+def test_a_fingerprint_tells_roles_and_classes_apart():
+    dataset = make_dataset()
+    assert replace(dataset, train=dataset.test, test=dataset.train).fingerprint != dataset.fingerprint
+    assert replace(dataset, num_classes=7).fingerprint != dataset.fingerprint
+
+
+def test_a_fingerprint_copies_nothing():
+    dataset = make_dataset(train=make_images(count=1 << 12, size=(32, 32), channels=1))
+    tracemalloc.start()
+    assert dataset.fingerprint
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < dataset.train.pixels.nbytes / 10
