@@ -71,16 +71,6 @@ def _prepare(data_dir, number, pause):
         if len(records) % EACH_RECORDS == 0:
             reach(f"record {len(records)}")
 
-    import contextlib
-
-    from tensorflow_datasets.core import utils
-
-    @contextlib.contextmanager
-    def direct(dirname, **kwargs):
-        Path(dirname).mkdir(parents=True)
-        yield str(dirname) + "/"
-
-    utils.incomplete_dir = direct
     sys.addaudithook(hear)
     tf.io.TFRecordWriter.write = write_and_count
     prepare(builder, None)

@@ -46,7 +46,7 @@ def test_killed_again_and_again_it_is_prepared_in_the_end(undisturbed, tmp_path)
 def test_who_waits_for_one_that_is_killed_prepares_it(undisturbed, tmp_path):
     passed, expected = undisturbed
     process = killed_at(tmp_path, passed.index("record 400") + 1, pause=3)
-    while not list(tmp_path.glob("digits/incomplete.*")):
+    while process.is_alive() and not list(tmp_path.glob("digits/incomplete.*")):
         time.sleep(0.01)
     assert fingerprints(tmp_path) == [expected]
     process.join()
