@@ -134,6 +134,7 @@ def test_a_teacher_of_other_images_is_refused(outputs):
     assert records(outputs)["at", 1.0, 0]["status"] == "failed"
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's, in `save`
 def test_a_teacher_of_another_number_of_classes_is_refused(outputs, tmp_path):
     teacher = directory(outputs, "teacher")
     other = wide_resnet((8, 8, 1), 7, depth=10, width=1, stem_channels=8, stem_stride=1)
