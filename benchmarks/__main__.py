@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-PROGRAMS = ("step", "other_choice", "limit", "pipeline", "table", "memory")
+PROGRAMS = ("step", "other_choice", "limit", "pipeline", "sweep", "table", "memory")
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from benchmarks.measure import Action
 from benchmarks.pairs import Pair
 from kd_bench.data.batches import training_batches
+from kd_bench.data.images import ImageDataset
 from kd_bench.training.hardware import prepare_process, resolve_jit
 
 _ENDLESS = 10**6
@@ -34,9 +35,9 @@ def floor_action(pair: Pair, step: Callable[[], tf.Tensor]) -> Action:
     return lambda: [float(step()) for _ in range(pair.steps)]
 
 
-def batches(pair: Pair) -> tf.data.Dataset:
-    """Returns the project's own input pipeline, without end."""
-    data = pair.dataset
+def batches(pair: Pair, dataset: ImageDataset | None = None) -> tf.data.Dataset:
+    """Returns the project's own input pipeline, without end, over the pair's images unless told."""
+    data = dataset or pair.dataset
     return training_batches(data.train, data, batch_size=pair.batch_size, seed=0, first_step=0, steps=_ENDLESS)
 
 

@@ -34,6 +34,7 @@ WITHOUT_EFFECT = (
     "overrides",
     "dataset.data_dir",
     "dataset.manual_dir",
+    "dataset.streaming",
     "method.label",
 )
 """The keys that say where and on what a run happens, and under which name: they cannot change its result."""

@@ -1,5 +1,7 @@
 """Batches as a pure function of (seed, step), so that a resumed run sees what the uninterrupted one would have seen."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -28,12 +30,13 @@ def training_batches(
         DataError: the batch is larger than the set, or the padding not smaller than the images.
     """
     require_batches(images, dataset, batch_size)
-    pixels, labels = _tensors(images)
+    read = _reader(images)
     augmentation_seed = seed_for(seed, "augmentation")
 
     def batch(step: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        chosen = augment(tf.gather(pixels, indices), (augmentation_seed, step), dataset.padding, dataset.flip)
-        return normalise(chosen, dataset.mean, dataset.std), tf.gather(labels, indices)
+        pixels, labels = read(indices)
+        chosen = augment(pixels, (augmentation_seed, step), dataset.padding, dataset.flip)
+        return normalise(chosen, dataset.mean, dataset.std), labels
 
     order = _order(len(images), batch_size, seed_for(seed, "shuffle"), first_step, steps)
     batches = order.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -46,7 +49,7 @@ def require_batches(images: Images, dataset: ImageDataset, batch_size: int) -> N
     Raises:
         DataError: the batch is larger than the set, or the padding not smaller than the images.
     """
-    count, height, width, _ = images.pixels.shape
+    count, (height, width) = len(images), images.pixels.shape[1:3]
     if batch_size > count:
         raise DataError(
             f"batch_size={batch_size}: there are only {count} training images; lower batch_size to {count} or less, or "
@@ -58,11 +61,13 @@ def require_batches(images: Images, dataset: ImageDataset, batch_size: int) -> N
 
 def evaluation_batches(images: Images, dataset: ImageDataset, *, batch_size: int) -> tf.data.Dataset:
     """Yields all images once and in order, normalised: float32 [B, H, W, C] and int32 [B], the last batch smaller."""
+    read = _reader(images)
 
-    def prepare(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def prepare(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels, labels = read(indices)
         return normalise(pixels, dataset.mean, dataset.std), labels
 
-    batches = tf.data.Dataset.from_tensor_slices(_tensors(images)).batch(batch_size)
+    batches = tf.data.Dataset.range(len(images), output_type=tf.int32).batch(batch_size)
     batches = batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
 
@@ -134,10 +139,20 @@ def _order(count: int, batch_size: int, shuffle_seed: int, first_step: int, step
     return batches.apply(tf.data.experimental.assert_cardinality(wanted))
 
 
-def _tensors(images: Images) -> tuple[tf.Tensor, tf.Tensor]:
+def _reader(images: Images) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Returns what gathers pixels and labels, from memory or from disk, at indices int32 [B]."""
     # Eager, made once and captured: a constant inside a graph may not exceed 2 GB. On the CPU, where tf.data works.
     with tf.device("CPU:0"):
-        return tf.constant(images.pixels), tf.constant(images.labels, tf.int32)
+        labels = tf.constant(images.labels, tf.int32)
+        pixels = None if images.on_disk else tf.constant(images.pixels)
+
+    def read(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if pixels is not None:
+            return tf.gather(pixels, indices), tf.gather(labels, indices)
+        chosen = tf.numpy_function(images.read, [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(chosen, [None, *images.pixels.shape[1:]]), tf.gather(labels, indices)
+
+    return read
 
 
 def _options() -> tf.data.Options:

@@ -1,17 +1,20 @@
-"""Reads a set of TensorFlow Datasets into memory, by name."""
+"""Reads a set of TensorFlow Datasets by name, into memory or, if it is too large, into a file of decoded images."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from kd_bench.checks import NonNegativeInt, PositiveInt
-from kd_bench.data.damage import reason, require_whole_slices, unreadable_split, way_out
+from kd_bench.data.damage import reason, require_whole_slices, unreadable_split, unusable, way_out
 from kd_bench.data.errors import DataError
 from kd_bench.data.images import ImageDataset, Images, channel_statistics
 from kd_bench.data.preparation import find_builder, prepare, quietly
+from kd_bench.data.streaming import decoded
 
 __all__ = ["DataError", "ImageDataset", "Images", "load_dataset"]
 
@@ -30,8 +33,9 @@ def load_dataset(
     flip: bool = True,
     data_dir: str | None = None,
     manual_dir: str | None = None,
+    streaming: bool = False,
 ) -> ImageDataset:
-    """Loads any image classification set of TensorFlow Datasets, or one of ours (`digits`), whole.
+    """Loads any image classification set of TensorFlow Datasets, or one of ours (`digits`).
 
     Args:
         name: of the set, as `tfds.builder` takes it.
@@ -42,6 +46,7 @@ def load_dataset(
         flip: see `ImageDataset`.
         data_dir: where prepared sets are and are written to; `~/tensorflow_datasets` unless given.
         manual_dir: where a set's files are, fetched by hand, under the names they have on the network.
+        streaming: leaves the images on disk, decoded, beside the prepared set; the results are the same.
 
     Raises:
         DataError: the set is unknown, has no images with labels, varies in size, lacks a split, or cannot be prepared.
@@ -52,7 +57,8 @@ def load_dataset(
     if padding >= min(shape[:2]):
         raise DataError(f"dataset.padding={padding}: must be below the images' size, {shape[0]}x{shape[1]}.")
     prepare(builder, manual_dir)
-    train, test = (_read(builder, split, shape, key) for split, key in ((train_split, "train"), (test_split, "test")))
+    read = _stream if streaming else _read
+    train, test = (read(builder, split, shape, key) for split, key in ((train_split, "train"), (test_split, "test")))
     _check_classes(train, test, train_split, test_split)
     mean, std = channel_statistics(train.pixels)
     num_classes = builder.info.features[builder.info.supervised_keys[1]].num_classes
@@ -100,8 +106,30 @@ def _supervised_features(builder: tfds.core.DatasetBuilder) -> tuple[Any, Any]:
 def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
     """Reads a split in the order of its records."""
     count = _count(builder, split, key)
-    require_whole_slices(builder, split)
     pixels, labels = np.empty((count, *shape), np.uint8), np.empty(count, np.int32)
+    _fill(builder, split, shape, pixels, labels)
+    return _checked(Images(pixels, labels), builder, split, key)
+
+
+def _stream(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
+    """Decodes a split into a file, once, and leaves it there."""
+    count = _count(builder, split, key)
+    folder = Path(builder.data_dir)
+    # Its name must not be one that TensorFlow Datasets takes for a version.
+    place = folder.parent / f"decoded.{folder.name}" / f"{quote(split, safe='')}-{'x'.join(map(str, shape))}"
+    try:
+        images = decoded(place, (count, *shape), partial(_fill, builder, split, shape))
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise unusable(place, reason(error), place) from error
+    return _checked(images, builder, split, key)
+
+
+def _fill(
+    builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], pixels: np.ndarray, labels: np.ndarray
+) -> None:
+    require_whole_slices(builder, split)
     read = 0
     try:
         for block_pixels, block_labels in _blocks(builder, split, shape):
@@ -110,9 +138,8 @@ def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, 
             read = filled.stop
     except (tf.errors.OpError, OSError, ImportError) as error:
         raise unreadable_split(builder, split, f"cannot be read: {reason(error)}") from error
-    if read != count:
-        raise unreadable_split(builder, split, f"holds {read} images, not {count}")
-    return _checked(Images(pixels, labels), builder, split, key)
+    if read != len(labels):
+        raise unreadable_split(builder, split, f"holds {read} images, not {len(labels)}")
 
 
 def _count(builder: tfds.core.DatasetBuilder, split: str, key: str) -> int:

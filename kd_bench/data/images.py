@@ -12,15 +12,26 @@ class Images:
     """Labelled images.
 
     Attributes:
-        pixels: uint8 [N, H, W, C].
+        pixels: uint8 [M, H, W, C]; a `numpy.memmap` where they stay on disk.
         labels: int32 [N].
+        rows: the images' places among the pixels, int64 [N]; None if they are all of them, in order.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the pixels are read when, and only if, a batch needs them."""
+        return isinstance(self.pixels, np.memmap)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Returns the pixels of these images, uint8 [B, H, W, C]."""
+        return np.asarray(self.pixels[indices if self.rows is None else self.rows[indices]])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,51 @@
+"""Sets too large for memory: decoded once into a file, of which each batch reads its own images.
+
+The order of the images is then what it is in memory, a permutation of the whole set, and not what a shuffle buffer
+makes of it; and a run goes on at any step.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from kd_bench.data.images import Images
+
+_PIXELS, _LABELS = "pixels.npy", "labels.npy"
+
+
+def decoded(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]) -> Images:
+    """Returns the images in a folder, which is made first if it is not there.
+
+    Args:
+        folder: of one split at one size.
+        shape: [N, H, W, C].
+        fill: writes all pixels, uint8, and labels, int32 [N], into the arrays it is given.
+
+    Raises:
+        ValueError: what the folder holds is cut short or has another shape.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            _decode(folder, shape, fill)
+    pixels = np.load(folder / _PIXELS, mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / _LABELS, allow_pickle=False)
+    if pixels.shape != shape or labels.shape != shape[:1]:
+        raise ValueError(f"it holds images of shape {pixels.shape}, not {shape}")
+    return Images(pixels, labels)
+
+
+def _decode(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]) -> None:
+    """Writes a folder of another name and renames it last: what was interrupted counts as absent."""
+    unfinished = folder.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    pixels = np.lib.format.open_memmap(unfinished / _PIXELS, mode="w+", dtype=np.uint8, shape=shape)
+    labels = np.empty(shape[0], np.int32)
+    fill(pixels, labels)
+    pixels.flush()
+    np.save(unfinished / _LABELS, labels, allow_pickle=False)
+    unfinished.rename(folder)

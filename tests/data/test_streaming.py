@@ -1,0 +1,69 @@
+"""Images that stay on disk: the same batches, read when they are needed."""
+
+import numpy as np
+import pytest
+
+from kd_bench.data.batches import evaluation_batches, training_batches
+from kd_bench.data.datasets import load_dataset
+from kd_bench.data.errors import DataError
+from kd_bench.data.fractions import subset, take
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def both(data_dir):
+    options = {"padding": 1, "flip": True, "data_dir": data_dir, "test_split": "test[:90%]"}
+    return [load_dataset("digits", **options, streaming=streaming) for streaming in (False, True)]
+
+
+def all_batches(dataset, images):
+    training = training_batches(images, dataset, batch_size=32, seed=3, first_step=5, steps=15)
+    evaluation = evaluation_batches(dataset.test, dataset, batch_size=100)
+    return [*training.as_numpy_iterator(), *evaluation.as_numpy_iterator()]
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.3])
+def test_the_batches_are_those_from_memory(both, fraction):
+    parts = [take(dataset.train, subset(dataset.train.labels, fraction, 0)) for dataset in both]
+    assert [part.on_disk for part in parts] == [False, True]
+    batches = [all_batches(dataset, part) for dataset, part in zip(both, parts, strict=True)]
+    assert len(batches[0]) == len(batches[1]) > 10
+    for (pixels, labels), (other_pixels, other_labels) in zip(*batches, strict=True):
+        np.testing.assert_array_equal(pixels, other_pixels)
+        np.testing.assert_array_equal(labels, other_labels)
+
+
+def test_a_part_of_a_part_is_what_it_is_in_memory(both):
+    taken = [take(take(dataset.train, np.array([9, 4, 7, 1])), np.array([2, 0])) for dataset in both]
+    np.testing.assert_array_equal(taken[0].read(np.arange(2)), taken[1].read(np.arange(2)))
+    np.testing.assert_array_equal(taken[1].labels, both[0].train.labels[[7, 9]])
+
+
+def test_statistics_and_fingerprint_are_those_from_memory(both):
+    memory, disk = both
+    assert memory.fingerprint == disk.fingerprint
+    np.testing.assert_array_equal(memory.mean, disk.mean)
+    np.testing.assert_array_equal(memory.std, disk.std)
+
+
+def test_it_is_decoded_once(both, data_dir, monkeypatch):
+    monkeypatch.setattr("kd_bench.data.datasets._blocks", None)
+    again = load_dataset("digits", padding=1, data_dir=data_dir, test_split="test[:90%]", streaming=True)
+    assert again.fingerprint == both[1].fingerprint
+
+
+def test_what_is_cut_short_is_refused_and_what_is_half_made_is_made_again(tmp_path):
+    fingerprint = load_dataset("digits", padding=1, data_dir=str(tmp_path), streaming=True).fingerprint
+    (path,) = tmp_path.glob("digits/decoded.1.0.0/train-8x8x1/pixels.npy")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1000])
+    with pytest.raises(DataError, match=r"train-8x8x1: cannot be used: .*delete .*train-8x8x1"):
+        load_dataset("digits", padding=1, data_dir=str(tmp_path), streaming=True)
+    path.parent.rename(path.parent.with_suffix(".unfinished"))
+    again = load_dataset("digits", padding=1, data_dir=str(tmp_path), streaming=True)
+    assert again.fingerprint == fingerprint
+    assert not list(tmp_path.rglob("*.unfinished"))
