@@ -139,7 +139,10 @@ def _parsed(lines: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(list(lines))
     except (OverrideParseException, HydraException) as problem:
-        raise ConfigError(f"{str(problem).splitlines()[0]}. Write key=value, as in epochs=40.") from problem
+        raise ConfigError(
+            f"{str(problem).splitlines()[0]}. Write key=value, as in epochs=40; a value with brackets in quotes of its "
+            "own, as in \"dataset.train_split='train[:90%]'\"."
+        ) from problem
 
 
 def _of_hydra(override: Override) -> bool:

@@ -58,6 +58,7 @@ REFUSED = {
     "+method.typo=1": "there is no such key",
     "++epoch=3": "Did you mean epochs?",
     "epochs": "key=value",
+    "dataset.train_split=train[:90%]": "in quotes of its own",
     "seed=0,1": "add -m",
 }
 
