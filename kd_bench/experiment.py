@@ -116,7 +116,7 @@ def _trained(config: RunConfig, directory: Path, since: float, interruption: Int
     """Does the work of a run: the sentence that this project is about."""
     kind: type[Distiller] = get_class(config.method.target)
     teacher = _teacher(config, since) if kind.teacher_start == "trained" else None
-    session = _begin(config, directory)
+    session = _begin(config, directory, teacher)
     strategy = config.hardware.build()
     require_equal_shares("batch_size", config.batch_size, strategy.num_replicas_in_sync)
     precision = hardware.prepare_process(config.precision, config.deterministic, seed_for(config.seed, "process"))
@@ -181,12 +181,12 @@ def _failed_since(config: RunConfig, now: Standing, since: float) -> bool:
     return now.failure is not None and (config.directory / RECORD_NAME).stat().st_mtime >= since
 
 
-def _begin(config: RunConfig, directory: Path) -> Session:
+def _begin(config: RunConfig, directory: Path, teacher: Record | None) -> Session:
     """Says where the run starts, and takes away what an earlier attempt said about its end."""
     with storing(directory):
         (directory / RECORD_NAME).unlink(missing_ok=True)
     write_atomically(directory / CONFIG_NAME, yaml.safe_dump(asdict(config), sort_keys=False))
-    session = Session(directory)
+    session = Session(directory, teacher.files.get(NETWORK_NAME, "") if teacher else "")
     place = session.checkpoint and session.checkpoint.position
     print(
         f"{title(config)}: " + (f"goes on from stage {place.stage}, step {place.step}" if place else "starts"),

@@ -10,7 +10,7 @@ from kd_bench.errors import DamageError
 from kd_bench.results import facts
 from kd_bench.results.files import storing, write_atomically
 from kd_bench.results.metrics import METRICS_NAME
-from kd_bench.training.checkpoints import Checkpoints, Position
+from kd_bench.training.checkpoints import Checkpoint, Checkpoints, Position
 
 
 class Session:
@@ -21,11 +21,13 @@ class Session:
         sessions: those up to this one, as in the record.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, teacher: str) -> None:
+        """Takes the run's directory and the checksum of its teacher's network, empty if it has none."""
         self._directory = directory
+        self._teacher = teacher
         self._checkpoints = Checkpoints(directory)
         self._started = time.perf_counter()
-        self.checkpoint = self._checkpoints.latest()
+        self.checkpoint = self._latest()
         position = self.checkpoint.position if self.checkpoint else None
         self._spent = position.seconds if position else 0.0
         self._trained = position.training_seconds if position else 0.0
@@ -61,8 +63,19 @@ class Session:
         """Writes a checkpoint."""
         metrics = self._directory / METRICS_NAME
         written = metrics.read_text() if metrics.exists() else ""
-        position = Position(stage.name, step, self.seconds, self.training_seconds, written, self._data, self.sessions)
+        position = Position(
+            stage.name, step, self.seconds, self.training_seconds, written, self._data, self._teacher, self.sessions
+        )
         self._checkpoints.save(position, distiller.state)
+
+    def _latest(self) -> Checkpoint | None:
+        """Returns the newest checkpoint; none if the teacher has been trained again since: a run has one teacher."""
+        checkpoint = self._checkpoints.latest()
+        if checkpoint is None or checkpoint.position.teacher == self._teacher:
+            return checkpoint
+        print(f"{self._directory}: its teacher was trained again; the run starts over.", file=sys.stderr, flush=True)
+        self._checkpoints.delete()
+        return None
 
     def _restore_metrics(self, position: Position | None) -> None:
         path = self._directory / METRICS_NAME

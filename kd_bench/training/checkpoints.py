@@ -37,6 +37,7 @@ class Position:
         training_seconds: those of them that went into training.
         metrics: the content of its metrics file.
         data: the fingerprint of the images.
+        teacher: the checksum of the teacher's network; empty without one.
         sessions: as in the record.
     """
 
@@ -46,6 +47,7 @@ class Position:
     training_seconds: float
     metrics: str
     data: str
+    teacher: str
     sessions: list[dict[str, Any]]
 
 

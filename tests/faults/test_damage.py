@@ -84,6 +84,17 @@ def test_a_damaged_teacher_is_named_and_trained_again(outputs, damage):
     assert records(outputs)["at", 1.0, 0]["status"] == "done"
 
 
+def test_a_run_has_one_teacher_from_its_first_step_to_its_last(outputs):
+    arguments = ["method=rkd", *SHORT]
+    assert attempt([*arguments, f"outputs={outputs}"], InWrite(3, "half")) < 0
+    assert list(directory(outputs, "rkd").rglob("*.npz"))
+    flip(directory(outputs, "teacher") / "network.keras")
+    done = run(*arguments, outputs=outputs)
+    assert done.returncode == 0, done.stderr
+    assert "its teacher was trained again; the run starts over" in done.stderr
+    assert "rkd fraction=1 seed=0 teacher.epochs=2 epochs=2: starts" in done.stdout
+
+
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path):
     arguments = ["method=student", "epochs=6", "hardware=cpu"]
     assert attempt([*arguments, f"outputs={tmp_path}"], InWrite(5, "half")) < 0
