@@ -79,11 +79,12 @@ def run(config: RunConfig, since: float = math.inf, interruption: Interruption |
     directory = config.directory
     with storing(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    with locked(directory):
+    with locked(directory) as waited:
         before = standing(config)
         if before.done is not None:
             return before.done
-        if _failed_since(config, before, since):
+        # Who waited for a process that was killed takes its run over.
+        if _failed_since(config, before, since) and not (waited and before.resumable):
             raise RunFailedError(f"{title(config)} failed: {before.failure}")
         for damage in before.damage:
             print(f"{damage}; the run is done again.", file=sys.stderr, flush=True)

@@ -15,8 +15,8 @@ _LOCK_NAME, _HOLDER_NAME = ".lock", ".holder"
 
 
 @contextlib.contextmanager
-def locked(directory: Path, wait: bool = True) -> Iterator[None]:
-    """Holds the lock of a run's folder, after waiting for whoever holds it.
+def locked(directory: Path, wait: bool = True) -> Iterator[bool]:
+    """Holds the lock of a run's folder, after waiting for whoever holds it; gives whether it had to wait.
 
     The system takes the lock from a process that dies, whatever files it leaves.
 
@@ -24,7 +24,7 @@ def locked(directory: Path, wait: bool = True) -> Iterator[None]:
         StorageError: the lock cannot be made.
         filelock.Timeout: another process holds it, and `wait` is false.
     """
-    lock = FileLock(directory / _LOCK_NAME)
+    lock, waited = FileLock(directory / _LOCK_NAME), False
     with storing(directory):
         try:
             lock.acquire(timeout=0)
@@ -33,10 +33,11 @@ def locked(directory: Path, wait: bool = True) -> Iterator[None]:
                 raise
             print(f"{directory}: {_holder(directory)} runs it; waiting.", flush=True)
             lock.acquire()
+            waited = True
     try:
         with storing(directory):
             (directory / _HOLDER_NAME).write_text(json.dumps({"host": socket.gethostname(), "process": os.getpid()}))
-        yield
+        yield waited
     finally:
         lock.release()
 
