@@ -119,9 +119,9 @@ def _stream(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
     place = folder.parent / f"decoded.{folder.name}" / f"{quote(split, safe='')}-{'x'.join(map(str, shape))}"
     try:
         images = decoded(place, (count, *shape), partial(_fill, builder, split, shape))
+    except DataError:  # of the set it is decoded from
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
         raise unusable(place, reason(error), place) from error
     return _checked(images, builder, split, key)
 

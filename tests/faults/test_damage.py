@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from command import SHORT, aggregate, records, run
+from damage import cut, flip
 from faults.attempts import InWrite, attempt
 
 from kd_bench.networks.wide_resnet import wide_resnet
@@ -28,16 +29,6 @@ def outputs(finished, tmp_path):
 def directory(outputs, method):
     (path,) = outputs.glob(f"digits/tiny/{method}/*/*/")
     return path
-
-
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-20])
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 4
-    path.write_bytes(bytes(content))
 
 
 @pytest.mark.parametrize("damage", [cut, flip])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from scipy import stats
 
@@ -42,6 +44,23 @@ def test_failed_and_missing_cells(table, seeds, make_record):
         "AT": ["97.50 ± 0.71 (2), 1 failed", MISSING],
         "AB": [MISSING, "failed (2)"],
     }
+
+
+def of_data(record, data):
+    return replace(record, setting=replace(record.setting, data=data))
+
+
+def test_other_images_under_the_same_name_are_not_averaged(table, seeds):
+    first, second = seeds("AT", 0.9, 0.8)
+    assert texts(table(of_data(first, "a" * 16), of_data(second, "b" * 16))) == {
+        "AT data aaaaaaa": ["90.00 (1)"],
+        "AT data bbbbbbb": ["80.00 (1)"],
+    }
+
+
+def test_a_run_that_failed_before_it_saw_images_stays_in_its_row(table, seeds, make_record):
+    done = of_data(*seeds("AT", 0.9), "a" * 16)
+    assert texts(table(done, make_record("AT", seed=1, failed="no data"))) == {"AT": ["90.00 (1), 1 failed"]}
 
 
 def test_rows_and_columns_are_in_order(table, make_record):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from damage import cut, flip
 
 from kd_bench.errors import DamageError, StorageError
 from kd_bench.training.checkpoints import Checkpoints, Position
@@ -36,16 +37,6 @@ def test_two_are_kept_and_the_newest_counts(tmp_path, kept):
         checkpoints.save(Position("main", step, 0, 0, "", "", "", []), kept)
     assert len(list(tmp_path.rglob("*.npz"))) == 2
     assert Checkpoints(tmp_path).latest().position.step == 5
-
-
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-10])
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(bytes(content))
 
 
 def empty(path):
