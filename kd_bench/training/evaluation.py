@@ -1,5 +1,7 @@
 """What a network answers on the test set."""
 
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -10,10 +12,12 @@ class Evaluator:
 
     def __init__(self, network: keras.Model, batches: tf.data.Dataset, labels: np.ndarray) -> None:
         """Takes the network, the images in batches and in order, and their labels `[N]`."""
-        self._batches = batches
+        # One iterator for all evaluations: to make one takes as long as to evaluate a small network.
+        self._batches = iter(batches.repeat())
+        self._count = len(batches)
         self._labels = labels
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def predict(images: tf.Tensor) -> tf.Tensor:
             return tf.argmax(network(images, training=False)["logits"], axis=-1, output_type=tf.int32)
 
@@ -21,7 +25,9 @@ class Evaluator:
 
     def predictions(self) -> np.ndarray:
         """Returns the predicted class of every image, `[N]` int32."""
-        return np.concatenate([self._predict(images).numpy() for images, _ in self._batches])
+        return np.concatenate(
+            [self._predict(images).numpy() for images, _ in itertools.islice(self._batches, self._count)]
+        )
 
     def accuracy(self) -> float:
         """Returns the share of images whose class is predicted right."""
