@@ -37,10 +37,11 @@ def test_a_failed_run_is_recorded_and_the_sweep_goes_on(tmp_path):
     assert "failed" in table.stdout
 
 
-def test_two_replicas_train(tmp_path):
-    done = run("method=at", "hardware=cpu_replicas", "epochs=1", "teacher.epochs=1", outputs=tmp_path)
+@pytest.mark.parametrize("method", ["at", "ft"])  # one stage, and two, the first at a constant rate
+def test_two_replicas_train(method, tmp_path):
+    done = run(f"method={method}", "hardware=cpu_replicas", "epochs=1", "teacher.epochs=1", outputs=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert records(tmp_path)["at", 1.0, 0]["setting"]["replicas"] == 2
+    assert records(tmp_path)[method, 1.0, 0]["setting"]["replicas"] == 2
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])

@@ -166,8 +166,7 @@ class Distiller(keras.Model):
         """
         self.stage = stage
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
-        self._trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *stage.losses)}
-        self.finite_steps = FiniteSteps(list(stage.losses))
+        self._measures = _Measures(stage)
         if stage.undecayed:
             optimizer.exclude_from_weight_decay(var_list=list(stage.undecayed))
         optimizer.build(list(stage.variables))
@@ -179,8 +178,13 @@ class Distiller(keras.Model):
         return [] if self.stage is None else [*self._logged, self.finite_steps]
 
     @property
+    def finite_steps(self) -> FiniteSteps:
+        """The count of the stage's steps whose losses were finite."""
+        return self._measures.finite_steps
+
+    @property
     def _logged(self) -> list[keras.Metric]:
-        return [*self._trackers.values(), *self.own_metrics]
+        return [*self._measures.means.values(), *self.own_metrics]
 
     @property
     def state(self) -> list[keras.Variable]:
@@ -238,9 +242,21 @@ class Distiller(keras.Model):
 
     def _track(self, values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for name, value in values.items():
-            self._trackers[name].update_state(value)
+            self._measures.means[name].update_state(value)
         self.finite_steps.update_state(tf.stack([values[name] for name in self.finite_steps.terms]))
         return {metric.name: metric.result() for metric in self._logged}
+
+
+class _Measures:
+    """A stage's running means and its count of finite steps.
+
+    No Keras object: on several replicas `fit` builds the model in its first stage, and Keras lets a built model have no
+    new variables in its second.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self.means = {name: keras.metrics.Mean(name=name) for name in ("loss", *stage.losses)}
+        self.finite_steps = FiniteSteps(list(stage.losses))
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

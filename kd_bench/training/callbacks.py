@@ -139,7 +139,7 @@ class EpochLog(keras.callbacks.Callback):
             "stage": self._stage.name,
             "epoch": epoch + 1,
             "step": (epoch + 1) * self._steps,
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             "seconds": round(time.perf_counter() - self._started, 3),
             **{name: float(value) for name, value in logs.items()},
         }
