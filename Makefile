@@ -19,7 +19,7 @@ install: .venv/installed ## make .venv with the locked dependencies
 	@touch $@
 
 demo: install ## a real sweep on the digits, then its table: minutes on two CPU cores
-	$(BIN)/python run.py -m hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) hardware.threads=1 method=$(METHODS) fraction=1.0,0.5,0.25,0.1 seed=0,1,2
+	$(BIN)/python run.py -m hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) method=$(METHODS) fraction=1.0,0.5,0.25,0.1 seed=0,1,2
 	@$(BIN)/python aggregate.py
 
 table: install ## rewrite the results in README.md from outputs/

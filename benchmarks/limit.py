@@ -1,6 +1,6 @@
 """Multiply-adds of the step over its time, against the best rate that one large operation reaches in the same process.
 
-python -m benchmarks.limit [pair ...] [--precision float32]
+python -m benchmarks.limit pair [--precision float32]
 """
 
 import argparse
@@ -22,12 +22,11 @@ _BACKWARD = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the pairs asked for, and prints one table."""
+    """Measures the pair asked for, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
+    parser.add_argument("pair", choices=list(PAIRS))
     parser.add_argument("--precision")
     options = parser.parse_args(arguments)
-    rows = [_row(PAIRS[name], options.precision) for name in options.pairs]
     headers = [
         "Pair",
         "Precision",
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "At least",
         "",
     ]
-    show("Multiply-adds a second of soft_logits' step", headers, rows)
+    show("Multiply-adds a second of soft_logits' step", headers, [_row(PAIRS[options.pair], options.precision)])
 
 
 def _row(pair: Pair, asked: str | None) -> list[str | float]:

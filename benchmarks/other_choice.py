@@ -1,4 +1,6 @@
-"""The step against `keras.distillation.Distiller` on the same networks and data: python -m benchmarks.other_choice.
+"""The step against `keras.distillation.Distiller` on the same networks and data.
+
+python -m benchmarks.other_choice pair
 
 Keras's distiller has Keras's own batch norm, as a user's networks have, and whichever of XLA and no XLA is faster here.
 Two comparisons: both in float32, and Keras's float32 default against this project's precision.
@@ -12,19 +14,19 @@ import tensorflow as tf
 
 from benchmarks.measure import Action, alternate, show, verdict
 from benchmarks.pairs import PAIRS, Pair
-from benchmarks.training import batches, step_action
-from kd_bench.training.hardware import prepare_process, resolve_precision
+from benchmarks.training import batches, prepare, step_action
+from kd_bench.training.hardware import resolve_precision
 
 BOUND_AT_EQUAL_PRECISION, BOUND_BY_DEFAULT = 1.1, 1.3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the pairs asked for, and prints a table of each."""
+    """Measures the pair asked for, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
+    parser.add_argument("pair", choices=list(PAIRS))
+    pair = PAIRS[parser.parse_args(arguments).pair]
     headers = ["Knowledge", "Precision, ours to Keras", "Ours, ms", "Keras, ms", "Throughput", "At least", ""]
-    for name in parser.parse_args(arguments).pairs:
-        show(f"Throughput over keras.distillation's: {PAIRS[name].name}", headers, _rows(PAIRS[name]))
+    show(f"Throughput over keras.distillation's: {pair.name}", headers, _rows(pair))
 
 
 def _rows(pair: Pair) -> list[list[str | float]]:
@@ -37,7 +39,7 @@ def _compare(pair: Pair, kind: str) -> list[list[str | float]]:
     method = {"logits": "soft_logits", "features": "at"}[kind]
     default = resolve_precision(pair.config().precision)
     actions = {}
-    prepare_process("float32", deterministic=False, seed=0)
+    prepare(pair, "float32")
     actions["Keras"] = _keras_action(pair, kind, jit_compile=False)
     if not pair.is_big:  # there, compiling takes minutes
         actions["Keras, XLA"] = _keras_action(pair, kind, jit_compile=True)

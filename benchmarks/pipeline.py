@@ -1,4 +1,4 @@
-"""The input pipeline alone, on one core, against what the step consumes: python -m benchmarks.pipeline [pair ...]."""
+"""The input pipeline alone, on one core, against what the step consumes: python -m benchmarks.pipeline pair."""
 
 import argparse
 import os
@@ -23,19 +23,18 @@ _ALONE, _STREAMING = "--alone", "--streaming"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the pairs asked for, and prints one table."""
+    """Measures the pair asked for, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
+    parser.add_argument("pair", choices=list(PAIRS))
     parser.add_argument(_ALONE, action="store_true", help="print one pair's batches a second, on one core")
     parser.add_argument(_STREAMING, action="store_true", help="with the images on disk")
     options = parser.parse_args(arguments)
     if options.alone:
-        pair = PAIRS[options.pairs[0]]
+        pair = PAIRS[options.pair]
         print(_streamed_batches_a_second(pair) if options.streaming else _batches_a_second(pair))
         return
     headers = ["Pair", "Precision", "Pipeline, batches/s", "Step, batches/s", "Ratio", "At least", ""]
-    rows = [row for name in options.pairs for row in _rows(name)]
-    show("Pipeline on one core over soft_logits' step", headers, rows)
+    show("Pipeline on one core over soft_logits' step", headers, _rows(options.pair))
 
 
 def _rows(name: str) -> list[list[str | float]]:

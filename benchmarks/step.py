@@ -1,6 +1,6 @@
 """Each method's training step, data included, over the floor's.
 
-python -m benchmarks.step [pair ...] [--methods at,rkd] [--precision float32]
+python -m benchmarks.step pair [--methods at,rkd] [--precision float32]
 """
 
 import argparse
@@ -24,11 +24,11 @@ METHODS = {pair: tuple(FLOOR_OF) for pair in PAIRS} | {"cifar100": ("student", "
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the pairs asked for, and prints a table of each."""
+    """Measures the pair asked for, and prints a table."""
     options = _parse(arguments)
-    for name in options.pairs:
-        precision = prepare(PAIRS[name], options.precision)
-        measure(PAIRS[name], options.methods or METHODS[name], precision)
+    pair = PAIRS[options.pair]
+    precision = prepare(pair, options.precision)
+    measure(pair, options.methods or METHODS[options.pair], precision)
 
 
 def measure(pair: Pair, methods: Sequence[str], precision: str) -> None:
@@ -61,7 +61,7 @@ def _row(pair: Pair, timings: Timings, method: str) -> list[str | float]:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
+    parser.add_argument("pair", choices=list(PAIRS))
     parser.add_argument("--methods", type=lambda value: value.split(","))
     parser.add_argument("--precision")
     return parser.parse_args(arguments)

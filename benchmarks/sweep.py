@@ -1,6 +1,6 @@
 """A documented sweep on the digits, from command to last record: python -m benchmarks.sweep [method,method ...].
 
-Its wall time against the sum of its runs' pure step time, and two processes against one.
+Its wall time against the sum of its runs' pure step time, where the rest goes, and two processes against one.
 """
 
 import argparse
@@ -10,38 +10,51 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measure import show, verdict
+from kd_bench.report import PREDICTIONS_NAME
+from kd_bench.results.metrics import METRICS_NAME
+from kd_bench.results.record import RECORD_NAME
 
 SERIAL_BOUND, PARALLEL_BOUND = 1.3, 1.5
 _ROOT = Path(__file__).parents[1]
 _FRACTIONS = "fraction=1.0,0.5,0.25,0.1"
-_SIDE_BY_SIDE = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hardware.threads=1"]
+_SIDE_BY_SIDE = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+
+Lines = list[dict[str, Any]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the sweep, started one after the other and side by side, and prints one table."""
+    """Measures the sweep, started one after the other and side by side, and prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("methods", nargs="?", default="fitnet,at,fsp", help="with commas between them")
     methods = parser.parse_args(arguments).methods
     with tempfile.TemporaryDirectory() as folder:
         serial, parallel = Path(folder, "serial"), Path(folder, "parallel")
-        teacher = _sweep(serial, ["method=teacher"])
-        _sweep(parallel, ["method=teacher"])
+        for outputs in (serial, parallel):
+            _sweep(outputs, ["method=teacher"])
         alone = _sweep(serial, [f"method={methods}", _FRACTIONS])
         together = _sweep(parallel, [f"method={methods}", _FRACTIONS, *_SIDE_BY_SIDE])
-        steps = _pure_seconds(serial, methods)
-        largest = _largest_difference(serial, parallel)
-    print(f"One teacher before each: {teacher:.0f} s. Largest difference of the two sweeps' accuracies: {largest:.2%}.")
-    overhead, gain = alone / steps, alone / together
-    rows = [
-        ["one after the other", alone, steps, overhead, SERIAL_BOUND, verdict(overhead, SERIAL_BOUND, at_most=True)],
-        ["two at a time", together, alone, gain, PARALLEL_BOUND, verdict(gain, PARALLEL_BOUND, at_most=False)],
+        parts = _parts(serial, methods.split(","), alone)
+        same = [_result(serial / run) == _result(parallel / run) for run in _runs(serial)]
+    overhead, gain = alone / parts[_STEPS], alone / together
+    rows: list[list[Any]] = [
+        ["one after the other, over its steps", alone, overhead, SERIAL_BOUND, verdict(overhead, SERIAL_BOUND, True)],
+        ["two at a time, gain", together, gain, PARALLEL_BOUND, verdict(gain, PARALLEL_BOUND, at_most=False)],
+        [
+            "share of runs with the same metrics and predictions",
+            None,
+            statistics.mean(same),
+            1,
+            verdict(all(same), 1, False),
+        ],
     ]
-    headers = ["Runs", "Seconds", "Of pure steps; of the other", "Ratio", "Bound", ""]
-    show("A sweep's time over its steps', and its gain from two processes", headers, rows)
+    show("A sweep on the digits, its teacher there already", ["Runs", "Seconds", "Ratio", "Bound", ""], rows)
+    shares = [[name, seconds, seconds / parts[_STEPS]] for name, seconds in parts.items()]
+    show("Where the time of the first goes", ["Part", "Seconds", "Over its steps"], shares)
 
 
 def _sweep(outputs: Path, arguments: Sequence[str]) -> float:
@@ -52,27 +65,45 @@ def _sweep(outputs: Path, arguments: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
-def _pure_seconds(outputs: Path, methods: str) -> float:
-    """Returns the time of all runs' epochs, each stage's at its median: without tracing, evaluation and checkpoints."""
-    total = 0.0
-    for path in outputs.rglob("metrics.jsonl"):
-        if path.parts[-4] not in methods.split(","):
-            continue
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        for stage in {line["stage"] for line in lines}:
-            seconds = [line["seconds"] for line in lines if line["stage"] == stage]
-            total += statistics.median(seconds) * len(seconds)
-    return total
+_STEPS = "steps"
 
 
-def _largest_difference(one: Path, other: Path) -> float:
-    """Returns how far apart the accuracies of the same run are in the two sweeps."""
-    paths = [path.relative_to(one) for path in one.rglob("result.json")]
-    return max(abs(_accuracy(one / path) - _accuracy(other / path)) for path in paths)
+def _parts(outputs: Path, methods: Sequence[str], whole: float) -> dict[str, float]:
+    """Returns what the seconds of a sweep went into; together they are the whole."""
+    runs = [outputs / run for run in _runs(outputs) if run.parts[2] in methods]
+    costs = [json.loads((run / RECORD_NAME).read_text())["cost"] for run in runs]
+    in_runs, in_training = (sum(cost[name] for cost in costs) for name in ("seconds", "training_seconds"))
+    epochs = sum(line["seconds"] for run in runs for line in _metrics(run))
+    steps = sum(_pure_seconds(_metrics(run)) for run in runs)
+    return {
+        "start of the command and of its processes": whole - in_runs,
+        "data, networks, saving the network": in_runs - in_training,
+        "pipeline, evaluations, checkpoints": in_training - epochs,
+        "tracing and the first call of each stage": epochs - steps,
+        _STEPS: steps,
+    }
 
 
-def _accuracy(path: Path) -> float:
-    return json.loads(path.read_text())["scores"]["last_accuracy"]
+def _pure_seconds(lines: Lines) -> float:
+    """Returns the time of all epochs, each stage's at its median: without tracing, evaluation and checkpoints."""
+    stages: dict[str, list[float]] = {}
+    for line in lines:
+        stages.setdefault(line["stage"], []).append(line["seconds"])
+    return sum(statistics.median(seconds) * len(seconds) for seconds in stages.values())
+
+
+def _runs(outputs: Path) -> Iterator[Path]:
+    """Yields the runs' folders, within `outputs`: experiment, model, method, fraction, seed."""
+    return (path.parent.relative_to(outputs) for path in outputs.rglob(RECORD_NAME))
+
+
+def _result(run: Path) -> tuple[Lines, bytes]:
+    """Returns all that a run found out; how long it took is no result."""
+    return [line | {"seconds": 0} for line in _metrics(run)], (run / PREDICTIONS_NAME).read_bytes()
+
+
+def _metrics(run: Path) -> Lines:
+    return [json.loads(line) for line in (run / METRICS_NAME).read_text().splitlines()]
 
 
 if __name__ == "__main__":

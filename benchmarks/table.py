@@ -20,7 +20,7 @@ _METHODS, _FRACTIONS = 15, (1.0, 0.5, 0.25, 0.1)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the records, times both, and prints one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("counts", nargs="*", type=int, default=[1_000, 10_000])
+    parser.add_argument("counts", nargs="*", type=int, default=[1_000, 10_000, 100_000])
     headers = ["Records", "aggregate.py, s", "json.load, s", "Ratio", "At most", "", "MB", "MB, json.load"]
     show("The table over a loop of json.load", headers, [_row(count) for count in parser.parse_args(arguments).counts])
 

@@ -14,7 +14,11 @@ _ENDLESS = 10**6
 
 
 def prepare(pair: Pair, precision: str | None = None) -> str:
-    """Sets the process up for a pair, in the preset's own precision unless told; returns the precision in force."""
+    """Sets the process up for a pair, in the preset's own precision unless told; returns the precision in force.
+
+    Threads can be set once only: a process is for one pair.
+    """
+    pair.config().hardware.build()
     return prepare_process(precision or pair.config().precision, deterministic=False, seed=0)
 
 
