@@ -1,5 +1,6 @@
 """Batches as a pure function of (seed, step), so that a resumed run sees what the uninterrupted one would have seen."""
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,11 @@ from kd_bench.seeds import seed_for
 
 plain = tf.autograph.experimental.do_not_convert
 """No `if` here asks a tensor; to look for one takes longer than all the rest of building a pipeline."""
+
+
+_WORKERS = min(8, os.cpu_count() or 1)
+_READY = 4
+"""Batches made at once, and kept ready. Not `AUTOTUNE`: on busy cores its thread holds up each run's end."""
 
 
 def training_batches(
@@ -43,8 +49,8 @@ def training_batches(
         return normalise(chosen, dataset.mean, dataset.std), labels
 
     order = _order(len(images), batch_size, seed_for(seed, "shuffle"), first_step, steps)
-    batches = order.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+    batches = order.map(batch, num_parallel_calls=_WORKERS, deterministic=True)
+    return batches.prefetch(_READY).with_options(_options())
 
 
 def require_batches(images: Images, dataset: ImageDataset, batch_size: int) -> None:
@@ -73,8 +79,8 @@ def evaluation_batches(images: Images, dataset: ImageDataset, *, batch_size: int
         return normalise(pixels, dataset.mean, dataset.std), labels
 
     batches = tf.data.Dataset.range(len(images), output_type=tf.int32).batch(batch_size)
-    batches = batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+    batches = batches.map(prepare, num_parallel_calls=_WORKERS, deterministic=True)
+    return batches.prefetch(_READY).with_options(_options())
 
 
 def augment(pixels: tf.Tensor, seed: tuple[int, tf.Tensor], padding: int, flip: bool) -> tf.Tensor:
@@ -164,6 +170,7 @@ def _reader(images: Images) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]
 def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
+    options.autotune.enabled = False
     # Several workers share each global batch; files, which AUTO would share out, there are none.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return options
