@@ -1,4 +1,4 @@
-"""One run, start to finish: data, networks, distiller, training, record."""
+"""One run, start to finish: its teacher, what it needs, training, record."""
 
 import math
 import sys
@@ -12,13 +12,12 @@ import tensorflow as tf
 import yaml
 from hydra.utils import get_class
 
-from kd_bench.artefacts import load_weights, save_network, save_predictions
-from kd_bench.config import Component, RunConfig, require_equal_shares
-from kd_bench.data.batches import evaluation_batches, require_batches, training_batches
-from kd_bench.data.fractions import subset, take
+from kd_bench.artefacts import save_network, save_predictions
+from kd_bench.config import RunConfig
+from kd_bench.data.batches import evaluation_batches, training_batches
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
-from kd_bench.errors import BenchError, ConfigError, StorageError
+from kd_bench.errors import BenchError, StorageError
 from kd_bench.interruption import Interruption
 from kd_bench.locking import locked
 from kd_bench.networks.complexity import multiply_adds
@@ -34,20 +33,17 @@ from kd_bench.report import (
 from kd_bench.results import facts
 from kd_bench.results.files import storing, write_atomically
 from kd_bench.results.metrics import METRICS_NAME, append_metrics
-from kd_bench.results.record import CONFIG_NAME, DONE, RECORD_NAME, Cost, Record, checksums, write_record
+from kd_bench.results.record import CONFIG_NAME, DONE, RECORD_NAME, Cost, Record, Scores, checksums, write_record
 from kd_bench.seeds import seed_for
 from kd_bench.session import Session
 from kd_bench.standing import Standing, standing
-from kd_bench.training import hardware
 from kd_bench.training.callbacks import Checkpointing, EpochLog, NonFiniteLossError, Progress, StopOnNonFiniteLoss
 from kd_bench.training.checkpoints import Checkpoints
 from kd_bench.training.evaluation import Evaluator
 from kd_bench.training.loop import Plan, train
+from kd_bench.workbench import Workbench, set_up
 
 _EVALUATION_BATCH = 500
-_MOST_STEPS_PER_CALL = 32
-_MULTIPLY_ADDS_PER_CALL = 2e11
-"""Of the student, forward: a call takes some seconds on two CPU cores, and as long it takes to heed a signal."""
 
 
 class RunFailedError(BenchError):
@@ -118,46 +114,47 @@ def _trained(config: RunConfig, directory: Path, since: float, interruption: Int
     kind: type[Distiller] = get_class(config.method.target)
     teacher = _teacher(config, since) if kind.teacher_start == "trained" else None
     session = _begin(config, directory, teacher)
-    strategy = config.hardware.build()
-    require_equal_shares("batch_size", config.batch_size, strategy.num_replicas_in_sync)
-    precision = hardware.prepare_process(config.precision, config.deterministic, seed_for(config.seed, "process"))
-    dataset = _dataset(config, session, teacher)
-    images = take(dataset.train, subset(dataset.train.labels, config.fraction, config.subset_seed))
-    require_batches(images, dataset, config.batch_size)
-    with strategy.scope():
-        distiller = _distiller(config, kind, dataset)
+    bench = set_up(config, kind, session, teacher)
+    dataset, distiller = bench.dataset, bench.distiller
     evaluate = partial(Evaluator, batches=_test_batches(dataset), labels=dataset.test.labels)
     evaluator = evaluate(distiller.student)
-    plan = _plan(config, dataset, images, distiller, hardware.resolve_jit(config.jit_compile, strategy, kind.compiles))
     session.begin_training()
     steps = train(
         distiller,
-        plan,
+        bench.plan,
         config.optimizer.build,
-        partial(_batches, config, dataset, images),
-        partial(_callbacks, config, plan, evaluator, session, interruption),
+        partial(_batches, config, dataset, bench.images),
+        partial(_callbacks, config, bench.plan, evaluator, session, interruption),
         session.checkpoint,
     )
-    training_seconds = session.training_seconds
+    session.end_training()
     predictions = evaluator.predictions()
     save_network(directory, distiller.student)
     save_predictions(directory, predictions)
     peer = distiller.peer and evaluate(distiller.peer).accuracy()
-    setting = record_setting(config, precision, strategy.num_replicas_in_sync)
+    scores = replace(record_scores(config, predictions, teacher), peer_accuracy=peer)
+    return _record(config, directory, bench, session, steps, scores)
+
+
+def _record(
+    config: RunConfig, directory: Path, bench: Workbench, session: Session, steps: dict[str, int], scores: Scores
+) -> Record:
+    setting = record_setting(config, bench.precision, bench.replicas)
+    student = bench.distiller.student
     return Record(
         status=DONE,
         run=record_identity(config),
-        scores=replace(record_scores(config, predictions, teacher), peer_accuracy=peer),
+        scores=scores,
         cost=Cost(
-            train_images=len(images),
+            train_images=len(bench.images),
             steps=steps,
             seconds=round(session.seconds, 3),
-            training_seconds=round(training_seconds, 3),
+            training_seconds=round(session.training_seconds, 3),
             peak_memory_bytes=facts.peak_memory_bytes(),
-            parameters=distiller.student.count_params(),
-            multiply_adds=multiply_adds(distiller.student),
+            parameters=student.count_params(),
+            multiply_adds=multiply_adds(student),
         ),
-        setting=replace(setting, data=dataset.fingerprint, sessions=session.sessions),
+        setting=replace(setting, data=bench.dataset.fingerprint, sessions=session.sessions),
         files=checksums(directory, (METRICS_NAME, NETWORK_NAME, PREDICTIONS_NAME)),
     )
 
@@ -196,19 +193,6 @@ def _begin(config: RunConfig, directory: Path, teacher: Record | None) -> Sessio
     return session
 
 
-def _dataset(config: RunConfig, session: Session, teacher: Record | None) -> ImageDataset:
-    """Reads the images, and makes sure that they are the ones that the run began with and its teacher learned from."""
-    dataset: ImageDataset = config.dataset.build(config.dataset.name)
-    session.require_data(dataset.fingerprint)
-    if teacher is not None and teacher.setting.data not in (None, dataset.fingerprint):
-        raise ConfigError(
-            f"dataset.data_dir: these images (fingerprint {dataset.fingerprint}) are not those that the teacher in "
-            f"{config.teacher_run().directory} learned from ({teacher.setting.data}); use the same data, or set "
-            "another outputs= to train a teacher on these."
-        )
-    return dataset
-
-
 def _test_batches(dataset: ImageDataset) -> tf.data.Dataset:
     return evaluation_batches(dataset.test, dataset, batch_size=_EVALUATION_BATCH)
 
@@ -234,30 +218,3 @@ def _callbacks(
         Checkpointing(plan, stage, config.checkpoint_every, interruption, finite.check, save),
         Progress(f"{title(config)} {stage.name}", plan.epochs_of(stage)),
     ]
-
-
-def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset) -> Distiller:
-    """Builds the networks and the distiller; every method's student starts from the same weights for one seed."""
-    teacher = None
-    if kind.teacher_start is not None:
-        teacher = _network(config.model.teacher, dataset, seed_for(config.seed, "peer"))
-    if teacher is not None and kind.teacher_start == "trained":
-        load_weights(config.teacher_run().directory, teacher)
-    architecture = config.model.teacher if kind.network == "teacher" else config.model.student
-    student = _network(architecture, dataset, seed_for(config.seed, "initialisation"))
-    keras.utils.set_random_seed(seed_for(config.seed, "method"))
-    return config.method.build(student, teacher)
-
-
-def _network(architecture: Component, dataset: ImageDataset, seed: int) -> keras.Model:
-    keras.utils.set_random_seed(seed)
-    return architecture.build(dataset.train.pixels.shape[1:], dataset.num_classes)
-
-
-def _plan(config: RunConfig, dataset: ImageDataset, images: Images, distiller: Distiller, jit_compile: bool) -> Plan:
-    counted = dataset.train if config.budget == "steps" else images
-    work = config.batch_size * multiply_adds(distiller.student)
-    most = min(
-        _MOST_STEPS_PER_CALL, config.checkpoint_every or _MOST_STEPS_PER_CALL, int(_MULTIPLY_ADDS_PER_CALL / work)
-    )
-    return Plan(config.epochs, len(counted.labels) // config.batch_size, max(1, most), jit_compile)

@@ -31,6 +31,7 @@ class Session:
         position = self.checkpoint.position if self.checkpoint else None
         self._spent = position.seconds if position else 0.0
         self._trained = position.training_seconds if position else 0.0
+        self._training_ended: float | None = None
         self._data = ""
         self.sessions = [*(position.sessions if position else []), _session(position)]
         self._restore_metrics(position)
@@ -43,11 +44,15 @@ class Session:
     @property
     def training_seconds(self) -> float:
         """What of it went into `train`."""
-        return self._trained + time.perf_counter() - self._training_started
+        return self._trained + (self._training_ended or time.perf_counter()) - self._training_started
 
     def begin_training(self) -> None:
         """Starts the clock of `training_seconds`."""
         self._training_started = time.perf_counter()
+
+    def end_training(self) -> None:
+        """Stops it."""
+        self._training_ended = time.perf_counter()
 
     def require_data(self, fingerprint: str) -> None:
         """Notes the images' fingerprint; raises `DamageError` if the run began with others."""

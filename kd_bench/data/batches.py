@@ -156,7 +156,8 @@ def _reader(images: Images) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]
     # Eager, made once and captured: a constant inside a graph may not exceed 2 GB. On the CPU, where tf.data works.
     with tf.device("CPU:0"):
         labels = tf.constant(images.labels, tf.int32)
-        pixels = None if images.on_disk else tf.constant(images.pixels)
+        # Not `tf.constant`, which keeps a second copy.
+        pixels = None if images.on_disk else tf.identity(images.pixels)
 
     def read(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if pixels is not None:

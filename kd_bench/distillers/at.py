@@ -29,7 +29,8 @@ def attention_map(features: tf.Tensor, p: int = 2) -> tf.Tensor:
     Returns:
         `[B,H*W]`; zeros for a map of zeros.
     """
-    attention = tf.reduce_sum(tf.abs(features) ** p, axis=-1)
+    powers = features**p if p % 2 == 0 else tf.abs(features) ** p
+    attention = tf.reduce_sum(powers, axis=-1)
     flat = tf.reshape(attention, [tf.shape(attention)[0], attention.shape[1] * attention.shape[2]])
     return tf.math.l2_normalize(flat, axis=-1)
 

@@ -40,7 +40,9 @@ def vid_loss(
     require_same_shape("vid_loss", predicted_mean, teacher_feature)
     # log(1 + exp(raw)) itself overflows in float32 above 88.
     variance = tf.nn.softplus(in_float32(raw_variance)) + eps
-    return 0.5 * tf.reduce_mean((teacher_feature - predicted_mean) ** 2 / variance + tf.math.log(variance))
+    # The mean over positions first: what is as large as a map is passed over as seldom as possible.
+    squared_error = tf.reduce_mean(tf.math.squared_difference(teacher_feature, predicted_mean), axis=[0, 1, 2])
+    return 0.5 * tf.reduce_mean(squared_error / variance + tf.math.log(variance))
 
 
 def vid_initial_raw_variance(init_var: float = 5.0, eps: float = 1e-5) -> float:

@@ -73,3 +73,9 @@ def test_take():
     images = Images(np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1), np.arange(4, dtype=np.int32))
     taken = take(images, np.array([3, 1]))
     assert taken.pixels.ravel().tolist() == taken.labels.tolist() == [3, 1]
+
+
+def test_taking_all_images_copies_none():
+    images = Images(np.zeros((4, 2, 2, 1), np.uint8), np.arange(4, dtype=np.int32))
+    assert take(images, np.arange(4)).pixels is images.pixels
+    np.testing.assert_array_equal(take(images, np.array([3, 2, 1, 0])).labels, [3, 2, 1, 0])
