@@ -84,9 +84,9 @@ class Pair:
         return ImageDataset(self.name, images, images, self.num_classes, mean, std, **augmentation)
 
 
-DIGITS = Pair("digits, tiny", ("experiment=digits",), (8, 8, 1), 10, 1297, steps=20, rounds=7)
+DIGITS = Pair("digits, tiny", ("experiment=digits",), (8, 8, 1), 10, 1297, steps=20, rounds=21)
 FASHION = Pair(
-    "fashion_mnist, wrn_16_2_wrn_10_1", ("experiment=fashion_mnist",), (28, 28, 1), 10, 60_000, steps=4, rounds=5
+    "fashion_mnist, wrn_16_2_wrn_10_1", ("experiment=fashion_mnist",), (28, 28, 1), 10, 60_000, steps=4, rounds=9
 )
 CIFAR = Pair("cifar100, wrn_40_4_wrn_16_4", ("experiment=cifar100",), (32, 32, 3), 100, 50_000, steps=1, rounds=5)
 PAIRS = {"digits": DIGITS, "fashion_mnist": FASHION, "cifar100": CIFAR}

@@ -26,7 +26,25 @@ class CoupledWeightDecay:
         super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
 
 
-class SGD(CoupledWeightDecay, keras.optimizers.SGD):
+class FusedSGD(keras.optimizers.SGD):
+    """Keras's SGD with momentum: the same numbers, by one kernel a variable in place of seven small operations."""
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """Updates one variable."""
+        if not self.momentum:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[self._get_variable_index(variable)].value.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+            momentum=tf.cast(self.momentum, variable.dtype),
+            use_nesterov=self.nesterov,
+        )
+
+
+class SGD(CoupledWeightDecay, FusedSGD):
     """Stochastic gradient descent with coupled weight decay."""
 
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kd_bench.training.optimizers import sgd, stepped
+from kd_bench.training.optimizers import FusedSGD, sgd, stepped
 
 SETTINGS = {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
 
@@ -25,6 +25,20 @@ def test_weight_decay_is_coupled(generator):
         optimizer.apply([gradient], [variable])
     expected = nesterov_with_coupled_decay(start, gradients, 0.1, 0.9, 0.01)
     np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_fused_sgd_is_kerass(momentum, nesterov, generator):
+    start, gradients = generator.normal(size=(2, 3)), generator.normal(size=(5, 2, 3))
+    ends = []
+    for kind in (FusedSGD, keras.optimizers.SGD):
+        optimizer, variable = kind(0.1, momentum, nesterov), keras.Variable(start, dtype="float64")
+        for gradient in gradients:
+            optimizer.apply([gradient], [variable])
+        ends.append([value.numpy() for value in (variable, *optimizer.variables)])
+    for own, expected in zip(*ends, strict=True):
+        np.testing.assert_allclose(own, expected, rtol=1e-6)
 
 
 def test_the_learning_rate_steps_at_shares_of_the_steps():
