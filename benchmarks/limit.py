@@ -10,15 +10,13 @@ import keras
 import tensorflow as tf
 
 from benchmarks.measure import Action, alternate, show, verdict
+from benchmarks.own_work import step_multiply_adds
 from benchmarks.pairs import PAIRS, Pair
 from benchmarks.training import prepare, step_action
-from kd_bench.networks.complexity import multiply_adds
 
 BOUND_OF_BIG_PAIR = 0.7
 _SIDE = 2048
 _BATCH, _SIZE, _CHANNELS, _KERNEL = 64, 32, 128, 3
-_BACKWARD = 2
-"""A backward pass is two products of the forward one's size: for the weights and for the inputs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,12 +48,6 @@ def _row(pair: Pair, asked: str | None) -> list[str | float]:
     bound = BOUND_OF_BIG_PAIR if pair.is_big else None
     judged = verdict(share, bound, at_most=False) if bound else ""
     return [pair.name, precision, *rates.values(), share, bound or "", judged]
-
-
-def step_multiply_adds(pair: Pair) -> int:
-    """Returns the multiply-adds of a distillation step: teacher forward, student forward and backward."""
-    one_image = multiply_adds(pair.teacher()) + (1 + _BACKWARD) * multiply_adds(pair.student())
-    return pair.batch_size * one_image
 
 
 _WORK = {"product": _SIDE**3, "convolution": _BATCH * _SIZE**2 * _CHANNELS**2 * _KERNEL**2}

@@ -1,4 +1,4 @@
-"""Each method's training step, data included, over the floor's.
+"""Each method's training step, data included, over the floor's, and its own share of multiply-adds beyond the floor's.
 
 python -m benchmarks.step pair [--methods at,rkd] [--precision float32]
 """
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from benchmarks import floor
 from benchmarks.measure import Action, Timings, alternate, show, verdict
+from benchmarks.own_work import own_share
 from benchmarks.pairs import PAIRS, Pair
 from benchmarks.training import floor_action, one_batch, prepare, step_action
 
@@ -38,7 +39,7 @@ def measure(pair: Pair, methods: Sequence[str], precision: str) -> None:
     timings = alternate(actions, pair.rounds)
     rows = [_row(pair, timings, method) for method in methods]
     title = f"Step over the floor: {pair.name}, batch {pair.batch_size}, {precision}"
-    show(title, ["Method", "Step, ms", "Floor, ms", "Floor of", "Ratio", "At most", ""], rows)
+    show(title, ["Method", "Step, ms", "Floor, ms", "Floor of", "Own work", "Ratio", "At most", ""], rows)
 
 
 def _floors(pair: Pair, names: set[str]) -> dict[str, Action]:
@@ -56,7 +57,8 @@ def _row(pair: Pair, timings: Timings, method: str) -> list[str | float]:
     ratio = timings.ratio(method, f"floor {reference}")
     bound = BOUND_OF_DECOMPOSITIONS if method in DECOMPOSING else BOUND
     step, least = (1e3 * timings.median(name) / pair.steps for name in (method, f"floor {reference}"))
-    return [method, step, least, reference, ratio, bound, verdict(ratio, bound, at_most=True)]
+    own = own_share(pair, method)
+    return [method, step, least, reference, own, ratio, bound, verdict(ratio, bound, at_most=True)]
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,0 +1,49 @@
+"""What a method must compute beyond the floor: multiply-adds of its own networks, of its relations, of its clip."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+
+from benchmarks.pairs import Pair
+from kd_bench.distillers.base import Distiller
+from kd_bench.networks.complexity import multiply_adds
+
+FORWARD_AND_BACKWARD = 3
+"""In forward passes: a backward pass is two products of the forward one's size, for the weights and for the inputs."""
+
+
+def step_multiply_adds(pair: Pair) -> int:
+    """Returns the multiply-adds of a distillation step: teacher forward, student forward and backward."""
+    one_image = multiply_adds(pair.teacher()) + FORWARD_AND_BACKWARD * multiply_adds(pair.student())
+    return pair.batch_size * one_image
+
+
+def own_share(pair: Pair, method: str) -> float:
+    """Returns a method's own multiply-adds over the floor's, `step_multiply_adds`; decompositions do not count."""
+    if method not in _OF_AN_IMAGE:
+        return 0.0
+    return pair.batch_size * _OF_AN_IMAGE[method](pair.distiller(method), pair) / step_multiply_adds(pair)
+
+
+def _trained(networks: Sequence[keras.Model]) -> int:
+    return FORWARD_AND_BACKWARD * sum(map(multiply_adds, networks))
+
+
+def _second_way_back(distiller: Distiller, _: Pair) -> int:
+    """A clipped gradient is a term's own: each of the two terms goes back through the student."""
+    return (FORWARD_AND_BACKWARD - 1) * multiply_adds(distiller.student)
+
+
+def _angles(_: Distiller, pair: Pair) -> int:
+    """B products of [B,D] with itself, over B images."""
+    own, theirs = (network.output["embedding"].shape[-1] for network in (pair.student(), pair.teacher()))
+    return pair.batch_size**2 * (FORWARD_AND_BACKWARD * own + theirs)
+
+
+_OF_AN_IMAGE: dict[str, Callable[..., int]] = {
+    "vid": lambda distiller, _: _trained(distiller.mean_networks),
+    "ft": lambda distiller, _: _trained([distiller.translator]) + multiply_adds(distiller.encoder),
+    "co": lambda distiller, _: _trained(distiller.connectors),
+    "rkd": _angles,
+    **dict.fromkeys(["kd_svd", "kd_eid", "mhgd"], _second_way_back),
+}
