@@ -45,7 +45,7 @@ def _cell_entry(row: Row, fraction: float) -> Entry:
 
 
 def _run_entry(run: FinishedRun, status: str) -> Entry:
-    asked, scores, cost = run.record.run, run.record.scores, run.record.cost
+    asked, scores, cost, git = run.record.run, run.record.scores, run.record.cost, run.record.setting.git
     return {
         "directory": run.directory,
         "status": status,
@@ -60,5 +60,7 @@ def _run_entry(run: FinishedRun, status: str) -> Entry:
         "seconds": cost.seconds,
         "digest": asked.digest,
         "protocol": asked.protocol,
+        "revision": git.get("revision"),
+        "dirty": git.get("dirty"),
         "reason": run.record.reason,
     }

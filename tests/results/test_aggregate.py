@@ -125,7 +125,9 @@ def test_formats_and_runs(aggregate, write_outputs, make_record):
     write_outputs(make_record("AT"))
     assert json.loads(aggregate("--format", "json").stdout)[0]["row"] == "AT"
     assert next(csv.DictReader(io.StringIO(aggregate("--format", "csv").stdout)))["n"] == "1"
-    assert json.loads(aggregate("--format", "json", "--runs").stdout)[0]["accuracy"] == 0.9
+    (run,) = json.loads(aggregate("--format", "json", "--runs").stdout)[:1]
+    assert run["accuracy"] == 0.9
+    assert {"digest", "revision", "dirty"} <= run.keys()
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(write_outputs, seeds, tmp_path):
