@@ -49,7 +49,8 @@ def _compare(pair: Pair, kind: str) -> list[list[str | float]]:
     timings = alternate(actions, pair.rounds)
     rival = min((name for name in actions if name.startswith("Keras")), key=timings.median)
     rows: list[list[str | float]] = []
-    for precision, bound in (("float32", BOUND_AT_EQUAL_PRECISION), (default, BOUND_BY_DEFAULT)):
+    bounds = {default: BOUND_BY_DEFAULT} | {"float32": BOUND_AT_EQUAL_PRECISION}
+    for precision, bound in bounds.items():
         gain = 1 / timings.ratio(precision, rival)
         ours, theirs = (1e3 * timings.median(name) / pair.steps for name in (precision, rival))
         precisions = f"{precision} to float32"

@@ -20,8 +20,6 @@ FLOORS = {
 FLOOR_OF = {method: name for name, methods in FLOORS.items() for method in methods}
 BOUND, BOUND_OF_DECOMPOSITIONS = 1.05, 1.25
 DECOMPOSING = ("kd_svd", "kd_eid", "mhgd")
-METHODS = {pair: tuple(FLOOR_OF) for pair in PAIRS} | {"cifar100": ("student", "soft_logits", "at", "kd_eid")}
-"""Of the big pair a few: building its graphs takes longer than measuring them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     pair = PAIRS[options.pair]
     precision = prepare(pair, options.precision)
-    measure(pair, options.methods or METHODS[options.pair], precision)
+    measure(pair, options.methods or list(FLOOR_OF), precision)
 
 
 def measure(pair: Pair, methods: Sequence[str], precision: str) -> None:
