@@ -68,3 +68,17 @@ def test_started_again_nothing_is_done_twice(sweep):
     assert done.returncode == 0
     assert done.stdout == "4 runs: 4 done before, 0 to do.\n"
     assert before == {path: path.stat().st_mtime_ns for path in outputs.rglob("*") if path.is_file()}
+
+
+def test_two_at_a_time_give_the_same_results(sweep, tmp_path):
+    together = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    done = run("-m", "method=at,fsp", *together, *SHORT, outputs=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for path in (path.parent.relative_to(tmp_path) for path in tmp_path.rglob("result.json")):
+        assert results(tmp_path / path) == results(sweep[0] / path)
+
+
+def results(directory):
+    """Returns all that a run found out; how long it took is no result."""
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    return [line | {"seconds": 0} for line in lines], (directory / "predictions.npy").read_bytes()
