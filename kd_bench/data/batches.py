@@ -10,9 +10,8 @@ from kd_bench.data.errors import DataError
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.seeds import seed_for
 
-plain = tf.autograph.experimental.do_not_convert
+_plain = tf.autograph.experimental.do_not_convert
 """No `if` here asks a tensor; to look for one takes longer than all the rest of building a pipeline."""
-
 
 _WORKERS = min(8, os.cpu_count() or 1)
 _READY = 4
@@ -42,7 +41,7 @@ def training_batches(
     read = _reader(images)
     augmentation_seed = seed_for(seed, "augmentation")
 
-    @plain
+    @_plain
     def batch(step: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels, labels = read(indices)
         chosen = augment(pixels, (augmentation_seed, step), dataset.padding, dataset.flip)
@@ -73,7 +72,7 @@ def evaluation_batches(images: Images, dataset: ImageDataset, *, batch_size: int
     """Yields all images once and in order, normalised: float32 [B, H, W, C] and int32 [B], the last batch smaller."""
     read = _reader(images)
 
-    @plain
+    @_plain
     def prepare(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels, labels = read(indices)
         return normalise(pixels, dataset.mean, dataset.std), labels
@@ -138,7 +137,7 @@ def _order(count: int, batch_size: int, shuffle_seed: int, first_step: int, step
     """Yields (step int64, indices int32 [B]) from `first_step` on; each epoch has a permutation of its own."""
     in_epoch = count // batch_size
 
-    @plain
+    @_plain
     def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
         # Not `index_shuffle`: on sets of a thousand images some of its permutations are far from random.
         order = tf.random.experimental.stateless_shuffle(tf.range(count), tf.stack([shuffle_seed, epoch]))
