@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 
-_PAIRS = ("digits", "fashion_mnist", "cifar100")
+from benchmarks import PAIR_NAMES
+
 PROGRAMS = [
-    *itertools.product(("step", "other_choice", "limit", "pipeline"), _PAIRS),
+    *itertools.product(("step", "other_choice", "limit", "pipeline"), PAIR_NAMES),
     ("sweep",),
     ("table",),
     ("memory",),

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
+from benchmarks import PAIR_NAMES
 from benchmarks.measure import show, verdict
 
 BOUND, BOUND_OF_SWEEP = 1.15, 1.05
@@ -19,7 +20,7 @@ _SETTLED = 3
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures the pairs asked for, then a sweep, each in processes of their own, and prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pairs", nargs="*", default=["digits", "fashion_mnist", "cifar100"])
+    parser.add_argument("pairs", nargs="*", default=list(PAIR_NAMES))
     parser.add_argument("--part", choices=list(_PARTS), help="measure one part in this process")
     options = parser.parse_args(arguments)
     if options.part:

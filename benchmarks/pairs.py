@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from hydra.utils import get_class
 
+from benchmarks import PAIR_NAMES
 from kd_bench import command_line
 from kd_bench.config import RunConfig
 from kd_bench.data.images import ImageDataset, Images
@@ -89,4 +90,4 @@ FASHION = Pair(
     "fashion_mnist, wrn_16_2_wrn_10_1", ("experiment=fashion_mnist",), (28, 28, 1), 10, 60_000, steps=4, rounds=9
 )
 CIFAR = Pair("cifar100, wrn_40_4_wrn_16_4", ("experiment=cifar100",), (32, 32, 3), 100, 50_000, steps=1, rounds=5)
-PAIRS = {"digits": DIGITS, "fashion_mnist": FASHION, "cifar100": CIFAR}
+PAIRS = dict(zip(PAIR_NAMES, (DIGITS, FASHION, CIFAR), strict=True))

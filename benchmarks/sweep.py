@@ -4,20 +4,19 @@ Its wall time against the sum of its runs' pure step time, where the rest goes, 
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import show, verdict
 from kd_bench.report import PREDICTIONS_NAME
-from kd_bench.results.metrics import METRICS_NAME
-from kd_bench.results.record import RECORD_NAME
+from kd_bench.results.metrics import read_metrics
+from kd_bench.results.outputs import load_outputs
 
 SERIAL_BOUND, PARALLEL_BOUND = 1.3, 1.5
 _ROOT = Path(__file__).parents[1]
@@ -39,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         alone = _sweep(serial, [f"method={methods}", _FRACTIONS])
         together = _sweep(parallel, [f"method={methods}", _FRACTIONS, *_SIDE_BY_SIDE])
         parts = _parts(serial, methods.split(","), alone)
-        same = [_result(serial / run) == _result(parallel / run) for run in _runs(serial)]
+        results, others = _results(serial), _results(parallel)
+    same = [results[run] == others[run] for run in results]
     overhead, gain = alone / parts[_STEPS], alone / together
     rows: list[list[Any]] = [
         ["one after the other, over its steps", alone, overhead, SERIAL_BOUND, verdict(overhead, SERIAL_BOUND, True)],
@@ -70,11 +70,12 @@ _STEPS = "steps"
 
 def _parts(outputs: Path, methods: Sequence[str], whole: float) -> dict[str, float]:
     """Returns what the seconds of a sweep went into; together they are the whole."""
-    runs = [outputs / run for run in _runs(outputs) if run.parts[2] in methods]
-    costs = [json.loads((run / RECORD_NAME).read_text())["cost"] for run in runs]
-    in_runs, in_training = (sum(cost[name] for cost in costs) for name in ("seconds", "training_seconds"))
-    epochs = sum(line["seconds"] for run in runs for line in _metrics(run))
-    steps = sum(_pure_seconds(_metrics(run)) for run in runs)
+    runs = [run for run in load_outputs(outputs).finished if run.record.run.method in methods]
+    in_runs = sum(run.record.cost.seconds or 0 for run in runs)
+    in_training = sum(run.record.cost.training_seconds or 0 for run in runs)
+    metrics = [read_metrics(Path(run.directory)) for run in runs]
+    epochs = sum(line["seconds"] for lines in metrics for line in lines)
+    steps = sum(map(_pure_seconds, metrics))
     return {
         "start of the command and of its processes": whole - in_runs,
         "data, networks, saving the network": in_runs - in_training,
@@ -92,18 +93,14 @@ def _pure_seconds(lines: Lines) -> float:
     return sum(statistics.median(seconds) * len(seconds) for seconds in stages.values())
 
 
-def _runs(outputs: Path) -> Iterator[Path]:
-    """Yields the runs' folders, within `outputs`: experiment, model, method, fraction, seed."""
-    return (path.parent.relative_to(outputs) for path in outputs.rglob(RECORD_NAME))
+def _results(outputs: Path) -> dict[str, tuple[Lines, bytes]]:
+    """Returns all that each run found out, by its digest; how long it took is no result."""
+    runs = [(run.record.run.digest, Path(run.directory)) for run in load_outputs(outputs).finished]
+    return {digest: (_timeless(place), (place / PREDICTIONS_NAME).read_bytes()) for digest, place in runs}
 
 
-def _result(run: Path) -> tuple[Lines, bytes]:
-    """Returns all that a run found out; how long it took is no result."""
-    return [line | {"seconds": 0} for line in _metrics(run)], (run / PREDICTIONS_NAME).read_bytes()
-
-
-def _metrics(run: Path) -> Lines:
-    return [json.loads(line) for line in (run / METRICS_NAME).read_text().splitlines()]
+def _timeless(run: Path) -> Lines:
+    return [line | {"seconds": 0} for line in read_metrics(run)]
 
 
 if __name__ == "__main__":

@@ -4,24 +4,16 @@ import json
 import os
 from pathlib import Path
 
-import keras
-import numpy as np
 import pytest
 from command import SHORT, aggregate, records, run
+from compare import assert_same_run
 
 
 def test_one_seed_gives_the_same_numbers_twice(tmp_path):
     for name in ("first", "second"):
         done = run("method=fitnet", "deterministic=true", *SHORT, outputs=tmp_path / name)
         assert done.returncode == 0, done.stderr[-3000:]
-    first, second = (records(tmp_path / name)["fitnet", 1.0, 0] for name in ("first", "second"))
-    assert first["scores"] == second["scores"]
-    networks = [
-        keras.saving.load_model(next((tmp_path / name).rglob("fitnet/*/*/network.keras")))
-        for name in ("first", "second")
-    ]
-    for one, other in zip(networks[0].variables, networks[1].variables, strict=True):
-        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert_same_run(*(next((tmp_path / name).glob("digits/tiny/fitnet/*/*")) for name in ("first", "second")))
 
 
 def test_a_failed_run_is_recorded_and_the_sweep_goes_on(tmp_path):

@@ -9,8 +9,8 @@ import time
 
 import pytest
 from command import ROOT
+from compare import assert_same_run, sessions
 from faults.attempts import After, InWrite, Never, attempt
-from faults.compare import assert_same_run, sessions
 
 RUN = ["method=fitnet", "epochs=12", "teacher.epochs=1", "deterministic=true", "hardware=cpu"]
 

@@ -1,4 +1,4 @@
-"""What two runs must share if a kill is to have changed nothing: all but times and memory."""
+"""What two runs must share if nothing is to have changed, by a kill or by company: all but times and memory."""
 
 import json
 
