@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.measure import show, verdict
 from kd_bench.report import PREDICTIONS_NAME
-from kd_bench.results.metrics import read_metrics
 from kd_bench.results.outputs import load_outputs
+from kd_bench.runs.metrics import read_metrics
 
 SERIAL_BOUND, PARALLEL_BOUND = 1.3, 1.5
 _ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measure import show, verdict
-from kd_bench.results.record import DONE, RECORD_NAME, Cost, Record, Run, Scores, Setting, write_record
+from kd_bench.runs.record import DONE, RECORD_NAME, Cost, Record, Run, Scores, Setting, write_record
 
 BOUND = 3
 _ROUNDS = 3

@@ -9,7 +9,7 @@ import numpy as np
 
 from kd_bench.errors import DamageError
 from kd_bench.report import NETWORK_NAME, PREDICTIONS_NAME
-from kd_bench.results.files import write_atomically
+from kd_bench.runs.files import write_atomically
 
 
 def save_network(directory: Path, network: keras.Model) -> None:

@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from kd_bench.checks import unknown
 from kd_bench.config import WITHOUT_EFFECT, RunConfig
 from kd_bench.errors import BenchError, ConfigError
-from kd_bench.results.files import storing
+from kd_bench.runs.files import storing
 from kd_bench.standing import NEW, Standing, standing
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -209,11 +209,14 @@ def _summary(standings: Sequence[Standing], to_do: Sequence[Standing]) -> str:
         "from a checkpoint": sum(one.resumable for one in to_do),
         "again, having failed": sum(one.failure is not None for one in to_do),
         "again, being damaged": sum(bool(one.damage) for one in to_do),
+        "again, having been done by other code": sum(one.outdated for one in to_do),
     }
     detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    done = len(standings) - len(to_do)
+    done = [one for one in standings if one.done is not None]
+    outdated = sum(one.outdated for one in done)
+    by_other_code = f" ({outdated} by other code; redo=true does them again)" if outdated else ""
     runs = f"{len(standings)} run{'' if len(standings) == 1 else 's'}"
-    return f"{runs}: {done} done before, {len(to_do)} to do{f' ({detail})' if detail else ''}."
+    return f"{runs}: {len(done)} done before{by_other_code}, {len(to_do)} to do{f' ({detail})' if detail else ''}."
 
 
 def exit_status(runs: Sequence[RunConfig]) -> int:

@@ -5,13 +5,14 @@ Imports no TensorFlow: a typo dies in the first second.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_type_hints
 
 from hydra.utils import get_object
 
+from kd_bench import code
 from kd_bench.checks import (
     NonNegativeInt,
     PositiveInt,
@@ -32,6 +33,7 @@ WITHOUT_EFFECT = (
     "checkpoint_every",
     "experiment",
     "overrides",
+    "redo",
     "dataset.data_dir",
     "dataset.manual_dir",
     "dataset.streaming",
@@ -134,6 +136,7 @@ class RunConfig:
         jit_compile: whether XLA compiles the step; `auto` does on one GPU.
         deterministic: whether operations that could differ from run to run are avoided, at some cost.
         outputs: the folder of all runs.
+        redo: whether a finished run is done again if other code made it.
         overrides: what differs from the preset, key by key: the run's row in the table is labelled with it.
     """
 
@@ -150,6 +153,7 @@ class RunConfig:
     jit_compile: Literal["auto", True, False]
     deterministic: bool
     outputs: str
+    redo: bool
     model: Pair
     method: Method
     dataset: Named
@@ -183,6 +187,11 @@ class RunConfig:
     def protocol(self) -> str:
         """The digest without seed and fraction: only runs that share it may be averaged."""
         return _digest({key: value for key, value in self.facts().items() if key not in ("seed", "fraction")})
+
+    @property
+    def code(self) -> str:
+        """16 hexadecimal digits over the sources that can change the result."""
+        return code.fingerprint(_targets(self.facts()))
 
     @property
     def directory(self) -> Path:
@@ -245,6 +254,14 @@ def _parse(key: str, node: Any, schema: Any) -> Any:
     hints = get_type_hints(schema, include_extras=True)
     prefix = f"{key}." if key else ""
     return schema(**{name: _parse(prefix + name, node[name], hints[name]) for name in node})  # type: ignore[operator]
+
+
+def _targets(facts: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in facts.items():
+        if name == "target":
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _targets(value)
 
 
 def _digest(facts: Mapping[str, Any]) -> str:

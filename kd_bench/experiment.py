@@ -30,10 +30,10 @@ from kd_bench.report import (
     record_setting,
     title,
 )
-from kd_bench.results import facts
-from kd_bench.results.files import storing, write_atomically
-from kd_bench.results.metrics import METRICS_NAME, append_metrics
-from kd_bench.results.record import CONFIG_NAME, DONE, RECORD_NAME, Cost, Record, Scores, checksums, write_record
+from kd_bench.runs import environment
+from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.metrics import METRICS_NAME, append_metrics
+from kd_bench.runs.record import CONFIG_NAME, DONE, RECORD_NAME, Cost, Record, Scores, checksums, write_record
 from kd_bench.seeds import seed_for
 from kd_bench.session import Session
 from kd_bench.standing import Standing, standing
@@ -41,6 +41,7 @@ from kd_bench.training.callbacks import Checkpointing, EpochLog, NonFiniteLossEr
 from kd_bench.training.checkpoints import Checkpoints
 from kd_bench.training.evaluation import Evaluator
 from kd_bench.training.loop import Plan, train
+from kd_bench.training.scores import final_scores, scores_against_teacher
 from kd_bench.workbench import Workbench, set_up
 
 _EVALUATION_BATCH = 500
@@ -93,6 +94,8 @@ def run(config: RunConfig, since: float = math.inf, interruption: Interruption |
             _record_failure(config, directory, problem)
             raise RunFailedError(f"{title(config)} failed: {problem}") from None
         Checkpoints(directory).delete()
+    for warning in record.warnings:
+        print(f"warning: {title(config)}: {warning}", file=sys.stderr, flush=True)
     print(f"{title(config)}: {record.scores.last_accuracy:.2%} in {record.cost.seconds:.1f} s", flush=True)
     return record
 
@@ -128,12 +131,15 @@ def _trained(config: RunConfig, directory: Path, since: float, interruption: Int
         session.checkpoint,
     )
     session.end_training()
-    predictions = evaluator.predictions()
+    logits = evaluator.logits()
     save_network(directory, distiller.student)
-    save_predictions(directory, predictions)
-    peer = distiller.peer and evaluate(distiller.peer).accuracy()
-    scores = replace(record_scores(config, predictions, teacher), peer_accuracy=peer)
-    return _record(config, directory, bench, session, steps, scores)
+    save_predictions(directory, logits.argmax(axis=1))
+    final = final_scores(logits, dataset.test.labels)
+    if teacher is not None:
+        final |= scores_against_teacher(logits, evaluate(distiller.teacher).logits())
+    if distiller.peer is not None:
+        final["peer_accuracy"] = evaluate(distiller.peer).accuracy()
+    return _record(config, directory, bench, session, steps, record_scores(config, teacher, final))
 
 
 def _record(
@@ -143,6 +149,7 @@ def _record(
     student = bench.distiller.student
     return Record(
         status=DONE,
+        warnings=bench.distiller.warnings(),
         run=record_identity(config),
         scores=scores,
         cost=Cost(
@@ -150,11 +157,17 @@ def _record(
             steps=steps,
             seconds=round(session.seconds, 3),
             training_seconds=round(session.training_seconds, 3),
-            peak_memory_bytes=facts.peak_memory_bytes(),
+            peak_memory_bytes=environment.peak_memory_bytes(),
             parameters=student.count_params(),
             multiply_adds=multiply_adds(student),
         ),
-        setting=replace(setting, data=bench.dataset.fingerprint, sessions=session.sessions),
+        setting=replace(
+            setting,
+            data=bench.dataset.fingerprint,
+            effective={f"method.{name}": value for name, value in bench.distiller.effective.items()},
+            sessions=session.sessions,
+        ),
+        config=config.facts(),
         files=checksums(directory, (METRICS_NAME, NETWORK_NAME, PREDICTIONS_NAME)),
     )
 
@@ -184,7 +197,7 @@ def _begin(config: RunConfig, directory: Path, teacher: Record | None) -> Sessio
     with storing(directory):
         (directory / RECORD_NAME).unlink(missing_ok=True)
     write_atomically(directory / CONFIG_NAME, yaml.safe_dump(asdict(config), sort_keys=False))
-    session = Session(directory, teacher.files.get(NETWORK_NAME, "") if teacher else "")
+    session = Session(directory, teacher.files.get(NETWORK_NAME, "") if teacher else "", config.code)
     place = session.checkpoint and session.checkpoint.position
     print(
         f"{title(config)}: " + (f"goes on from stage {place.stage}, step {place.step}" if place else "starts"),

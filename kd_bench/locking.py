@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from kd_bench.results.files import storing
+from kd_bench.runs.files import storing
 
 _LOCK_NAME, _HOLDER_NAME = ".lock", ".holder"
 

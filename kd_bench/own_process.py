@@ -22,7 +22,7 @@ from kd_bench.errors import BenchError
 from kd_bench.interruption import SIGNALS, Interrupted, exit_status, listening
 from kd_bench.locking import locked
 from kd_bench.report import record_failure, title
-from kd_bench.results.record import write_record
+from kd_bench.runs.record import write_record
 from kd_bench.standing import standing
 
 FAILED_STATUS, TEACHER_WANTED_STATUS = 1, 3

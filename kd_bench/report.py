@@ -1,14 +1,12 @@
 """From a run's config and outcome to the parts of its record. Imports no TensorFlow."""
 
 import datetime
-from dataclasses import replace
-
-import numpy as np
+from typing import Any
 
 from kd_bench.config import RunConfig
-from kd_bench.results import facts
-from kd_bench.results.metrics import read_metrics
-from kd_bench.results.record import FAILED, Cost, Record, Run, Scores, Setting
+from kd_bench.runs import environment
+from kd_bench.runs.metrics import read_metrics
+from kd_bench.runs.record import FAILED, Cost, Record, Run, Scores, Setting
 from kd_bench.seeds import seed_for
 
 NETWORK_NAME = "network.keras"
@@ -23,29 +21,23 @@ def title(config: RunConfig) -> str:
     return f"{config.dataset.name} {config.method.name} fraction={config.fraction:g} seed={config.seed}{variant}"
 
 
-def record_scores(config: RunConfig, predictions: np.ndarray, teacher: Record | None) -> Scores:
-    """Returns the scores from the run's metrics, and how far it agrees with its teacher on the test set.
+def record_scores(config: RunConfig, teacher: Record | None, final: dict[str, Any]) -> Scores:
+    """Returns the scores from the run's metrics and from its last pass over the test set.
 
     Args:
         config: of a run whose metrics are written.
-        predictions: the student's last classes of the test images, `[N]`.
         teacher: the record of its teacher, if it had a trained one.
+        final: the scores of the last pass, by their names in `Scores`.
     """
     evaluations = [line for line in read_metrics(config.directory) if "test_accuracy" in line]
     best = max(evaluations, key=lambda line: line["test_accuracy"])
-    scores = Scores(
+    return Scores(
         last_accuracy=evaluations[-1]["test_accuracy"],
         best_accuracy=best["test_accuracy"],
         best_epoch=best["epoch"],
-    )
-    if teacher is None:
-        return scores
-    theirs = np.load(config.teacher_run().directory / PREDICTIONS_NAME, allow_pickle=False)
-    return replace(
-        scores,
-        teacher_accuracy=teacher.scores.last_accuracy,
-        teacher_digest=teacher.run.digest,
-        agreement=float(np.mean(predictions == theirs)),
+        teacher_accuracy=teacher.scores.last_accuracy if teacher else None,
+        teacher_digest=teacher.run.digest if teacher else None,
+        **final,
     )
 
 
@@ -53,7 +45,13 @@ def record_failure(config: RunConfig, reason: str) -> Record:
     """Returns the record of a run that failed."""
     setting = record_setting(config, config.precision, replicas=0)
     return Record(
-        status=FAILED, reason=reason, run=record_identity(config), scores=Scores(), cost=Cost(), setting=setting
+        status=FAILED,
+        reason=reason,
+        run=record_identity(config),
+        scores=Scores(),
+        cost=Cost(),
+        setting=setting,
+        config=config.facts(),
     )
 
 
@@ -82,8 +80,9 @@ def record_setting(config: RunConfig, precision: str, replicas: int) -> Setting:
         precision=precision,
         replicas=replicas,
         seeds={purpose: seed_for(config.seed, purpose) for purpose in purposes},
-        versions=facts.versions(),
-        machine=facts.machine(),
-        git=facts.git_revision(),
+        versions=environment.versions(),
+        machine=environment.machine(),
+        git=environment.git_revision(),
+        code=config.code,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import DamageError
-from kd_bench.results import facts
-from kd_bench.results.files import storing, write_atomically
-from kd_bench.results.metrics import METRICS_NAME
+from kd_bench.runs import environment
+from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.metrics import METRICS_NAME
 from kd_bench.training.checkpoints import Checkpoint, Checkpoints, Position
 
 
@@ -21,10 +21,11 @@ class Session:
         sessions: those up to this one, as in the record.
     """
 
-    def __init__(self, directory: Path, teacher: str) -> None:
-        """Takes the run's directory and the checksum of its teacher's network, empty if it has none."""
+    def __init__(self, directory: Path, teacher: str, code: str) -> None:
+        """Takes the run's directory, the checksum of its teacher's network, empty if it has none, and of its code."""
         self._directory = directory
         self._teacher = teacher
+        self._code = code
         self._checkpoints = Checkpoints(directory)
         self._started = time.perf_counter()
         self.checkpoint = self._latest()
@@ -69,16 +70,30 @@ class Session:
         metrics = self._directory / METRICS_NAME
         written = metrics.read_text() if metrics.exists() else ""
         position = Position(
-            stage.name, step, self.seconds, self.training_seconds, written, self._data, self._teacher, self.sessions
+            stage=stage.name,
+            step=step,
+            seconds=self.seconds,
+            training_seconds=self.training_seconds,
+            metrics=written,
+            data=self._data,
+            teacher=self._teacher,
+            code=self._code,
+            sessions=self.sessions,
         )
         self._checkpoints.save(position, distiller.state)
 
     def _latest(self) -> Checkpoint | None:
-        """Returns the newest checkpoint; none if the teacher has been trained again since: a run has one teacher."""
+        """Returns the newest checkpoint; none if it was made with another teacher or code: a run has one of each."""
         checkpoint = self._checkpoints.latest()
-        if checkpoint is None or checkpoint.position.teacher == self._teacher:
+        if checkpoint is None:
+            return None
+        if checkpoint.position.teacher != self._teacher:
+            reason = "its teacher was trained again"
+        elif checkpoint.position.code != self._code:
+            reason = "its code was changed"
+        else:
             return checkpoint
-        print(f"{self._directory}: its teacher was trained again; the run starts over.", file=sys.stderr, flush=True)
+        print(f"{self._directory}: {reason}; the run starts over.", file=sys.stderr, flush=True)
         self._checkpoints.delete()
         return None
 
@@ -96,4 +111,4 @@ class Session:
 def _session(position: Position | None) -> dict[str, object]:
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     stage, step = (position.stage, position.step) if position else (None, 0)
-    return {"began": began, "stage": stage, "step": step, **facts.git_revision()}
+    return {"began": began, "stage": stage, "step": step, **environment.git_revision()}

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from kd_bench.config import TEACHER, RunConfig
-from kd_bench.report import NETWORK_NAME, PREDICTIONS_NAME
-from kd_bench.results.record import (
+from kd_bench.report import NETWORK_NAME
+from kd_bench.runs.record import (
     CHECKPOINTS_NAME,
     DONE,
     FAILED,
@@ -21,14 +21,17 @@ class Standing:
     """What a run's folder tells.
 
     Attributes:
-        record: of a run that is over, done or failed; None if its record or what belongs to it is damaged.
+        record: of a run that is over, done or failed; None if its record or what belongs to it is damaged, or if the
+            run is to be done again.
         damage: a sentence for each file that cannot be used.
         resumable: whether the run has checkpoints.
+        outdated: whether the run was done by other code.
     """
 
     record: Record | None
     damage: list[str]
     resumable: bool
+    outdated: bool = False
 
     @property
     def done(self) -> Record | None:
@@ -60,14 +63,15 @@ def standing(config: RunConfig) -> Standing:
     except RecordError as problem:
         return Standing(None, [str(problem)], resumable)
     damage = _damage(config, record)
-    return Standing(None if damage else record, damage, resumable)
+    outdated = record.status == DONE and record.setting.code != config.code
+    return Standing(None if damage or (outdated and config.redo) else record, damage, resumable, outdated)
 
 
 def _damage(config: RunConfig, record: Record) -> list[str]:
     directory = config.directory
     damage = [f"{path}: is not what the run wrote (its checksum differs)" for path in altered_files(directory, record)]
     if config.method.name == TEACHER and record.status == DONE:
-        # Others need them; a student's may be deleted to save room.
-        needed = (directory / name for name in (NETWORK_NAME, PREDICTIONS_NAME))
-        damage += [f"{path}: is missing" for path in needed if not path.exists()]
+        # Others need it; a student's may be deleted to save room.
+        network = directory / NETWORK_NAME
+        damage += [] if network.exists() else [f"{network}: is missing"]
     return damage

@@ -12,7 +12,7 @@ from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller
 from kd_bench.errors import ConfigError
 from kd_bench.networks.complexity import multiply_adds
-from kd_bench.results.record import Record
+from kd_bench.runs.record import Record
 from kd_bench.seeds import seed_for
 from kd_bench.session import Session
 from kd_bench.training import hardware

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive, Share
+from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch, Distiller, Stage
 from kd_bench.distillers.connectors import matching_connectors, require_same_size
 from kd_bench.distillers.soft_logits import soft_logits_loss
@@ -44,6 +45,7 @@ class ActivationBoundary(Distiller):
 
     Stage 1 minimises weight * (l_1 / 4 + l_2 / 2 + l_3), on the `pre` maps of all groups. No connector where channels
     agree, unless `force_connectors`; elsewhere a 1x1 convolution and batch norm on the student, for stage 1.
+    The loss is a sum over positions: with `area_scaling`, the weight is divided by the area ratio of the maps.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class ActivationBoundary(Distiller):
         teacher: keras.Model,
         *,
         weight: NonNegative,
+        area_scaling: bool,
         margin: Positive,
         boundary_share: Share,
         force_connectors: bool,
@@ -59,7 +62,8 @@ class ActivationBoundary(Distiller):
         temperature: Positive,
     ) -> None:
         super().__init__(student, teacher)
-        self.weight = weight
+        self.weight = weight / (area_ratio(student, teacher) if area_scaling else 1)
+        self.effective["weight"] = self.weight
         self.margin = margin
         self.boundary_share = boundary_share
         self.stage2 = stage2
@@ -68,13 +72,15 @@ class ActivationBoundary(Distiller):
         for student_map, teacher_map in zip(own, theirs, strict=True):
             require_same_size("AB", student_map, teacher_map)
         self.features = keras.Model(student.inputs, own)
-        self.connectors = matching_connectors(own, theirs, force_connectors)
+        self.connectors = matching_connectors(own, theirs, always=force_connectors)
 
     def stages(self) -> list[Stage]:
         """Returns the boundary stage, which trains all but the classifier, and the main stage."""
         connectors = [variable for connector in self.connectors for variable in connector.trainable_variables]
         variables = [*self.features.trainable_variables, *connectors]
-        boundary = Stage("boundary", {"boundary": self.boundary_loss}, variables, self.boundary_share, "constant")
+        boundary = Stage(
+            "boundary", {"boundary": self.boundary_loss}, variables, self.boundary_share, learning_rate="constant"
+        )
         losses = {"task": self.task_loss} if self.stage2 == "ce" else {"distill": self.distillation_loss}
         return [boundary, self.main_stage(losses)]
 

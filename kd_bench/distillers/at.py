@@ -5,6 +5,8 @@ connectors; channel counts may differ, and of two sizes the larger map is averag
 
 Paper and authors' code differ (attention-transfer issue 34): eq. 2 has the un-squared norm of the maps' difference, the
 code the mean of its square with beta = 1000. `distance` chooses; their README says that the code reproduces the paper.
+
+The code's mean over the positions of maps of unit length makes its weight grow as maps shrink: see `area.py`.
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, PositiveInt
+from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch, Distiller
 from kd_bench.distillers.connectors import pool_to_smaller
 from kd_bench.distillers.tensors import frozen, in_float32
@@ -75,7 +78,11 @@ def _length(vectors: tf.Tensor) -> tf.Tensor:
 
 
 class AttentionTransfer(Distiller):
-    """One stage: cross-entropy + beta * attention loss on the `raw` maps of all groups."""
+    """One stage: cross-entropy + beta * attention loss on the maps that all groups pass on to the next layer.
+
+    With `area_scaling`, the beta of `distance=code` is multiplied by the area ratio of the maps; the paper's un-squared
+    length does not depend on their size.
+    """
 
     def __init__(
         self,
@@ -85,12 +92,14 @@ class AttentionTransfer(Distiller):
         beta: NonNegative,
         power: PositiveInt,
         distance: Literal["code", "paper"],
+        area_scaling: bool,
     ) -> None:
         super().__init__(student, teacher)
-        self.beta = beta
+        self.beta = beta * (area_ratio(student, teacher) if area_scaling and distance == "code" else 1)
+        self.effective["beta"] = self.beta
         self.power = power
         self.loss_function = attention_transfer_loss if distance == "code" else paper_attention_loss
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted difference of the attention maps."""
-        return self.beta * self.loss_function(batch.student["raw"], batch.teacher["raw"], self.power)
+        return self.beta * self.loss_function(batch.student["passed"], batch.teacher["passed"], self.power)

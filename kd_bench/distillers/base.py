@@ -11,7 +11,7 @@ from kd_bench.distillers.finite import FiniteSteps
 from kd_bench.distillers.tensors import in_float32
 
 Outputs = dict[str, Any]
-"""A network's outputs by name: `logits`, `embedding` and the lists `raw`, `pre`, `post` of feature maps."""
+"""A network's outputs by name: `logits`, `embedding` and the lists `raw`, `pre`, `post`, `passed` of feature maps."""
 
 
 class Batch:
@@ -66,7 +66,9 @@ class Stage:
         losses: the weighted terms whose sum is minimised, by the names they are logged under. Each is a scalar, a mean
             over the samples of its batch (see `replicas.py` for what is no such mean).
         variables: what is trained; every one of them must get a gradient.
-        share: the stage's length, as a share of the main stage's epochs.
+        share: the stage's length, as a fraction of the main stage's epochs.
+        min_steps: the stage's least length, in steps; it is rounded up to whole epochs. For what is trained without the
+            student and needs so many steps however short the run is.
         learning_rate: `stepped`, as the protocol has it, or `constant` at its first value.
         rate_factor: what the protocol's learning rate is multiplied by.
         undecayed: those of the variables that weight decay leaves alone.
@@ -78,6 +80,7 @@ class Stage:
     losses: Mapping[str, Loss]
     variables: Sequence[keras.Variable]
     share: float = 1.0
+    min_steps: int = 0
     learning_rate: Literal["stepped", "constant"] = "stepped"
     rate_factor: float = 1.0
     undecayed: Sequence[keras.Variable] = ()
@@ -102,6 +105,7 @@ class Distiller(keras.Model):
         teacher_start: where the teacher comes from: `trained`, `scratch`, or None where there is none.
         compiles: whether XLA makes the step faster; `jit_compile=auto` heeds it.
         own_metrics: what a method logs besides its losses.
+        effective: hyper-parameters that the method scaled to its networks, by name: the values in force.
     """
 
     network: ClassVar[Literal["teacher", "student"]] = "student"
@@ -114,6 +118,7 @@ class Distiller(keras.Model):
         self.teacher = teacher
         self.stage: Stage | None = None
         self.own_metrics: list[keras.Metric] = []
+        self.effective: dict[str, float] = {}
         if teacher is not None:
             teacher.trainable = False
 
@@ -121,6 +126,10 @@ class Distiller(keras.Model):
     def peer(self) -> keras.Model | None:
         """The network trained beside the student and discarded, of which the record tells the accuracy; mostly none."""
         return None
+
+    def warnings(self) -> list[str]:
+        """Returns what is wrong with the training that has just ended, a sentence each; mostly nothing."""
+        return []
 
     def stages(self) -> list[Stage]:
         """Returns the stages in their order; the last one is the main stage."""

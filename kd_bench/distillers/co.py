@@ -15,8 +15,9 @@ import tensorflow as tf
 from scipy.stats import norm
 
 from kd_bench.checks import NonNegative
+from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
-from kd_bench.distillers.connectors import linear_connector, require_same_size
+from kd_bench.distillers.connectors import connector, require_same_size
 from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
 from kd_bench.errors import ConfigError
 
@@ -100,7 +101,8 @@ def batch_norm_of(feature: keras.KerasTensor) -> keras.layers.BatchNormalization
 class ComprehensiveOverhaul(Distiller):
     """One stage: cross-entropy + alpha * co_loss on the `pre` maps of all groups.
 
-    The student's maps pass a 1x1 convolution and batch norm each, trained with it and discarded.
+    The student's maps pass a 1x1 convolution and batch norm each, trained with it and discarded. The loss is a sum over
+    positions: with `area_scaling`, alpha is divided by the area ratio of the maps.
     """
 
     def __init__(
@@ -109,10 +111,12 @@ class ComprehensiveOverhaul(Distiller):
         teacher: keras.Model,
         *,
         alpha: NonNegative,
+        area_scaling: bool,
         teacher_statistics: Literal["batch", "inference"],
     ) -> None:
         super().__init__(student, teacher)
-        self.alpha = alpha
+        self.alpha = alpha / (area_ratio(student, teacher) if area_scaling else 1)
+        self.effective["alpha"] = self.alpha
         self.teacher_statistics = teacher_statistics
         own, theirs = student.output["pre"], teacher.output["pre"]
         for student_map, teacher_map in zip(own, theirs, strict=True):
@@ -120,13 +124,13 @@ class ComprehensiveOverhaul(Distiller):
         layers = [batch_norm_of(feature) for feature in theirs]
         self.margins = [margin_from_bn(layer.gamma.numpy(), layer.beta.numpy()) for layer in layers]
         fan_out = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-        self.connectors = [linear_connector(*maps, fan_out) for maps in zip(own, theirs, strict=True)]
+        self.connectors = [connector(*maps, initializer=fan_out) for maps in zip(own, theirs, strict=True)]
         if teacher_statistics == "batch":
             _normalise_by_batch(teacher)
 
     def stages(self) -> list[Stage]:
         """Returns the main stage, which trains the connectors with the student."""
-        connectors = [variable for connector in self.connectors for variable in connector.trainable_variables]
+        connectors = [variable for model in self.connectors for variable in model.trainable_variables]
         return [self.main_stage({"task": self.task_loss, "distill": self.distillation_loss}, connectors)]
 
     def run_teacher(self, images: tf.Tensor) -> Outputs:
@@ -137,8 +141,7 @@ class ComprehensiveOverhaul(Distiller):
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted partial distance of the connected features."""
         connected = [
-            connector(feature, training=True)
-            for feature, connector in zip(batch.student["pre"], self.connectors, strict=True)
+            model(feature, training=True) for feature, model in zip(batch.student["pre"], self.connectors, strict=True)
         ]
         return self.alpha * co_loss(connected, batch.teacher["pre"], self.margins)
 

@@ -1,6 +1,7 @@
 """What lies between a student's feature map and a teacher's of another shape; never part of the exported student."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -8,34 +9,45 @@ import tensorflow as tf
 from kd_bench.errors import ConfigError
 from kd_bench.layers import batch_norm, convolution
 
+Ending = Literal["linear", "relu"]
+"""What a connector ends in: its batch norm, or a ReLU after it, which a map without negative values calls for."""
 
-def linear_connector(
-    student: keras.KerasTensor, teacher: keras.KerasTensor, initializer: str | keras.Initializer = "he_normal"
+
+def connector(
+    student: keras.KerasTensor,
+    teacher: keras.KerasTensor,
+    ending: Ending = "linear",
+    initializer: str | keras.Initializer = "he_normal",
 ) -> keras.Model:
     """Returns a model from the student's map to the teacher's channels: 1x1 convolution without bias, batch norm.
 
     Args:
         student: the student's symbolic feature map, `[B,H,W,C_s]`.
         teacher: the teacher's, `[B,H,W,C_t]`.
+        ending: whether a ReLU follows.
         initializer: of the convolution's kernel.
     """
     features = keras.Input(student.shape[1:], dtype=student.dtype)
-    projected = convolution(teacher.shape[-1], 1, initializer=initializer)(features)
-    return keras.Model(features, batch_norm()(projected))
+    projected = batch_norm()(convolution(teacher.shape[-1], 1, initializer=initializer)(features))
+    return keras.Model(features, keras.layers.ReLU()(projected) if ending == "relu" else projected)
 
 
 def matching_connectors(
-    students: Sequence[keras.KerasTensor], teachers: Sequence[keras.KerasTensor], always: bool = False
+    students: Sequence[keras.KerasTensor],
+    teachers: Sequence[keras.KerasTensor],
+    ending: Ending = "linear",
+    always: bool = False,
 ) -> list[keras.layers.Layer]:
-    """Returns one connector a feature point: the identity where channels are equal, else a `linear_connector`.
+    """Returns one connector per feature point: the identity where channels are equal, else a `connector`.
 
     Args:
         students: the student's symbolic feature maps, `[B,H,W,C_s]` each.
         teachers: the teacher's, `[B,H,W,C_t]` each.
-        always: a linear connector even where channels are equal.
+        ending: whether the connectors end in a ReLU.
+        always: a connector even where channels are equal.
     """
     return [
-        linear_connector(student, teacher)
+        connector(student, teacher, ending)
         if always or student.shape[-1] != teacher.shape[-1]
         else keras.layers.Identity()
         for student, teacher in zip(students, teachers, strict=True)

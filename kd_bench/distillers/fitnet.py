@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative, NonNegativeInt, Positive, Share
 from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.connectors import linear_connector, require_same_size
+from kd_bench.distillers.connectors import connector, require_same_size
 from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
 
 
@@ -64,12 +64,12 @@ class FitNet(Distiller):
         hint, guided = teacher.output["pre"][hint_point], student.output["pre"][hint_point]
         require_same_size("FitNet", guided, hint)
         self.guided = keras.Model(student.inputs, guided)
-        self.regressor = linear_connector(guided, hint)
+        self.regressor = connector(guided, hint)
 
     def stages(self) -> list[Stage]:
         """Returns the hint stage, which trains only what lies below the hint, and the main stage."""
         variables = [*self.guided.trainable_variables, *self.regressor.trainable_variables]
-        hint = Stage("hint", {"hint": self.hint_term}, variables, self.hint_share, "constant")
+        hint = Stage("hint", {"hint": self.hint_term}, variables, self.hint_share, learning_rate="constant")
         losses = {"task": self.task_loss}
         if self.stage2 == "kd":
             losses["distill"] = self.distillation_loss

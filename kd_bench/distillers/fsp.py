@@ -6,6 +6,7 @@ Stage 1 trains the student to reproduce the teacher's matrices, stage 2 trains i
 
 import itertools
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -64,18 +65,26 @@ class FSP(Distiller):
     No connector where channels agree; elsewhere a 1x1 convolution and batch norm on the student, for stage 1 only.
     """
 
-    def __init__(self, student: keras.Model, teacher: keras.Model, *, weight: NonNegative, flow_share: Share) -> None:
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        weight: NonNegative,
+        flow_share: Share,
+        connector: Literal["linear", "relu"],
+    ) -> None:
         super().__init__(student, teacher)
         self.weight = weight
         self.flow_share = flow_share
         self.features = keras.Model(student.inputs, student.output["post"])
-        self.connectors = matching_connectors(student.output["post"], teacher.output["post"])
+        self.connectors = matching_connectors(student.output["post"], teacher.output["post"], connector)
 
     def stages(self) -> list[Stage]:
         """Returns the flow stage, which trains all but the classifier, and the main stage."""
         connectors = [variable for model in self.connectors for variable in model.trainable_variables]
         variables = [*self.features.trainable_variables, *connectors]
-        flow = Stage("flow", {"flow": self.flow_loss}, variables, self.flow_share, "constant")
+        flow = Stage("flow", {"flow": self.flow_loss}, variables, self.flow_share, learning_rate="constant")
         return [flow, self.main_stage({"task": self.task_loss})]
 
     def flow_loss(self, batch: Batch) -> tf.Tensor:

@@ -4,8 +4,10 @@ An auto-encoder, the paraphraser, learns without labels to reconstruct the teach
 the teacher's factor. A translator, trained with the student, makes the student's factor from its last map.
 
 Where paper and authors' code differ (squared error and batch norm against L1 and none), `reconstruction_power` and
-`batch_norm` choose; the defaults are the code's. Ours: a learning rate of 0.01 for the paraphraser, which RepDistiller
-needs for these networks, and Keras's default initialisation. RepDistiller pools the factors over channels: not FT.
+`batch_norm` choose; the defaults are the code's. Ours: Keras's default initialisation, and a least number of steps for
+the paraphraser. RepDistiller pools the factors over channels: not FT.
+
+A factor has unit length over all its positions: the mean of its differences shrinks as maps grow, see `area.py`.
 """
 
 from typing import Literal
@@ -14,7 +16,8 @@ import keras
 import tensorflow as tf
 
 from kd_bench import layers
-from kd_bench.checks import NonNegative, Positive, Share
+from kd_bench.checks import NonNegative, NonNegativeInt, Positive, Share
+from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
 from kd_bench.distillers.connectors import pool_to, smaller_size
 from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
@@ -84,7 +87,8 @@ class FactorTransfer(Distiller):
     """Two stages: the paraphraser on the teacher alone, then cross-entropy + beta * factor loss.
 
     Both networks give their last `post` map; of two sizes the larger is average-pooled first. The factor has rate * C_t
-    channels. The paraphraser learns at a constant share of the protocol's rate, and is frozen in the main stage.
+    channels. The paraphraser learns at a constant rate, and is frozen in the main stage. With `area_scaling`, beta is
+    multiplied by the area ratio of the maps to the power of p / 2.
     """
 
     def __init__(
@@ -93,18 +97,22 @@ class FactorTransfer(Distiller):
         teacher: keras.Model,
         *,
         beta: NonNegative,
+        area_scaling: bool,
         power: Literal[1, 2],
         rate: Positive,
         batch_norm: bool,
         reconstruction_power: Literal[1, 2],
         paraphraser_share: Share,
+        paraphraser_min_steps: NonNegativeInt,
         paraphraser_learning_rate: Positive,
     ) -> None:
         super().__init__(student, teacher)
-        self.beta = beta
+        self.beta = beta * (area_ratio(student, teacher) ** (power / 2) if area_scaling else 1)
+        self.effective["beta"] = self.beta
         self.power = power
         self.reconstruction_power = reconstruction_power
         self.paraphraser_share = paraphraser_share
+        self.paraphraser_min_steps = paraphraser_min_steps
         self.paraphraser_learning_rate = paraphraser_learning_rate
         own, theirs = student.output["post"][-1], teacher.output["post"][-1]
         size, channels = smaller_size(own, theirs), theirs.shape[-1]
@@ -121,8 +129,9 @@ class FactorTransfer(Distiller):
             {"reconstruction": self.reconstruction_loss},
             variables,
             self.paraphraser_share,
-            "constant",
-            self.paraphraser_learning_rate,
+            self.paraphraser_min_steps,
+            learning_rate="constant",
+            rate_factor=self.paraphraser_learning_rate,
         )
         losses = {"task": self.task_loss, "distill": self.distillation_loss}
         return [paraphraser, self.main_stage(losses, self.translator.trainable_variables)]

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from kd_bench.distillers.base import Batch, Distiller, Gradients, Stage
-from kd_bench.distillers.connectors import matching_connectors
+from kd_bench.distillers.connectors import Ending, matching_connectors
 
 _TINY = 1e-12
 
@@ -59,23 +59,30 @@ def _sum(task: tf.Tensor | None, distill: tf.Tensor | None) -> tf.Tensor | None:
 class ClippedDistiller(Distiller):
     """One joint stage on the `post` maps of all groups, its distillation gradients clipped to the task's.
 
-    `clip`: `ramp`, tau = sigmoid(epoch) (paper, TF1 repository); `constant`, tau = 1 (TF2 repositories); or `none`, the
-    plain sum of the gradients (RepDistiller, mdistiller), for which `weight` is there.
+    `clip`: `ramp`, tau = sigmoid(epoch) (authors' code, SSKD_SVD and TF1 repository); `constant`, tau = 1 (TF2
+    repositories); or `none`, the plain sum of the gradients (RepDistiller, mdistiller), for which `weight` is there.
 
     Attributes:
-        connectors: one a point, on the student: a 1x1 convolution and batch norm where channels differ.
+        connectors: one per point, on the student: a 1x1 convolution, batch norm and `connector` where channels differ.
+            The authors have none. A map after its ReLU has no negative values, and its top singular vector is near its
+            mean; without a ReLU of its own, a connected map has mean zero and its vectors lie elsewhere.
         dropped: how many variables' distillation gradients a step found not finite.
     """
 
     compiles = False  # XLA's decompositions of a batch of matrices are many times slower than TensorFlow's own
 
     def __init__(
-        self, student: keras.Model, teacher: keras.Model, clip: Literal["ramp", "constant", "none"], weight: float
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        connector: Ending,
+        clip: Literal["ramp", "constant", "none"],
+        weight: float,
     ) -> None:
         super().__init__(student, teacher)
         self.clip = clip
         self.weight = weight
-        self.connectors = matching_connectors(student.output["post"], teacher.output["post"])
+        self.connectors = matching_connectors(student.output["post"], teacher.output["post"], connector)
         self.dropped = keras.metrics.Mean(name="dropped_gradients")
         self.own_metrics.append(self.dropped)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from kd_bench.distillers.kd_svd import KDSVD, kd_svd_loss
+from kd_bench.distillers.kd_svd import KDSVD, Signs, kd_svd_loss
 
 
 def kd_eid_loss(
@@ -18,6 +18,7 @@ def kd_eid_loss(
     k: int = 1,
     extra: int = 3,
     beta: float = 8.0,
+    signs: Signs = "equal",
 ) -> tf.Tensor:
     """Returns the squared difference of the relations of consecutive points, a sum over everything, the batch too.
 
@@ -27,12 +28,13 @@ def kd_eid_loss(
         k: singular vectors of the teacher.
         extra: the student's beyond k, among which the teacher's are looked for.
         beta: of the relation exp(-(deep_i - shallow_j)**2 / beta).
+        signs: of the last point's vectors.
 
     Raises:
         ConfigError: a map has fewer than k singular vectors.
         ValueError: channels differ.
     """
-    return kd_svd_loss(student_features, teacher_features, k, extra, beta, method="eid")
+    return kd_svd_loss(student_features, teacher_features, k, extra, beta, "eid", signs)
 
 
 class KDEID(KDSVD):

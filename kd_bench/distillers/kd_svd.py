@@ -4,9 +4,14 @@ arXiv:1807.06819. Each map is compressed to its top right singular vectors; the 
 two consecutive points are related by a Gaussian of the differences of their entries; the relations are matched by a
 gradient that never exceeds the task's.
 
-As the authors' cleaned code (TF1 repository) has it, where the sign of the teacher's vectors was the library's choice
-and the gradient, for maps of fewer positions than channels, wrong in direction; both are put right in
-`singular_vectors.py`. RepDistiller and mdistiller take the batch mean and do not clip: `clip=none`.
+As the authors' cleaned code (TF1 repository) has it, but for its gradient, which is wrong in direction for maps of
+fewer positions than channels: see `singular_vectors.py`. RepDistiller and mdistiller take the batch mean and do not
+clip: `clip=none`.
+
+A singular vector's sign is free, and a relation depends on it. The libraries that the authors' code calls return, for
+maps without negative values, vectors of opposite signs at some two consecutive points (TF1's eigendecomposition + + -,
+its svd + - -, torch's - - +), so that one relation has (b + a)**2 in place of (b - a)**2: on vectors with entries of
+one sign a far larger distance, and loss. `signs` reproduces that by rule: `opposite` turns the last point.
 """
 
 from collections.abc import Sequence
@@ -22,6 +27,9 @@ from kd_bench.distillers.gradient_clip import clip_to_task as clip_to_task
 from kd_bench.distillers.replicas import summed_over_batch
 from kd_bench.distillers.singular_vectors import Method, distilled_vectors, relation_loss, require_vectors
 
+Signs = Literal["equal", "opposite"]
+"""Whether the teacher's vectors at the last point have the sign of those before: a sum of at least 0, or at most."""
+
 
 def kd_svd_loss(
     student_features: Sequence[tf.Tensor],
@@ -30,6 +38,7 @@ def kd_svd_loss(
     extra: int = 3,
     beta: float = 8.0,
     method: Method = "svd",
+    signs: Signs = "equal",
 ) -> tf.Tensor:
     """Returns the squared difference of the relations of consecutive points, a sum over everything, the batch too.
 
@@ -40,19 +49,23 @@ def kd_svd_loss(
         extra: the student's beyond k, among which the teacher's are looked for.
         beta: of the relation exp(-(deep_i - shallow_j)**2 / beta).
         method: `svd`, or `eid`, which is KD-EID.
+        signs: of the last point's vectors.
 
     Raises:
         ConfigError: a map has fewer than k singular vectors.
         ValueError: channels differ.
     """
     students, teachers = distilled_vectors(student_features, teacher_features, k, extra, method)
+    if signs == "opposite":
+        students[-1], teachers[-1] = -students[-1], -teachers[-1]
     return relation_loss(students, teachers, beta)
 
 
 class KDSVD(ClippedDistiller):
     """One stage: cross-entropy + weight * kd_svd_loss on the `post` maps of all groups, by clipped gradients.
 
-    No connector where channels agree; elsewhere a 1x1 convolution and batch norm on the student, which the clip spares.
+    No connector where channels agree; elsewhere a 1x1 convolution and batch norm on the student, and a ReLU unless
+    `connector` is linear. The clip spares it.
     """
 
     decomposition: ClassVar[Method] = "svd"
@@ -65,17 +78,21 @@ class KDSVD(ClippedDistiller):
         k: PositiveInt,
         extra: NonNegativeInt,
         beta: Positive,
+        signs: Literal["equal", "opposite"],
+        connector: Literal["linear", "relu"],
         clip: Literal["ramp", "constant", "none"],
         weight: NonNegative,
     ) -> None:
-        super().__init__(student, teacher, clip, weight)
+        super().__init__(student, teacher, connector, clip, weight)
         self.k = k
         self.extra = extra
         self.beta = beta
+        self.signs = signs
         require_vectors(f"KD-{self.decomposition.upper()}", [*student.output["post"], *teacher.output["post"]], k)
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted difference of the relations, a sum over the global batch."""
         maps = self.student_maps(batch)
-        loss = kd_svd_loss(maps, batch.teacher["post"], self.k, self.extra, self.beta, self.decomposition)
+        teacher_maps = batch.teacher["post"]
+        loss = kd_svd_loss(maps, teacher_maps, self.k, self.extra, self.beta, self.decomposition, self.signs)
         return self.weight * summed_over_batch(loss)

@@ -4,8 +4,12 @@ What a network does to a batch between two depths is a graph: the attention that
 samples' shallow ones. Phase 1 trains an attention network on the teacher to predict its deep vectors from the shallow
 ones; phase 2 freezes it and matches the graphs it draws of student and teacher.
 
-Module and constants are the authors' TF1 repository's, the length of phase 1 their TF2 repository's; later versions of
+Module and constants are the authors' TF1 repository's, the share of phase 1 their TF2 repository's; later versions of
 that, RepDistiller, mdistiller and torchdistill have no MHGD.
+
+At first nearly all attention logits lie where tanh is flat, and the graphs have no gradient. Only the weight decay of
+phase 1 makes them smaller, in some thousand steps whatever the length of a run: hence `attention_min_steps`. The
+authors' phase 1 has 7,800 (TF2) and 15,600 (TF1).
 """
 
 import itertools
@@ -26,6 +30,8 @@ from kd_bench.layers import batch_norm
 
 _SATURATED = 3.0
 """Attention logits beyond have hardly a gradient through tanh; their share is logged."""
+_MOSTLY = 0.5
+"""Above this share of saturated logits, the method warns."""
 
 
 def mhgd_vectors(
@@ -155,14 +161,17 @@ class MHGD(ClippedDistiller):
         heads: PositiveInt,
         extra: NonNegativeInt,
         attention_share: Share,
+        attention_min_steps: NonNegativeInt,
         attention_decay: NonNegative,
+        connector: Literal["linear", "relu"],
         clip: Literal["ramp", "constant", "none"],
         weight: NonNegative,
     ) -> None:
-        super().__init__(student, teacher, clip, weight)
+        super().__init__(student, teacher, connector, clip, weight)
         self.heads = heads
         self.extra = extra
         self.attention_share = attention_share
+        self.attention_min_steps = attention_min_steps
         self.attention_decay = attention_decay
         channels = [features.shape[-1] for features in teacher.output["post"]]
         self.attention = [GraphAttention(*pair, heads) for pair in itertools.pairwise(channels)]
@@ -175,9 +184,25 @@ class MHGD(ClippedDistiller):
         losses = {"attention": self.attention_term, "decay": self.decay_term}
         variables = self._attention_variables()
         attention = Stage(
-            "attention", losses, variables, self.attention_share, learning_rate="constant", undecayed=variables
+            "attention",
+            losses,
+            variables,
+            self.attention_share,
+            self.attention_min_steps,
+            learning_rate="constant",
+            undecayed=variables,
         )
         return [attention, *super().stages()]
+
+    def warnings(self) -> list[str]:
+        """Returns a warning if most attention logits were beyond tanh's reach: the graphs then had no gradient."""
+        saturated = float(self.saturated.result())
+        if saturated <= _MOSTLY:
+            return []
+        return [
+            f"MHGD: {saturated:.0%} of the attention logits were saturated, so that hardly any gradient reached the "
+            "student; raise method.attention_min_steps, method.attention_share or method.attention_decay."
+        ]
 
     def attention_term(self, batch: Batch) -> tf.Tensor:
         """Returns how far the predicted vectors are from the teacher's, summed over pairs of points."""

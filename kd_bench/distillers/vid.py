@@ -71,7 +71,7 @@ def mean_network(student: keras.KerasTensor, teacher: keras.KerasTensor) -> kera
 
 
 class VariationalInformation(Distiller):
-    """One stage: cross-entropy + weight * the sum over all groups of vid_loss on their `raw` maps."""
+    """One stage: cross-entropy + weight * the sum over all groups of vid_loss on the maps they pass on."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class VariationalInformation(Distiller):
         super().__init__(student, teacher)
         self.weight = weight
         self.eps = eps
-        own, theirs = student.output["raw"], teacher.output["raw"]
+        own, theirs = student.output["passed"], teacher.output["passed"]
         for student_map, teacher_map in zip(own, theirs, strict=True):
             require_same_size("VID", student_map, teacher_map)
         start = keras.initializers.Constant(vid_initial_raw_variance(initial_variance, eps))
@@ -104,7 +104,7 @@ class VariationalInformation(Distiller):
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted sum over the groups."""
         losses = []
-        maps = zip(batch.student["raw"], batch.teacher["raw"], strict=True)
+        maps = zip(batch.student["passed"], batch.teacher["passed"], strict=True)
         for (own, theirs), network, raw_variance in zip(maps, self.mean_networks, self.raw_variances, strict=True):
             losses.append(vid_loss(network(own, training=True), raw_variance, theirs, self.eps))
         return self.weight * tf.add_n(losses)

@@ -49,9 +49,9 @@ def resnet(
             the paper uses on CIFAR).
 
     Returns:
-        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre` and
-        `post`, one `[B,h,w,c]` a group, shallow to deep: `raw` and `pre` are the residual sum that ends the group,
-        `post` is that sum after its ReLU.
+        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre`,
+        `post` and `passed`, one `[B,h,w,c]` per group, shallow to deep: `raw` and `pre` are the residual sum that ends
+        the group, `post` and `passed` are that sum after its ReLU.
 
     Raises:
         ConfigError: depth is not 6n + 2, or the images are too small.
@@ -71,7 +71,7 @@ def resnet(
         sums.append(summed)
         activations.append(activated)
     embedding = keras.layers.GlobalAveragePooling2D()(activated)
-    points = {"raw": sums, "pre": list(sums), "post": activations}
+    points = {"raw": sums, "pre": list(sums), "post": activations, "passed": list(activations)}
     return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **points})
 
 

@@ -57,9 +57,9 @@ def vgg(
         points: the blocks that end in a feature point, counted from 1.
 
     Returns:
-        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre` and
-        `post`, one `[B,h,w,c]` for each of `points`: the output of the block's last convolution, after its batch norm,
-        and after its ReLU.
+        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre`,
+        `post` and `passed`, one `[B,h,w,c]` for each of `points`: the output of the block's last convolution, after its
+        batch norm, after its ReLU, and what the block passes on, before any pooling: the last of these.
 
     Raises:
         ConfigError: the points are not some of 1 to 5 in rising order, there are more than 4 poolings, or the images
@@ -79,6 +79,7 @@ def vgg(
         if block <= poolings:
             features = keras.layers.MaxPooling2D(2, padding="same")(activated)
     embedding = keras.layers.GlobalAveragePooling2D()(features)
+    taps["passed"] = list(taps["post"])
     return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **taps})
 
 

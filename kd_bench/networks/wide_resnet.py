@@ -30,9 +30,9 @@ def wide_resnet(
         stem_stride: stride of the first convolution; 1 in the paper.
 
     Returns:
-        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre` and
-        `post`, one `[B,h,w,c]` a group, shallow to deep: the residual sum leaving the group, after the next batch norm,
-        and after that one's ReLU.
+        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre`,
+        `post` and `passed`, one `[B,h,w,c]` per group, shallow to deep: the residual sum leaving the group, after the
+        next batch norm, after that one's ReLU, and what the group passes on to the next layer, which is the sum.
 
     Raises:
         ConfigError: depth is not 6n + 4, or the images are too small.
@@ -53,6 +53,7 @@ def wide_resnet(
         for name, tensor in (("raw", features), ("pre", normalised), ("post", activated)):
             points[name].append(tensor)
     embedding = keras.layers.GlobalAveragePooling2D()(activated)
+    points["passed"] = list(points["raw"])
     return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **points})
 
 

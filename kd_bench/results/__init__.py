@@ -1,1 +1,1 @@
-"""What a run leaves behind, and the tables derived from it. Nothing here imports TensorFlow."""
+"""What is derived from runs: tables, statistics, pictures. Nothing here imports TensorFlow."""

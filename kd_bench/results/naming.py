@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 
-from kd_bench.results.record import Record
+from kd_bench.runs.record import Record
 
 TEACHER, STUDENT = "Teacher", "Student"
 ROW_ORDER = (

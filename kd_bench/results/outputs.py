@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kd_bench.errors import BenchError
 from kd_bench.results.grouping import group_by
-from kd_bench.results.record import FAILED, RECORD_NAME, Record, find_runs, read_record
+from kd_bench.runs.record import FAILED, RECORD_NAME, Record, find_runs, read_record
 
 
 class FinishedRun(NamedTuple):

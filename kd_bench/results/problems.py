@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kd_bench.results.outputs import Outputs
-from kd_bench.results.record import altered_files
+from kd_bench.runs.record import altered_files
 
 
 def list_problems(outputs: Outputs) -> list[str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kd_bench.results.files import write_atomically
+from kd_bench.runs.files import write_atomically
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 

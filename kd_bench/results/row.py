@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kd_bench.results.cell import Cell
-from kd_bench.results.record import Record
+from kd_bench.runs.record import Record
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from kd_bench.results.compare import compare_rows
 from kd_bench.results.grouping import group_by
 from kd_bench.results.naming import row_names, row_place
 from kd_bench.results.outputs import FinishedRun, Outputs, same_protocol
-from kd_bench.results.record import DONE, FAILED, Record
 from kd_bench.results.row import Row
+from kd_bench.runs.record import DONE, FAILED, Record
 
 
 class Subject(NamedTuple):

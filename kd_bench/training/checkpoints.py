@@ -19,8 +19,8 @@ import keras
 import numpy as np
 
 from kd_bench.errors import DamageError
-from kd_bench.results.files import storing, write_atomically
-from kd_bench.results.record import CHECKPOINTS_NAME
+from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.record import CHECKPOINTS_NAME
 
 _KEPT = 2
 _DIGITS = 16
@@ -38,6 +38,7 @@ class Position:
         metrics: the content of its metrics file.
         data: the fingerprint of the images.
         teacher: the checksum of the teacher's network; empty without one.
+        code: the fingerprint of the code.
         sessions: as in the record.
     """
 
@@ -48,6 +49,7 @@ class Position:
     metrics: str
     data: str
     teacher: str
+    code: str
     sessions: list[dict[str, Any]]
 
 

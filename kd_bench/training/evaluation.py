@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kd_bench.training.scores import accuracy
+
 
 class Evaluator:
-    """Predicts the classes of one set of images, again and again as the network learns."""
+    """Runs a network on one set of images, again and again as the network learns."""
 
     def __init__(self, network: keras.Model, batches: tf.data.Dataset, labels: np.ndarray) -> None:
         """Takes the network, the images in batches and in order, and their labels `[N]`."""
@@ -19,16 +21,16 @@ class Evaluator:
 
         @tf.function(reduce_retracing=True, autograph=False)
         def predict(images: tf.Tensor) -> tf.Tensor:
-            return tf.argmax(network(images, training=False)["logits"], axis=-1, output_type=tf.int32)
+            return network(images, training=False)["logits"]
 
         self._predict = predict
 
-    def predictions(self) -> np.ndarray:
-        """Returns the predicted class of every image, `[N]` int32."""
+    def logits(self) -> np.ndarray:
+        """Returns the network's logits of every image, `[N,K]` float32."""
         return np.concatenate(
             [self._predict(images).numpy() for images, _ in itertools.islice(self._batches, self._count)]
         )
 
     def accuracy(self) -> float:
-        """Returns the share of images whose class is predicted right."""
-        return float(np.mean(self.predictions() == self._labels))
+        """Returns how often the predicted class is the label, in [0, 1]."""
+        return accuracy(self.logits(), self._labels)

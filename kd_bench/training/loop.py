@@ -16,7 +16,7 @@ class Plan:
     """How long a run trains.
 
     Attributes:
-        epochs: of the main stage; another stage has its share of them, at least one.
+        epochs: of the main stage; another stage has its share of them, at least one, and at least its `min_steps`.
         steps_per_epoch: the same in every epoch of every stage.
         steps_per_call: at most so many steps are done before Python has a look: at checkpoints, at a signal.
         jit_compile: whether XLA compiles the step.
@@ -29,7 +29,7 @@ class Plan:
 
     def epochs_of(self, stage: Stage) -> int:
         """Returns the stage's length in epochs."""
-        return max(1, round(stage.share * self.epochs))
+        return max(1, round(stage.share * self.epochs), math.ceil(stage.min_steps / self.steps_per_epoch))
 
     def steps_of(self, stage: Stage) -> int:
         """Returns the stage's length in steps."""

@@ -70,8 +70,9 @@ def test_shapes_do_not_broadcast():
 
 
 def test_levels_are_weighted_by_a_quarter_a_half_and_one():
-    distiller = build("ab", width=1)
-    images, labels = small_batch(4)
+    """On 32x32 images, where the weight is the authors'."""
+    distiller = build("ab", shape=(32, 32, 1), width=1)
+    images, labels = small_batch(4, (32, 32, 1))
     batch = Batch(distiller, images, labels, tf.constant(0.0), tf.constant(0.0))
     own, theirs = (
         [feature.numpy().astype(float) for feature in outputs["pre"]] for outputs in (batch.student, batch.teacher)

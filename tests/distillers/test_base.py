@@ -114,3 +114,8 @@ def test_eager_and_graph_agree():
         return {name: float(value) for name, value in step(small_batch()).items()}
 
     assert logs(True) == pytest.approx(logs(False), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_that_is_content_warns_of_nothing(method):
+    assert build(method).warnings() == []

@@ -2,9 +2,11 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant, value_and_gradients
-from distillers.methods import build
+from distillers.methods import build, small_batch
 
+from kd_bench.distillers.base import Batch
 from kd_bench.distillers.kd_svd import clip_to_task, kd_svd_loss
 from kd_bench.errors import ConfigError
 
@@ -33,10 +35,11 @@ def relation(shallow, deep, beta):
     return np.exp(-((deep[:, None] - shallow[None, :]) ** 2) / beta)
 
 
-def reference(students, teachers, k=1, extra=3, beta=8.0):
+def reference(students, teachers, k=1, extra=3, beta=8.0, last_sign=1):
     total = 0.0
     for sample in range(len(students[0])):
         points = [distilled(s[sample], t[sample], k, extra) for s, t in zip(students, teachers, strict=True)]
+        points[-1] = tuple(last_sign * vectors for vectors in points[-1])
         for (own, theirs), (next_own, next_theirs) in itertools.pairwise(points):
             for j in range(k):
                 difference = relation(own[j], next_own[j], beta) - relation(theirs[j], next_theirs[j], beta)
@@ -64,6 +67,23 @@ def test_agrees_with_the_equation(k, extra, beta, generator):
         [teachers],
         xla=1e-5,
     )
+
+
+def test_opposite_signs_agree_with_the_equation(generator):
+    students, teachers = tall_and_wide(generator)
+    assert_agrees(
+        lambda s, t: kd_svd_loss(s, t, signs="opposite"),
+        lambda s, t: reference(s, t, last_sign=-1),
+        [students],
+        [teachers],
+        xla=1e-5,
+    )
+
+
+def test_opposite_signs_make_the_larger_loss_on_maps_without_negative_values(generator):
+    students, teachers = (post_relu(generator, (8, 8, 8, 16), (8, 4, 4, 16), (8, 2, 2, 16)) for _ in range(2))
+    equal, opposite = (float(kd_svd_loss(students, teachers, signs=signs)) for signs in ("equal", "opposite"))
+    assert opposite > 1.5 * equal
 
 
 def test_three_points_and_the_ways_to_decompose_agree(generator):
@@ -117,6 +137,15 @@ def test_teacher_is_constant(generator):
 def test_maps_without_k_vectors_are_refused_when_built():
     with pytest.raises(ConfigError, match=r"KD-SVD: a map of 2x2 positions and .* fewer than 5"):
         build("kd_svd", ["method.k=5"])
+
+
+@pytest.mark.parametrize("method", ["kd_svd", "kd_eid", "mhgd"])
+def test_connected_maps_have_no_negative_values_as_the_teachers_have_none(method):
+    images, labels = small_batch()
+    for ending, negative in (("relu", False), ("linear", True)):
+        distiller = build(method, [f"method.connector={ending}"])
+        batch = Batch(distiller, images, labels, tf.constant(0.0), tf.constant(0.0))
+        assert all((features.numpy() < 0).any() == negative for features in distiller.student_maps(batch))
 
 
 def test_clip_to_task_is_here_too():

@@ -203,3 +203,12 @@ def test_the_attention_learns_to_predict_the_teacher(distiller):
         distiller.reset_metrics()
         last = float(step(batch)["attention"])
     assert last < 0.5 * first
+
+
+def test_saturated_attention_is_a_warning_and_other_is_none(distiller):
+    distiller.saturated.update_state([0.0, 0.0, 1.0])
+    assert distiller.warnings() == []
+    distiller.saturated.update_state([1.0, 1.0, 1.0])
+    (warning,) = distiller.warnings()
+    assert "67%" in warning
+    assert "method.attention_min_steps" in warning

@@ -39,7 +39,7 @@ class InWrite:
 
     def arm(self):
         """Replaces the two functions that write."""
-        from kd_bench.results import files
+        from kd_bench.runs import files
 
         write, folder, seen = files._write_through, files._write_through_folder, []
 

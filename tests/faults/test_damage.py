@@ -10,7 +10,7 @@ from damage import cut, flip
 from faults.attempts import InWrite, attempt
 
 from kd_bench.networks.wide_resnet import wide_resnet
-from kd_bench.results.record import checksums, read_record, write_record
+from kd_bench.runs.record import checksums, read_record, write_record
 
 
 @pytest.fixture(scope="module")

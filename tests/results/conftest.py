@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from kd_bench.results.outputs import FinishedRun, Outputs
-from kd_bench.results.record import CONFIG_NAME, Cost, Record, Run, Scores, Setting, write_record
+from kd_bench.runs.record import CONFIG_NAME, Cost, Record, Run, Scores, Setting, write_record
 
 DEFAULTS = {
     "experiment": "digits",

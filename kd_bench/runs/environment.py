@@ -1,0 +1,77 @@
+"""Facts about the circumstances of a run. A fact that cannot be found is null; none of these ever raises."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import kd_bench
+
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "tensorflow-datasets", "hydra-core")
+_REPOSITORY = Path(kd_bench.__file__).parents[1]
+
+
+def versions() -> dict[str, str | None]:
+    """Returns the versions of Python, of kd_bench and of the packages that can change a result."""
+    own = {"python": platform.python_version(), "kd_bench": kd_bench.__version__}
+    return {**own, **{package: _version(package) for package in PACKAGES}}
+
+
+def machine() -> dict[str, str | int | None]:
+    """Returns the machine's platform, processor and memory; its accelerators are TensorFlow's to name."""
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": _memory_bytes(),
+    }
+
+
+def git_revision(directory: Path = _REPOSITORY) -> dict[str, str | bool | None]:
+    """Returns the revision checked out, and whether anything differs from it; nulls without git or a repository."""
+    try:
+        revision = _git(directory, "rev-parse", "HEAD")
+        return {"revision": revision, "dirty": bool(_git(directory, "status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"revision": None, "dirty": None}
+
+
+def peak_memory_bytes() -> int | None:
+    """Returns the most memory this process has held at once; null where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str | None:
+    """Returns the processor's name; Linux keeps it where `platform` does not look."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or None
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or None)
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(directory), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()

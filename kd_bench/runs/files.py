@@ -1,0 +1,85 @@
+"""Files that are either the old one or the new one, never half of each, and that are known by their checksums."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from kd_bench.errors import StorageError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replaces the file's content in one step; a crash at any moment leaves the old content or the new.
+
+    Args:
+        path: The file; a symbolic link is followed, an existing file's permissions are kept.
+        content: The whole new content, written as it is (no newline translation).
+
+    Raises:
+        StorageError: It cannot be written; the old content is still there.
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with storing(path):
+        try:
+            _write_through(temporary, content.encode() if isinstance(content, str) else content)
+            if target.exists():
+                shutil.copymode(target, temporary)
+            temporary.replace(target)
+            _write_through_folder(target.parent)
+        finally:
+            with contextlib.suppress(OSError):  # a second error would hide the first
+                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def storing(place: Path) -> Iterator[None]:
+    """Turns the system's error, where the body cannot write, into one for people.
+
+    Raises:
+        StorageError: Naming the place and what to do.
+    """
+    try:
+        yield
+    except TimeoutError:  # of a lock: nobody tried to write
+        raise
+    except OSError as problem:
+        raise StorageError(
+            f"{place}: cannot be written: {problem.strerror or problem}. {_remedy(problem)}"
+        ) from problem
+
+
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _remedy(problem: OSError) -> str:
+    if problem.errno in _NO_ROOM:
+        return "Make room there, then run the same command again: nothing that was complete is lost."
+    if problem.errno in _NO_RIGHTS:
+        return "Make it writable, or set outputs=<a folder that is>."
+    return "Mend that, then run the same command again."
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _write_through_folder(folder: Path) -> None:
+    # Without it a power cut may take the new name back.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

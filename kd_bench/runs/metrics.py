@@ -1,0 +1,51 @@
+"""A run's metrics: `metrics.jsonl`, one line an epoch.
+
+Only ever appended to, but for a run that goes on from a checkpoint: what came after that is cut off.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kd_bench.runs.files import storing
+from kd_bench.runs.record import RecordError
+
+METRICS_NAME = "metrics.jsonl"
+
+
+def append_metrics(directory: Path, line: dict[str, Any]) -> None:
+    """Appends one line; what a killed run left of its last line is cut off first.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    path = directory / METRICS_NAME
+    with storing(path), path.open("a+b") as stream:
+        stream.seek(0)
+        stream.truncate(_whole_lines(stream.read()))
+        stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+
+def read_metrics(directory: Path) -> list[dict[str, Any]]:
+    """Returns the lines written so far, oldest first; none if there is no file, and no last line cut short.
+
+    Raises:
+        RecordError: A line before the last is damaged.
+    """
+    path = directory / METRICS_NAME
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    lines = content[: _whole_lines(content)].splitlines()
+    return [_parse(line, path, number) for number, line in enumerate(lines, start=1)]
+
+
+def _whole_lines(content: bytes) -> int:
+    return content.rfind(b"\n") + 1
+
+
+def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise RecordError(f"{path}: line {number} is damaged ({error}); delete the line") from error

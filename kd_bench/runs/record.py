@@ -1,0 +1,239 @@
+"""A run's record: `result.json`, written once and last. Its presence says that the run is over.
+
+Its first line holds a checksum of all that follows: whoever edits a number has to say so by deleting the record.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kd_bench.errors import BenchError, DamageError
+from kd_bench.runs.files import sha256, write_atomically
+
+SCHEMA_VERSION = 3
+DONE, FAILED = "done", "failed"
+RECORD_NAME, CONFIG_NAME, CHECKPOINTS_NAME = "result.json", "config.yaml", "checkpoints"
+
+
+class RecordError(DamageError):
+    """A file of a run that cannot be used; the message names the file, what is wrong and what to do."""
+
+
+class SchemaError(BenchError):
+    """A record of a schema version that this version does not read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What was asked for.
+
+    Attributes:
+        label: The method's name in the table, e.g. "FitNet".
+        subset_seed: Chooses the training images of a fraction below 1.
+        budget: "steps" or "epochs": what is held equal over the fractions.
+        digest: 8 hex digits, over everything that can change the result.
+        protocol: 8 hex digits, the same without seed and fraction: only runs of equal protocol are averaged.
+        overrides: What differs from the preset, e.g. {"method.beta": 500, "epochs": 40}.
+    """
+
+    experiment: str
+    dataset: str
+    model: str
+    method: str
+    label: str
+    fraction: float
+    seed: int
+    subset_seed: int
+    budget: str
+    digest: str
+    protocol: str
+    overrides: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """How well it went, on the test set; accuracies and agreement are in [0, 1]. All null if the run failed.
+
+    Attributes:
+        last_accuracy: After the last epoch, as are all scores but the best accuracy.
+        best_accuracy: The highest of all epochs: for information, never for a table.
+        top5_accuracy: How often the label is among the five most probable classes; null for five classes or fewer.
+        negative_log_likelihood: Of the labels, in nats per image.
+        calibration_error: Expected calibration error: |accuracy - confidence| in 15 equal bins of confidence, weighted.
+        teacher_divergence: KL(teacher || student) of the predicted distributions, in nats per image.
+        agreement: How often student and teacher predict the same class.
+    """
+
+    last_accuracy: float | None = None
+    best_accuracy: float | None = None
+    best_epoch: int | None = None
+    top5_accuracy: float | None = None
+    negative_log_likelihood: float | None = None
+    calibration_error: float | None = None
+    teacher_accuracy: float | None = None
+    teacher_digest: str | None = None
+    teacher_divergence: float | None = None
+    agreement: float | None = None
+    peer_accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What it took. `steps` counts the training steps of each stage, in the stages' order."""
+
+    train_images: int | None = None
+    steps: dict[str, int] | None = None
+    seconds: float | None = None
+    training_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    parameters: int | None = None
+    multiply_adds: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where and with what it ran.
+
+    Attributes:
+        precision: The resolved one, e.g. "float32".
+        code: 16 hex digits over the sources that can change the result.
+        data: 16 hex digits over all images and labels, None if the run failed before they were read.
+        effective: Hyper-parameters that were scaled to the networks, by their keys: the values in force.
+        finished: ISO 8601, in UTC.
+        sessions: What trained it, one after the other: when each began, from which stage and step, at which revision.
+    """
+
+    precision: str
+    replicas: int
+    seeds: dict[str, int]
+    versions: dict[str, Any]
+    machine: dict[str, Any]
+    git: dict[str, Any]
+    code: str
+    finished: str
+    data: str | None = None
+    effective: dict[str, float] = field(default_factory=dict)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """All that is known of a finished run.
+
+    Attributes:
+        status: "done" or "failed".
+        reason: Why it failed.
+        warnings: What the method found wrong with its own training.
+        config: Everything in the run's config that can change the result: `run.digest` is its digest.
+        files: The SHA-256 of each file that the run left beside the record.
+    """
+
+    schema: int = SCHEMA_VERSION
+    status: str
+    reason: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    run: Run
+    scores: Scores
+    cost: Cost
+    setting: Setting
+    config: dict[str, Any]
+    files: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        accuracy = self.scores.last_accuracy
+        if self.status not in (DONE, FAILED):
+            raise ValueError(f"status is {self.status!r}, not {DONE!r} or {FAILED!r}")
+        if self.status == DONE and (accuracy is None or not 0 <= accuracy <= 1):
+            raise ValueError(f"status is {DONE!r} but last_accuracy is {accuracy}, not in [0, 1]")
+        if self.status == FAILED and not self.reason:
+            raise ValueError(f"status is {FAILED!r} without a reason")
+        if not 0 < self.run.fraction <= 1:
+            raise ValueError(f"fraction is {self.run.fraction}, not in (0, 1]")
+
+
+def write_record(directory: Path, record: Record) -> None:
+    """Writes the record into the run's directory, atomically.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    write_atomically(directory / RECORD_NAME, record_text(record))
+
+
+def record_text(record: Record) -> str:
+    """Returns the content of a `result.json`."""
+    text = json.dumps(asdict(record), indent=2, allow_nan=False, ensure_ascii=False)
+    body = text.removeprefix("{\n") + "\n"
+    return f'{{\n  "checksum": "{_checksum(body.encode())}",\n{body}'
+
+
+def read_record(path: Path) -> Record:
+    """Reads a `result.json`.
+
+    Raises:
+        RecordError: It is missing, truncated or altered.
+        SchemaError: Another version of this program wrote it.
+    """
+    try:
+        return parse_record(path.read_bytes())
+    except SchemaError as error:
+        raise SchemaError(f"{path}: {error}; use that one, or move the file away and repeat the run") from error
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: {error}; delete it and repeat the run") from error
+
+
+def parse_record(content: bytes) -> Record:
+    """Returns the record that a `result.json` of this content holds.
+
+    Raises:
+        SchemaError: Another version of this program wrote it.
+        ValueError: It is not what `record_text` returned.
+    """
+    document = json.loads(content)
+    if not isinstance(document, dict) or "schema" not in document:
+        raise ValueError("is no record")
+    if document["schema"] != SCHEMA_VERSION:
+        raise SchemaError(
+            f"its schema version is {document['schema']}, this version reads {SCHEMA_VERSION}: another version wrote it"
+        )
+    if document.pop("checksum", None) != _checksum(content.split(b"\n", 2)[-1]):
+        raise ValueError("is not what was written (its checksum differs)")
+    parts = {name: kind(**document[name]) for name, kind in _PARTS.items()}
+    return Record(**{**document, **parts})
+
+
+_PARTS: dict[str, Any] = {"run": Run, "scores": Scores, "cost": Cost, "setting": Setting}
+
+
+def checksums(directory: Path, names: Iterable[str]) -> dict[str, str]:
+    """Returns the SHA-256 of each of the files that is there, by its name."""
+    return {name: sha256(directory / name) for name in names if (directory / name).is_file()}
+
+
+def altered_files(directory: Path, record: Record) -> list[Path]:
+    """Returns those of the files beside a record that are not what the run left there; one that is gone is not told."""
+    paths = {directory / name: checksum for name, checksum in record.files.items()}
+    return [path for path, checksum in paths.items() if path.is_file() and sha256(path) != checksum]
+
+
+def find_runs(outputs: Path) -> Iterator[tuple[Path, bool]]:
+    """Yields every run's directory below `outputs`, in order, and whether it holds a record."""
+    for directory, subdirectories, files in os.walk(outputs):
+        has_record = RECORD_NAME in files
+        # A finished run's own subdirectories hold no runs; hidden ones (.hydra) have a config.yaml of their own.
+        subdirectories[:] = [] if has_record else sorted(name for name in subdirectories if not name.startswith("."))
+        if has_record or CONFIG_NAME in files:
+            yield Path(directory), has_record
+
+
+def find_records(outputs: Path) -> list[Path]:
+    """Returns the path of every `result.json` below `outputs`, in order."""
+    return [directory / RECORD_NAME for directory, has_record in find_runs(outputs) if has_record]
+
+
+def _checksum(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

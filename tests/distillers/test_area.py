@@ -1,0 +1,84 @@
+"""Published weights belong to 32x32 images: there they are what the authors have, elsewhere they are scaled."""
+
+import pytest
+from distillers.methods import build, small_batch
+
+from kd_bench.distillers.area import area_ratio
+from kd_bench.distillers.base import Batch
+from kd_bench.errors import ConfigError
+from kd_bench.networks.resnet import resnet
+from kd_bench.networks.vgg import vgg
+from kd_bench.networks.wide_resnet import wide_resnet
+
+SCALED = {
+    "at": ("beta", 1000.0, 1.0),
+    "ab": ("weight", 3e-3, -1.0),
+    "co": ("alpha", 1e-3, -1.0),
+    "ft": ("beta", 500.0, 0.5),
+}
+"""Method -> the name of its weight, the authors' value, and the power of the area ratio it is multiplied by."""
+
+
+def wide(size, stride=1):
+    return wide_resnet((size, size, 1), 10, depth=10, width=1, stem_channels=8, stem_stride=stride)
+
+
+@pytest.mark.parametrize(
+    ("network", "ratio"),
+    [
+        (lambda: wide(32), 1),
+        (lambda: wide(32, stride=2), 1 / 4),
+        (lambda: wide(8), 1 / 16),
+        (lambda: wide(64), 4),
+        (lambda: resnet((32, 32, 3), 10, depth=8, width=1, stem_channels=8, stem_stride=1, shortcut="projection"), 1),
+        # Its taps are of 16x16 and less, and RepDistiller gives them the weights that it gives to a Wide ResNet's.
+        (lambda: vgg((32, 32, 3), 10, depth=8, stem_channels=4, poolings=3, points=[2, 3, 4, 5]), 1),
+    ],
+)
+def test_the_ratio_is_one_at_32x32_and_that_of_the_positions_elsewhere(network, ratio):
+    assert area_ratio(network(), network()) == ratio
+
+
+def test_of_two_sizes_the_smaller_counts():
+    assert area_ratio(wide(32), wide(32, stride=2)) == area_ratio(wide(32, stride=2), wide(32)) == 1 / 4
+
+
+@pytest.mark.parametrize("method", SCALED)
+def test_a_weight_is_the_authors_at_32x32_and_scaled_elsewhere(method):
+    name, published, power = SCALED[method]
+    for size in (32, 16):
+        distiller = build(method, shape=(size, size, 1))
+        expected = published * (size / 32) ** (2 * power)
+        assert getattr(distiller, name) == pytest.approx(expected)
+        assert distiller.effective == {name: pytest.approx(expected)}
+
+
+@pytest.mark.parametrize("method", SCALED)
+def test_scaling_can_be_switched_off(method):
+    name, published, _ = SCALED[method]
+    assert getattr(build(method, ["method.area_scaling=false"]), name) == published
+
+
+def test_the_papers_attention_distance_does_not_depend_on_the_area():
+    assert build("at", ["method.distance=paper"]).beta == 1000.0
+
+
+@pytest.mark.parametrize("method", ["at", "ab", "co"])
+def test_the_loss_on_constant_maps_no_longer_depends_on_the_size(method):
+    """Networks on constant images have nearly constant maps: a loss of positions, not of their number, stays put."""
+
+    def loss(size):
+        distiller = build(method, shape=(size, size, 1))
+        images, labels = small_batch(4, (1, 1, 1))
+        batch = Batch(distiller, images + 0 * small_batch(4, (size, size, 1))[0], labels, 0.0, 0.0)
+        return float(distiller.distillation_loss(batch) if method != "ab" else distiller.boundary_loss(batch))
+
+    assert loss(32) == pytest.approx(loss(16), rel=0.5)
+
+
+def test_a_network_without_convolutions_is_refused():
+    import keras
+
+    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    with pytest.raises(ConfigError, match="area_scaling"):
+        area_ratio(dense, dense)

@@ -1,0 +1,182 @@
+import errno
+import hashlib
+import json
+import os
+import stat
+from dataclasses import asdict, replace
+
+import pytest
+
+from kd_bench.errors import StorageError
+from kd_bench.runs.files import write_atomically
+from kd_bench.runs.record import (
+    RecordError,
+    SchemaError,
+    altered_files,
+    checksums,
+    find_records,
+    find_runs,
+    read_record,
+    write_record,
+)
+
+
+def test_a_record_survives_the_round_trip(tmp_path, make_record):
+    record = make_record("FitNet", 0.9731, overrides={"method.beta": 500}, steps={"hint": 180, "distill": 600})
+    write_record(tmp_path, record)
+    assert read_record(tmp_path / "result.json") == record
+    assert list(tmp_path.iterdir()) == [tmp_path / "result.json"]
+
+
+def test_stages_keep_their_order(tmp_path, make_record):
+    write_record(tmp_path, make_record(steps={"z": 1, "a": 2}))
+    assert list(read_record(tmp_path / "result.json").cost.steps) == ["z", "a"]
+
+
+def test_a_failed_run_has_no_scores_but_a_reason(tmp_path, make_record):
+    write_record(tmp_path, make_record(failed="loss is NaN at step 12"))
+    record = read_record(tmp_path / "result.json")
+    assert (record.status, record.reason) == ("failed", "loss is NaN at step 12")
+    assert record.scores.last_accuracy is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"accuracy": None}, {"accuracy": 97.3}, {"accuracy": float("nan")}, {"fraction": 0}]
+)
+def test_a_record_that_makes_no_sense_is_never_made(make_record, changes):
+    with pytest.raises(ValueError, match="not in"):
+        make_record(**changes)
+
+
+def test_a_truncated_record_is_named(tmp_path, make_record):
+    write_record(tmp_path, make_record())
+    path = tmp_path / "result.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(RecordError, match=r"result\.json: cannot be read .* repeat the run"):
+        read_record(path)
+
+
+def damage(document, where, key, value=...):
+    part = document[where] if where else document
+    part.pop(key, None)
+    if value is not ...:
+        part[key] = value
+    return document
+
+
+def rewrite(path, document):
+    """Writes a record by another hand, with the checksum that belongs to it."""
+    document.pop("checksum", None)
+    body = json.dumps(document, indent=2).removeprefix("{\n")
+    path.write_text(f'{{\n  "checksum": "{hashlib.sha256(body.encode()).hexdigest()}",\n{body}')
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((None, "schema"), "is no record"),
+        ((None, "cost"), r"missing fields: \['cost'\]"),
+        (("run", "seed"), r"in its run, missing fields: \['seed'\]"),
+        (("scores", "f1", 0.5), r"in its scores, .* unknown fields: \['f1'\]"),
+        (("run", "fraction", "half"), "field fraction cannot be 'half'"),
+        (("scores", "last_accuracy", None), "last_accuracy is None"),
+        ((None, "status", "running"), "status is 'running'"),
+        ((None, "run", []), r"field run cannot be \[\]"),
+    ],
+)
+def test_a_wrong_record_says_what_is_wrong(tmp_path, make_record, change, message):
+    write_record(tmp_path, make_record())
+    path = tmp_path / "result.json"
+    rewrite(path, damage(json.loads(path.read_text()), *change))
+    with pytest.raises(RecordError, match=message) as caught:
+        read_record(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"last_accuracy": 0.9,', '"last_accuracy": 0.99,'), ('"seed": 0', '"seed": 1'), ("\n}\n", "\n}\n\n")],
+)
+def test_an_altered_record_is_found(tmp_path, make_record, before, after):
+    write_record(tmp_path, make_record(accuracy=0.9))
+    path = tmp_path / "result.json"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(RecordError, match=r"result\.json: is not what was written .* delete it and repeat the run"):
+        read_record(path)
+
+
+def test_the_first_versions_records_are_read(tmp_path, make_record):
+    record = make_record(accuracy=0.9)
+    document = asdict(record) | {"schema": 1}
+    for part, name in ((document, "files"), (document["setting"], "data"), (document["setting"], "sessions")):
+        del part[name]
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    read = read_record(tmp_path / "result.json")
+    assert read == replace(record, schema=1)
+    assert (read.files, read.setting.data, read.setting.sessions) == ({}, None, [])
+
+
+@pytest.mark.parametrize("version", [0, 3, "2"])
+def test_another_versions_records_are_refused_by_name(tmp_path, make_record, version):
+    write_record(tmp_path, make_record())
+    path = tmp_path / "result.json"
+    rewrite(path, json.loads(path.read_text()) | {"schema": version})
+    with pytest.raises(
+        SchemaError, match=rf"result\.json: its schema version is {version}, this kd_bench reads 1 and 2"
+    ):
+        read_record(path)
+
+
+def test_files_beside_a_record_are_known_by_their_checksums(tmp_path, make_record):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(name)
+    record = replace(make_record(), files=checksums(tmp_path, ("a", "b", "c", "missing")))
+    assert sorted(record.files) == ["a", "b", "c"]
+    assert altered_files(tmp_path, record) == []
+    (tmp_path / "b").write_text("B")
+    (tmp_path / "c").unlink()
+    assert altered_files(tmp_path, record) == [tmp_path / "b"]
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3"])
+def test_json_that_is_no_record(tmp_path, content):
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(RecordError, match="is no record"):
+        read_record(tmp_path / "result.json")
+
+
+def test_a_missing_record(tmp_path):
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_record(tmp_path / "result.json")
+
+
+def test_runs_are_found_finished_or_not_and_hidden_folders_are_not_runs(tmp_path):
+    for name in ("b/result.json", "b/config.yaml", "a/config.yaml", "a/.hydra/config.yaml", "c/other.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(find_runs(tmp_path)) == [(tmp_path / "a", False), (tmp_path / "b", True)]
+    assert find_records(tmp_path) == [tmp_path / "b" / "result.json"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, make_record, monkeypatch):
+    write_record(tmp_path, make_record(accuracy=0.5))
+
+    def full_disk(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(StorageError, match=r"result\.json: cannot be written: No space left on device\. Make room"):
+        write_record(tmp_path, make_record(accuracy=0.6))
+    assert list(tmp_path.iterdir()) == [tmp_path / "result.json"]
+    assert read_record(tmp_path / "result.json").scores.last_accuracy == 0.5
+
+
+def test_replacing_keeps_permissions_and_links(tmp_path):
+    (tmp_path / "real.md").write_text("old")
+    (tmp_path / "real.md").chmod(0o640)
+    (tmp_path / "link.md").symlink_to("real.md")
+    write_atomically(tmp_path / "link.md", "new")
+    assert (tmp_path / "link.md").is_symlink()
+    assert (tmp_path / "real.md").read_text() == "new"
+    assert stat.S_IMODE((tmp_path / "real.md").stat().st_mode) == 0o640
