@@ -156,7 +156,7 @@ def _reader(images: Images) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]
     with tf.device("CPU:0"):
         labels = tf.constant(images.labels, tf.int32)
         # Not `tf.constant`, which keeps a second copy.
-        pixels = None if images.on_disk else tf.identity(images.pixels)
+        pixels = None if images.on_disk or images.rows is not None else tf.identity(images.pixels)
 
     def read(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         if pixels is not None:

@@ -76,4 +76,4 @@ def take(images: Images, indices: np.ndarray) -> Images:
         return images
     if images.on_disk:
         return Images(images.pixels, images.labels[indices], indices if images.rows is None else images.rows[indices])
-    return Images(images.pixels[indices], images.labels[indices])
+    return Images(images.read(indices), images.labels[indices])

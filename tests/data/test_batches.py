@@ -149,6 +149,14 @@ def test_evaluation_is_in_order_whole_and_normalised():
     np.testing.assert_allclose(pixels.std(axis=(0, 1, 2)), 1, rtol=1e-5)
 
 
+def test_rows_of_pixels_in_memory_are_read():
+    dataset, rows = make_dataset(), np.array([7, 0, 49])
+    images = Images(dataset.train.pixels, dataset.train.labels[rows], rows)
+    ((pixels, labels),) = evaluation_batches(images, dataset, batch_size=16).as_numpy_iterator()
+    np.testing.assert_array_equal(labels, rows)
+    np.testing.assert_allclose(pixels, (dataset.train.pixels[rows] - dataset.mean) / dataset.std, atol=1e-5)
+
+
 def digest(made) -> str:
     joined = b"".join(array.tobytes() for batch in made for array in batch)
     return hashlib.sha256(joined).hexdigest()

@@ -75,6 +75,12 @@ def test_take():
     assert taken.pixels.ravel().tolist() == taken.labels.tolist() == [3, 1]
 
 
+def test_take_of_rows():
+    images = Images(np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1), np.array([2, 3, 0]), np.array([2, 3, 0]))
+    taken = take(images, np.array([2, 1]))
+    assert taken.read(np.arange(2)).ravel().tolist() == taken.labels.tolist() == [0, 3]
+
+
 def test_taking_all_images_copies_none():
     images = Images(np.zeros((4, 2, 2, 1), np.uint8), np.arange(4, dtype=np.int32))
     assert take(images, np.arange(4)).pixels is images.pixels
