@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from kd_bench.checks import NonNegativeInt, PositiveInt
 from kd_bench.data.damage import reason, require_whole_slices, unreadable_split, unusable, way_out
 from kd_bench.data.errors import DataError
-from kd_bench.data.images import ImageDataset, Images, channel_statistics
+from kd_bench.data.images import ImageDataset, Images, channel_statistics, in_canonical_order
 from kd_bench.data.preparation import find_builder, prepare, quietly
 from kd_bench.data.streaming import decoded
 
@@ -37,9 +37,13 @@ def load_dataset(
 ) -> ImageDataset:
     """Loads any image classification set of TensorFlow Datasets, or one of ours (`digits`).
 
+    The order of the images is a function of the images and labels of their split, and not of the files that hold them:
+    subsets, shuffles, fingerprint and results are the same for all copies of a set. A slice alone is cut in the files'
+    order, so that two copies of different order give different slices.
+
     Args:
         name: of the set, as `tfds.builder` takes it.
-        train_split: to train on; slices such as `train[:90%]` hold images out for validation.
+        train_split: to train on; slices such as `train[:90%]`, in the files' order, hold images out for validation.
         test_split: to test on.
         image_size: resizes images to this height and width; needed where a set's images vary in size.
         padding: see `ImageDataset`.
@@ -104,11 +108,11 @@ def _supervised_features(builder: tfds.core.DatasetBuilder) -> tuple[Any, Any]:
 
 
 def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
-    """Reads a split in the order of its records."""
+    """Reads a split into memory."""
     count = _count(builder, split, key)
     pixels, labels = np.empty((count, *shape), np.uint8), np.empty(count, np.int32)
     _fill(builder, split, shape, pixels, labels)
-    return _checked(Images(pixels, labels), builder, split, key)
+    return in_canonical_order(_checked(Images(pixels, labels), builder, split, key))
 
 
 def _stream(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
@@ -123,7 +127,7 @@ def _stream(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
         raise
     except (OSError, ValueError) as error:
         raise unusable(place, reason(error), place) from error
-    return _checked(images, builder, split, key)
+    return in_canonical_order(_checked(images, builder, split, key))
 
 
 def _fill(
@@ -165,7 +169,7 @@ def _blocks(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
         resized = tf.image.resize(image, shape[:2], antialias=True)
         return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8), label
 
-    # One file after the other, so that the order doesn't depend on how many there are.
+    # One file after the other: the order doesn't matter, and no more than one file's buffer is held.
     config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     with quietly():
         images = builder.as_dataset(split=split, as_supervised=True, read_config=config)

@@ -1,10 +1,12 @@
-"""What a data set is once it is in memory."""
+"""What a data set is once it is loaded, and what makes it that set: its images and labels, in any order."""
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -15,11 +17,13 @@ class Images:
         pixels: uint8 [M, H, W, C]; a `numpy.memmap` where they stay on disk.
         labels: int32 [N].
         rows: the images' places among the pixels, int64 [N]; None if they are all of them, in order.
+        digests: what `image_digests` returns, uint64 [N], where it is known already; else None.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
     rows: np.ndarray | None = None
+    digests: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,13 +65,50 @@ class ImageDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits over all images and labels, in order: the same name may stand for other data."""
+        """16 hexadecimal digits over all images and labels, in any order: the same name may stand for other data."""
         digest = hashlib.blake2b(str(self.num_classes).encode(), digest_size=8)
         for images in (self.train, self.test):
-            for values in (images.pixels, images.labels):
-                digest.update(f"{values.dtype}{values.shape}".encode())
-                digest.update(np.ascontiguousarray(values).data)
+            shape = (len(images), *images.pixels.shape[1:])
+            digest.update(f"{images.pixels.dtype}{images.labels.dtype}{shape}".encode())
+            digest.update(np.sort(image_digests(images)).astype("<u8").data)
         return digest.hexdigest()
+
+
+def in_canonical_order(images: Images) -> Images:
+    """Sorts images by their digests, so that their order says nothing about the file that held them.
+
+    Images that are equal, label and all, stay in the order they had: to exchange them changes nothing.
+
+    Args:
+        images: in any order; those in memory are copied, those on disk stay as they are and get other `rows`.
+
+    Returns:
+        The same images in the order that all copies of the set have, with their digests.
+    """
+    digests = image_digests(images)
+    order = np.argsort(digests, kind="stable")
+    if images.on_disk:
+        rows = order if images.rows is None else images.rows[order]
+        return Images(images.pixels, images.labels[order], rows, digests[order])
+    return Images(images.read(order), images.labels[order], digests=digests[order])
+
+
+def image_digests(images: Images) -> np.ndarray:
+    """Returns a digest of each image's pixels and label, uint64 [N]; reads a few images at a time."""
+    if images.digests is not None:
+        return images.digests
+    digests = np.empty(len(images), np.uint64)
+    for start in range(0, len(images), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(images)))
+        digests[block] = _block_digests(images.read(block), images.labels[block])
+    return digests
+
+
+def _block_digests(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    # The same bytes on every machine, whatever its order of bytes.
+    label_bytes = labels.astype("<i4")[:, np.newaxis].view(np.uint8)
+    together = np.concatenate([pixels.reshape(len(pixels), -1), label_bytes], axis=1)
+    return np.frombuffer(b"".join([hashlib.blake2b(one, digest_size=8).digest() for one in together]), "<u8")
 
 
 def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

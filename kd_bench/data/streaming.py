@@ -1,23 +1,25 @@
 """Sets too large for memory: decoded once into a file, of which each batch reads its own images.
 
+The file holds them in the order in which they came; `digests.npy` tells their canonical order without reading them.
 The order of the images is then what it is in memory, a permutation of the whole set, and not what a shuffle buffer
 makes of it; and a run goes on at any step.
 """
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
-from kd_bench.data.images import Images
+from kd_bench.data.images import Images, image_digests
 
-_PIXELS, _LABELS = "pixels.npy", "labels.npy"
+_PIXELS, _LABELS, _DIGESTS = "pixels.npy", "labels.npy", "digests.npy"
 
 
 def decoded(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]) -> Images:
-    """Returns the images in a folder, which is made first if it is not there.
+    """Returns the images in a folder, in the file's order and with digests; makes first what is not there.
 
     Args:
         folder: of one split at one size.
@@ -31,11 +33,27 @@ def decoded(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.n
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             _decode(folder, shape, fill)
+        images = _stored(folder, shape)
+        if not (folder / _DIGESTS).exists():  # just decoded, or by a version that kept none
+            _keep_digests(folder, images)
+    digests = np.load(folder / _DIGESTS, allow_pickle=False)
+    if digests.shape != shape[:1] or digests.dtype != np.uint64:
+        raise ValueError(f"its {_DIGESTS} holds {digests.dtype} {digests.shape}, not uint64 {shape[:1]}")
+    return replace(images, digests=digests)
+
+
+def _stored(folder: Path, shape: tuple[int, int, int, int]) -> Images:
     pixels = np.load(folder / _PIXELS, mmap_mode="r", allow_pickle=False)
     labels = np.load(folder / _LABELS, allow_pickle=False)
     if pixels.shape != shape or labels.shape != shape[:1]:
         raise ValueError(f"it holds images of shape {pixels.shape}, not {shape}")
     return Images(pixels, labels)
+
+
+def _keep_digests(folder: Path, images: Images) -> None:
+    unfinished = folder / f"unfinished.{_DIGESTS}"
+    np.save(unfinished, image_digests(images), allow_pickle=False)
+    unfinished.replace(folder / _DIGESTS)
 
 
 def _decode(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]) -> None:

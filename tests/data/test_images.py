@@ -1,10 +1,11 @@
+import hashlib
 import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from kd_bench.data.images import ImageDataset, Images, channel_statistics
+from kd_bench.data.images import ImageDataset, Images, channel_statistics, image_digests, in_canonical_order
 
 
 def test_statistics_are_those_of_numpy():
@@ -56,7 +57,6 @@ ALTERATIONS = {
     "label": with_another_label,
     "order of the images": lambda images: replace(images, pixels=images.pixels[::-1]),
     "order of the labels": lambda images: replace(images, labels=images.labels[::-1]),
-    "order of both": lambda images: Images(images.pixels[::-1], images.labels[::-1]),
     "shape": lambda images: replace(images, pixels=images.pixels.reshape(len(images), 3, 4, 2)),
     "number": lambda images: Images(images.pixels[:-1], images.labels[:-1]),
 }
@@ -86,6 +86,56 @@ def test_a_fingerprint_tells_roles_and_classes_apart():
     dataset = make_dataset()
     assert replace(dataset, train=dataset.test, test=dataset.train).fingerprint != dataset.fingerprint
     assert replace(dataset, num_classes=7).fingerprint != dataset.fingerprint
+
+
+def test_a_fingerprint_is_that_of_any_order():
+    dataset, order = make_dataset(), np.array([3, 0, 5, 1, 4, 2])
+    permuted = Images(dataset.train.pixels[order], dataset.train.labels[order])
+    assert replace(dataset, train=permuted).fingerprint == dataset.fingerprint
+    indexed = Images(dataset.train.pixels, dataset.train.labels[order], rows=order)
+    assert replace(dataset, train=indexed).fingerprint == dataset.fingerprint
+
+
+def test_a_fingerprint_counts_an_image_that_is_there_twice():
+    images = make_images()
+    fingerprints = {
+        make_dataset(train=Images(images.pixels[rows], images.labels[rows])).fingerprint
+        for rows in ([0, 1, 2], [0, 0, 1], [0, 1, 1])
+    }
+    assert len(fingerprints) == 3
+
+
+def test_a_digest_is_of_the_pixels_and_then_the_label():
+    images = make_images(count=150)
+    for image, label, digest in zip(images.pixels, images.labels, image_digests(images), strict=True):
+        content = image.tobytes() + int(label).to_bytes(4, "little")
+        assert int(digest) == int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def on_disk(images, folder):
+    np.save(folder / "pixels.npy", images.pixels)
+    return Images(np.load(folder / "pixels.npy", mmap_mode="r"), images.labels)
+
+
+@pytest.mark.parametrize("place", ["memory", "disk"])
+def test_the_canonical_order_is_that_of_any_order(place, tmp_path):
+    images = make_images(count=150)
+    expected = in_canonical_order(images)
+    assert sorted(expected.labels) == list(range(150)) and not np.array_equal(expected.labels, images.labels)
+    order = np.random.default_rng(1).permutation(150)
+    permuted = Images(images.pixels[order], images.labels[order])
+    found = in_canonical_order(on_disk(permuted, tmp_path) if place == "disk" else permuted)
+    assert found.on_disk == (place == "disk")
+    np.testing.assert_array_equal(found.read(np.arange(150)), expected.pixels)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found.digests, np.sort(image_digests(images)))
+    np.testing.assert_array_equal(in_canonical_order(found).labels, found.labels)
+
+
+def test_equal_images_differ_by_their_labels():
+    pixels, labels = np.zeros((4, 2, 2, 1), np.uint8), np.array([1, 0, 1, 0], np.int32)
+    some, other = (in_canonical_order(Images(pixels, order)).labels for order in (labels, labels[::-1]))
+    assert some.tolist() == other.tolist() and some[0] == some[1] != some[2] == some[3]
 
 
 def test_a_fingerprint_copies_nothing():

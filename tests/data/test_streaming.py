@@ -67,3 +67,44 @@ def test_what_is_cut_short_is_refused_and_what_is_half_made_is_made_again(tmp_pa
     again = load_dataset("digits", padding=1, data_dir=str(tmp_path), streaming=True)
     assert again.fingerprint == fingerprint
     assert not list(tmp_path.rglob("*.unfinished"))
+
+
+@pytest.fixture
+def streamed(tmp_path):
+    """A folder of decoded images, and how to load them."""
+
+    def load():
+        return load_dataset("digits", padding=1, data_dir=str(tmp_path), streaming=True)
+
+    return tmp_path / "digits/decoded.1.0.0/train-8x8x1", load
+
+
+def test_digests_that_an_earlier_version_did_not_keep_are_added(streamed, monkeypatch):
+    folder, load = streamed
+    before, content = load(), (folder / "digests.npy").read_bytes()
+    (folder / "digests.npy").unlink()
+    (folder / "unfinished.digests.npy").write_bytes(b"cut short")
+    monkeypatch.setattr("kd_bench.data.datasets._blocks", None)
+    np.testing.assert_array_equal(load().train.labels, before.train.labels)
+    assert (folder / "digests.npy").read_bytes() == content
+    assert sorted(path.name for path in folder.iterdir()) == ["digests.npy", "labels.npy", "pixels.npy"]
+
+
+def test_digests_are_made_once(streamed, monkeypatch):
+    _, load = streamed
+    fingerprint = load().fingerprint
+    monkeypatch.setattr("kd_bench.data.images._block_digests", None)
+    assert load().fingerprint == fingerprint
+
+
+@pytest.mark.parametrize("harm", ["cut short", "of other images", "of another kind"])
+def test_digests_that_are_not_those_of_the_images_are_refused(streamed, harm):
+    folder, load = streamed
+    load()
+    path = folder / "digests.npy"
+    if harm == "cut short":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        np.save(path, np.zeros(1297, np.int64) if harm == "of another kind" else np.zeros(500, np.uint64))
+    with pytest.raises(DataError, match=r"train-8x8x1: cannot be used: .*delete .*train-8x8x1"):
+        load()
