@@ -27,7 +27,8 @@ def decoded(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.n
         fill: writes all pixels, uint8, and labels, int32 [N], into the arrays it is given.
 
     Raises:
-        ValueError: what the folder holds is cut short or has another shape.
+        ValueError: what the folder holds is cut short, or has another shape or type.
+        OSError: the folder cannot be read or written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
