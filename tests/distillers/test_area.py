@@ -1,5 +1,6 @@
 """Published weights belong to 32x32 images: there they are what the authors have, elsewhere they are scaled."""
 
+import keras
 import pytest
 from distillers.methods import build, small_batch
 
@@ -77,8 +78,6 @@ def test_the_loss_on_constant_maps_no_longer_depends_on_the_size(method):
 
 
 def test_a_network_without_convolutions_is_refused():
-    import keras
-
     dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     with pytest.raises(ConfigError, match="area_scaling"):
         area_ratio(dense, dense)
