@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 import yaml
 from hydra.utils import get_class
@@ -133,7 +134,7 @@ def _trained(config: RunConfig, directory: Path, since: float, interruption: Int
     session.end_training()
     logits = evaluator.logits()
     save_network(directory, distiller.student)
-    save_predictions(directory, logits.argmax(axis=1))
+    save_predictions(directory, logits.argmax(axis=1).astype(np.int32))
     final = final_scores(logits, dataset.test.labels)
     if teacher is not None:
         final |= scores_against_teacher(logits, evaluate(distiller.teacher).logits())

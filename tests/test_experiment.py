@@ -1,5 +1,6 @@
 """Whole runs, from the command line to the record."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -45,9 +46,10 @@ def test_mixed_precision_trains(precision, tmp_path):
     assert record["scores"]["last_accuracy"] > 0.1
 
 
-def test_a_method_from_outside_the_package(tmp_path):
-    (tmp_path / "conf" / "method").mkdir(parents=True)
-    (tmp_path / "mine.py").write_text(
+def write_own_method(folder, loss):
+    """Writes a method outside of the package, and returns what makes a command find it."""
+    (folder / "conf" / "method").mkdir(parents=True, exist_ok=True)
+    (folder / "mine.py").write_text(
         "from kd_bench.checks import NonNegative\n"
         "from kd_bench.distillers.base import Distiller\n"
         "import tensorflow as tf\n"
@@ -57,16 +59,47 @@ def test_a_method_from_outside_the_package(tmp_path):
         "        self.weight = weight\n"
         "    def distillation_loss(self, batch):\n"
         "        gap = batch.student['logits'] - batch.teacher['logits']\n"
-        "        return self.weight * tf.reduce_mean(gap**2)\n"
+        f"        return self.weight * tf.reduce_mean({loss})\n"
     )
-    (tmp_path / "conf/method/mine.yaml").write_text("_target_: mine.Mine\nname: mine\nlabel: Mine\nweight: 0.1\n")
-    search = f"hydra.searchpath=[file://{tmp_path}/conf]"
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    (folder / "conf/method/mine.yaml").write_text("_target_: mine.Mine\nname: mine\nlabel: Mine\nweight: 0.1\n")
+    return f"hydra.searchpath=[file://{folder}/conf]", os.environ | {"PYTHONPATH": str(folder)}
+
+
+def test_a_method_from_outside_the_package(tmp_path):
+    search, environment = write_own_method(tmp_path, "gap**2")
     done = run(search, "method=mine", *SHORT, outputs=tmp_path / "outputs", env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     assert records(tmp_path / "outputs")["mine", 1.0, 0]["run"]["overrides"] == {"epochs": 2, "teacher.epochs": 2}
     refused = run(search, "method=mine", "method.wait=3", outputs=tmp_path / "outputs", env=environment)
     assert "method.wait" in refused.stderr
+
+
+def test_a_changed_method_is_told_and_done_again_if_asked(tmp_path):
+    search, environment = write_own_method(tmp_path, "gap**2")
+    command = [search, "method=mine", *SHORT]
+    assert run(*command, outputs=tmp_path / "outputs", env=environment).returncode == 0
+    before = records(tmp_path / "outputs")["mine", 1.0, 0]
+    write_own_method(tmp_path, "0 * gap")
+    again = run(*command, outputs=tmp_path / "outputs", env=environment)
+    assert "1 run: 1 done before (1 by other code; redo=true does them again), 0 to do." in again.stdout
+    redone = run(*command, "redo=true", outputs=tmp_path / "outputs", env=environment)
+    assert "1 run: 0 done before, 1 to do (1 again, having been done by other code)." in redone.stdout
+    after = records(tmp_path / "outputs")["mine", 1.0, 0]
+    assert after["setting"]["code"] != before["setting"]["code"]
+    assert after["run"]["digest"] == before["run"]["digest"]
+    third = run(*command, "redo=true", outputs=tmp_path / "outputs", env=environment)
+    assert "1 run: 1 done before, 0 to do." in third.stdout
+
+
+def test_a_record_holds_every_score_and_what_it_was_made_with(tmp_path):
+    assert run("method=at", *SHORT, outputs=tmp_path).returncode == 0
+    record = records(tmp_path)["at", 1.0, 0]
+    absent = {name for name, value in record["scores"].items() if value is None}
+    assert absent == {"peer_accuracy"}
+    assert record["setting"]["effective"] == {"method.beta": 62.5}
+    assert len(record["setting"]["code"]) == 16
+    digest = hashlib.sha256(json.dumps(record["config"], sort_keys=True).encode()).hexdigest()[:8]
+    assert digest == record["run"]["digest"]
 
 
 FASHION_MNIST = Path(os.environ.get("KD_BENCH_FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))

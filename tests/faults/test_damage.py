@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import keras
 import pytest
 from command import SHORT, aggregate, records, run
 from damage import cut, flip
@@ -11,6 +12,7 @@ from faults.attempts import InWrite, attempt
 
 from kd_bench.networks.wide_resnet import wide_resnet
 from kd_bench.runs.record import checksums, read_record, write_record
+from kd_bench.training.checkpoints import Checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,20 @@ def test_a_run_has_one_teacher_from_its_first_step_to_its_last(outputs):
     assert done.returncode == 0, done.stderr
     assert "its teacher was trained again; the run starts over" in done.stderr
     assert "rkd fraction=1 seed=0 teacher.epochs=2 epochs=2: starts" in done.stdout
+
+
+def test_a_run_is_of_one_code_from_its_first_step_to_its_last(tmp_path):
+    arguments = ["method=student", "epochs=4", "hardware=cpu"]
+    assert attempt([*arguments, f"outputs={tmp_path}"], InWrite(3, "half")) < 0
+    (checkpoints,) = tmp_path.rglob("checkpoints")
+    kept = Checkpoints(checkpoints.parent)
+    latest = kept.latest()
+    variables = [keras.Variable(value) for value in latest.values]
+    kept.save(replace(latest.position, code="0" * 16), variables)
+    done = run(*arguments, outputs=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "its code was changed; the run starts over" in done.stderr
+    assert "student fraction=1 seed=0 epochs=4: starts" in done.stdout
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path):
