@@ -97,7 +97,7 @@ def trained_teacher(generator):
     for variable in teacher.variables:
         offset = generator.uniform(0.2, 0.7, size=variable.shape)
         variable.assign(variable + offset.astype(np.float32))
-    return ComprehensiveOverhaul(student, teacher, alpha=1e-3, teacher_statistics="batch"), teacher
+    return ComprehensiveOverhaul(student, teacher, alpha=1e-3, area_scaling=False, teacher_statistics="batch"), teacher
 
 
 def test_margins_are_those_of_the_batch_norm_that_makes_each_map(generator):
@@ -128,7 +128,7 @@ def test_a_map_without_batch_norm_is_refused():
 def test_sizes_that_differ_are_refused():
     student, teacher = (wide_resnet((8, 8, 1), 10, stem_stride=stride, **SIZES) for stride in (1, 2))
     with pytest.raises(ConfigError, match=r"\(8, 8, 8\).*\(4, 4, 8\)"):
-        ComprehensiveOverhaul(student, teacher, alpha=1e-3, teacher_statistics="batch")
+        ComprehensiveOverhaul(student, teacher, alpha=1e-3, area_scaling=False, teacher_statistics="batch")
 
 
 @pytest.mark.parametrize("statistics", ["batch", "inference"])

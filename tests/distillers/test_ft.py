@@ -67,7 +67,7 @@ def test_shapes_do_not_broadcast(loss):
 def test_the_paraphraser_learns_alone_and_is_frozen_then(batch_norm):
     distiller = build("ft", [f"method.batch_norm={batch_norm}"])
     paraphraser, main = distiller.stages()
-    assert (paraphraser.share, paraphraser.learning_rate, paraphraser.rate_factor) == (0.1, "constant", 0.1)
+    assert (paraphraser.share, paraphraser.learning_rate, paraphraser.rate_factor) == (0.3, "constant", 1.0)
     student = values(distiller.student)
     one_step(distiller, paraphraser)
     np.testing.assert_array_equal(values(distiller.student), student)
