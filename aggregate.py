@@ -1,61 +1,163 @@
-"""Prints the results table of everything in outputs/: python aggregate.py [--update README.md]."""
+"""Prints the results table of all runs: python aggregate.py [--outputs outputs docs/results/digits.jsonl ...]."""
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from kd_bench.errors import BenchError
-from kd_bench.results.outputs import Outputs, load_outputs
-from kd_bench.results.problems import list_problems, verify_files
-from kd_bench.results.readme import MarkerError, update_block
+from kd_bench.results.bundle import bundle_name, unbundle
+from kd_bench.results.frame import Runs, altered, list_problems, read_runs, with_hyper_parameters
+from kd_bench.results.readme import block_names, update_blocks
 from kd_bench.results.render import FORMATS, render_runs, render_tables
-from kd_bench.results.table import build_tables
+from kd_bench.results.rows import STUDENT
+from kd_bench.results.selection import Filters, comparable, select
+from kd_bench.results.sources import bundle_runs
+from kd_bench.results.table import Table, build_tables
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints, or writes into a file, what the outputs folder holds; returns 1 if anything in it is wrong."""
+    """Prints, or writes into files, what the sources hold; returns 1 if anything in them is wrong."""
     options = _parse(arguments)
-    outputs = load_outputs(options.outputs)
-    altered = verify_files(outputs) if options.verify else []
-    for problem in [*list_problems(outputs), *altered]:
-        print(problem, file=sys.stderr)
-    if not outputs.finished or (options.update and len(outputs.failed) == len(outputs.finished)):
-        print(f"{options.outputs}: no run is done yet; start one: python run.py method=fitnet", file=sys.stderr)
-        return 1
     try:
-        _publish(outputs, options)
+        problems = _unbundle(options) if options.unbundle else _aggregate(options)
     except BrokenPipeError:  # Whoever read the output (head, less) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, BenchError, MarkerError) as error:
+        return 0
+    except (OSError, BenchError) as error:
         print(f"aggregate.py: {error}", file=sys.stderr)
         return 1
-    return 1 if outputs.failed or outputs.unreadable or altered else 0
+    return 1 if problems else 0
 
 
-def _publish(outputs: Outputs, options: argparse.Namespace) -> None:
-    if options.runs:
-        print(render_runs(outputs, options.format), flush=True)
-    elif options.update:
-        update_block(options.update, render_tables(build_tables(outputs), "markdown"))
-        print(f"{options.update}: results updated")
+def _unbundle(options: argparse.Namespace) -> bool:
+    (outputs,) = options.outputs
+    restored, problems = unbundle(options.unbundle, outputs)
+    print(f"{outputs}: {restored} run{'' if restored == 1 else 's'} put back from {options.unbundle}")
+    print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
+    return bool(problems)
+
+
+def _aggregate(options: argparse.Namespace) -> bool:
+    """Does what was asked; returns whether a run failed or a file is not what its run wrote."""
+    runs = read_runs(options.outputs)
+    changed = altered(runs) if options.verify else []
+    for problem in [*list_problems(runs), *changed]:
+        print(problem, file=sys.stderr)
+    if runs.frame.empty:
+        sources = ", ".join(map(str, options.outputs))
+        raise BenchError(f"{sources}: no run is done yet; start one: python run.py method=fitnet")
+    if options.update:
+        _update(options)
+    elif options.bundle:
+        _bundle(runs, options)
     else:
-        print(render_tables(build_tables(outputs), options.format), flush=True)
+        _print(runs, options)
+    return bool(len(runs.failed) or runs.unreadable or changed)
+
+
+def _print(runs: Runs, options: argparse.Namespace) -> None:
+    if options.runs:
+        print(render_runs(with_hyper_parameters(select(runs.frame, _filters(options))), options.format), flush=True)
+        return
+    tables = _tables(runs, options)
+    if options.plots:
+        from kd_bench.results.pictures import write_pictures  # Altair takes a second to import.
+
+        for path in write_pictures(tables, options.plots):
+            print(path)
+    else:
+        print(render_tables(tables, options.format, options.gains), flush=True)
+
+
+def _bundle(runs: Runs, options: argparse.Namespace) -> None:
+    chosen = select(runs.frame, _filters(options))
+    bundle_runs(chosen, options.bundle)
+    print(f"{options.bundle}: {len(chosen)} runs")
+
+
+def _update(options: argparse.Namespace) -> None:
+    """Writes each block of a file: one that has a name from the source of this name, another from all sources."""
+    sources = {bundle_name(source): source for source in options.outputs}
+    contents = {}
+    for name in block_names(options.update):
+        if name and name not in sources:
+            raise BenchError(f"{options.update}: its block {name} needs {name}.jsonl among --outputs")
+        runs = read_runs([sources[name]] if name else options.outputs)
+        contents[name] = _block(_tables(runs, options), name, options)
+    update_blocks(options.update, contents)
+    print(f"{options.update}: results updated")
+
+
+def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:
+    text = render_tables(tables, "markdown", options.gains)
+    if not options.plots:
+        return text
+    from kd_bench.results.pictures import markdown_images, write_pictures
+
+    return f"{text}\n\n{markdown_images(write_pictures(tables, options.plots, name), options.update.parent)}"
+
+
+def _tables(runs: Runs, options: argparse.Namespace) -> list[Table]:
+    filters = _filters(options)
+    shown = select(runs.frame, filters).index
+    return build_tables(comparable(runs.frame, filters), shown, options.reference, runs.unfinished, runs.repeats)
+
+
+def _filters(options: argparse.Namespace) -> Filters:
+    return Filters(**{field.name: getattr(options, field.name) for field in fields(Filters)})
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Print the results table of all runs, with mean, spread and n.")
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the runs are (default: outputs)")
+    parser.add_argument(
+        "--outputs",
+        type=Path,
+        nargs="+",
+        default=[Path("outputs")],
+        metavar="SOURCE",
+        help="outputs folders and bundles (.jsonl, .jsonl.gz); default: outputs",
+    )
     parser.add_argument("--format", choices=FORMATS, default="markdown", help="(default: markdown)")
-    view = parser.add_mutually_exclusive_group()
-    view.add_argument("--runs", action="store_true", help="one line per run instead of the tables")
-    view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")
+    parser.add_argument("--reference", default=STUDENT, metavar="ROW", help="compare with this row (default: Student)")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures (SVG) into FOLDER")
     parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
+    _add_filters(parser)
+    _add_views(parser)
     options = parser.parse_args(arguments)
     if options.update and options.format != "markdown":
         parser.error("--update writes Markdown; leave --format out")
+    if options.unbundle and len(options.outputs) != 1:
+        parser.error("--unbundle needs one folder: --outputs FOLDER")
     return options
+
+
+def _add_views(parser: argparse.ArgumentParser) -> None:
+    view = parser.add_mutually_exclusive_group()
+    view.add_argument("--runs", action="store_true", help="one line per run instead of the tables")
+    view.add_argument("--gains", action="store_true", help="tables of the gains over the reference, with intervals")
+    view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")
+    view.add_argument("--bundle", type=Path, metavar="FILE", help="write the chosen runs into one file")
+    view.add_argument("--unbundle", type=Path, metavar="FILE", help="put a bundle's runs back into --outputs")
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("filters", "several values: with commas between them")
+    for name in ("dataset", "model", "experiment", "methods"):
+        group.add_argument(f"--{name}", type=_list_of(str), default=(), metavar="NAMES")
+    group.add_argument("--fractions", type=_list_of(float), default=(), metavar="FRACTIONS", help="e.g. 1.0,0.25")
+    group.add_argument("--seeds", type=_list_of(int), default=(), metavar="SEEDS", help="e.g. 0,1,2")
+
+
+def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    def values(text: str) -> list[Any]:
+        return [kind(part) for part in text.split(",")]
+
+    values.__name__ = f"list of {kind.__name__}"  # argparse names it in its messages.
+    return values
 
 
 if __name__ == "__main__":

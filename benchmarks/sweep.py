@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kd_bench.results.outputs import load_outputs
+
 from benchmarks.measure import show, verdict
 from kd_bench.report import PREDICTIONS_NAME
-from kd_bench.results.outputs import load_outputs
 from kd_bench.runs.metrics import read_metrics
 
 SERIAL_BOUND, PARALLEL_BOUND = 1.3, 1.5

@@ -2,8 +2,28 @@
 
 import numpy as np
 import pytest
+from helpers import records
 
 
 @pytest.fixture
 def generator():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def make_record():
+    return records.make_record
+
+
+@pytest.fixture
+def write_outputs(tmp_path):
+    """Writes an outputs folder with these records, each in its run's directory."""
+
+    def write(*made, name="outputs"):
+        outputs = tmp_path / name
+        outputs.mkdir(exist_ok=True)
+        for record in made:
+            records.write_run(outputs, record)
+        return outputs
+
+    return write

@@ -1,1 +1,5 @@
-"""What is derived from runs: tables, statistics, pictures. Nothing here imports TensorFlow."""
+"""What is derived from runs: a data frame, tables, statistics, pictures. Nothing here imports TensorFlow."""
+
+from kd_bench.results.frame import load_curves, load_runs
+
+__all__ = ["load_curves", "load_runs"]

@@ -1,36 +1,72 @@
 """What a reader must know to trust a table: the lines below it."""
 
-from collections.abc import Iterable, Sequence
+import pandas as pd
 
-from kd_bench.results.cell import BETTER, SIGNIFICANCE, WORSE
-from kd_bench.results.naming import TEACHER, fraction_name
-from kd_bench.results.outputs import FinishedRun
-from kd_bench.results.table import Table
+from kd_bench.results.frame import places
+from kd_bench.results.rows import STUDENT, TEACHER
+from kd_bench.results.significance import LEVEL, OUT_OF_LINE
+from kd_bench.results.table import BETTER, WORSE, Table
+from kd_bench.runs.record import DONE, FAILED
 
 
 def caption_lines(table: Table) -> list[str]:
-    """Returns the table's explanations and what is missing from it, a sentence or list a line."""
-    runs = [run for cell in table.cells for run in cell.done]
-    failed = [run for cell in table.cells for run in cell.failed]
-    lines = [
+    """Returns the table's explanations and what is missing from it, one line per paragraph."""
+    runs = table.runs
+    return [
         "A cell is the last epoch's test accuracy in %, mean ± sample standard deviation over seeds (number of seeds).",
-        f"`{BETTER}` better, `{WORSE}` worse than the Student run alike: Welch's t-test, two-sided, "
-        f"p < {SIGNIFICANCE}, not corrected for the number of comparisons.",
-        " ".join(filter(None, [_budget(table), _images(table), _teacher(runs), _precision(table)])),
+        _significance(table),
+        *([_RANK] if table.ranks else []),
+        _join(_budget(table), _images(table), _teacher(runs), _precision(runs), _revision(runs)),
+        *_incomplete(table),
     ]
-    if failed:
-        lines.append(f"{_count(failed)} failed: {'; '.join(map(_failure, failed))}.")
-    if table.unfinished:
-        lines.append(f"{_count(table.unfinished)} unfinished.")
-    if table.repeats:
-        repeats = ", ".join(f"`{run.directory}`" for run in table.repeats)
-        lines.append(f"{_count(table.repeats)} left out, repeating another's fraction and seed: {repeats}.")
-    return lines
+
+
+def gains_caption_lines(table: Table) -> list[str]:
+    """Returns the explanations of the table of gains."""
+    return [
+        f"A cell is the gain in accuracy over the {table.reference} run alike, in points: the mean over seeds of the "
+        "difference between two runs of one seed, which share initialisation and batches [its 95 % confidence interval "
+        "by Student's t] (number of seeds). The intervals are not corrected for their number.",
+        *_incomplete(table),
+    ]
+
+
+def fraction_name(fraction: float) -> str:
+    """Returns a column's name: "Full", "50 %", "12.5 %"."""
+    return "Full" if fraction == 1 else f"{100 * fraction:g} %"
+
+
+_RANK = (
+    f"Rank is the mean rank by accuracy over the columns (their number), 1 is best. Ranked are the methods with the "
+    f"hyper-parameters of their presets that have a result in every column of the {STUDENT}."
+)
+
+
+def _significance(table: Table) -> str:
+    cells = table.cells
+    if cells["test"].isna().all():
+        return f"No cell is compared: a test needs two seeds of a method and of the {table.reference} run alike."
+    lines = []
+    if (cells["test"] == "dunnett").any():
+        lines.append(
+            f"`{BETTER}` better, `{WORSE}` worse than the {table.reference} run alike: Dunnett's test in each column, "
+            f"two-sided, over all its methods with two seeds or more; the chance of any false mark in a column is "
+            f"below {LEVEL:.0%}.".replace("%", " %")
+        )
+    apart = cells[cells["test"] == "welch"]
+    if len(apart):
+        cells_apart = zip(apart["row"], apart["fraction"], strict=True)
+        names = ", ".join(f"{row} ({fraction_name(fraction)})" for row, fraction in cells_apart)
+        lines.append(
+            f"Tested apart, because a standard deviation is more than {OUT_OF_LINE:g} times the column's median: "
+            f"{names}; by Welch's test with Bonferroni's correction, p < {LEVEL}."
+        )
+    return " ".join(lines)
 
 
 def _budget(table: Table) -> str:
     """Names what is held equal; a teacher, always on the full data, has no say in it."""
-    budgets = sorted({run.budget for run in (row.record.run for row in table.rows) if run.label != TEACHER})
+    budgets = sorted({row.facts["budget"] for row in table.rows if row.label != TEACHER})
     if not budgets:
         return "Steps adds up the stages."
     return f"Budget: equal {' or '.join(budgets)} at every fraction; Steps adds up the stages."
@@ -38,42 +74,72 @@ def _budget(table: Table) -> str:
 
 def _images(table: Table) -> str:
     """Names the number of training images at each fraction."""
-    counts = {fraction: _span([str(count) for count in _image_counts(table, fraction)]) for fraction in table.fractions}
-    named = ", ".join(f"{count} ({fraction_name(fraction)})" for fraction, count in counts.items() if count)
-    return f"Training images: {named}." if named else ""
+    counts = table.runs.dropna(subset="train_images").groupby("fraction")["train_images"].agg(["min", "max"])
+    named = [f"{_span(str(low), str(high))} ({fraction_name(fraction)})" for fraction, low, high in counts.itertuples()]
+    return f"Training images: {', '.join(reversed(named))}." if named else ""
 
 
-def _image_counts(table: Table, fraction: float) -> list[int]:
-    cells = (row.cells[fraction] for row in table.rows if fraction in row.cells)
-    counts = {run.record.cost.train_images for cell in cells for run in cell.done}
-    return sorted(count for count in counts if count is not None)
-
-
-def _teacher(runs: Iterable[FinishedRun]) -> str:
+def _teacher(runs: pd.DataFrame) -> str:
     """Names the accuracy of the teachers that were distilled from."""
-    scores = {(run.record.scores.teacher_digest, run.record.scores.teacher_accuracy) for run in runs}
-    accuracies = sorted(accuracy for _, accuracy in scores if accuracy is not None)
-    several = f" ({len(accuracies)} teachers)" if len(accuracies) > 1 else ""
-    return f"Distilled from {_span([_percent(accuracy) for accuracy in accuracies])}{several}." if accuracies else ""
+    teachers = runs.dropna(subset="teacher_accuracy").drop_duplicates(["teacher_digest", "teacher_accuracy"])
+    accuracies = teachers["teacher_accuracy"]
+    if teachers.empty:
+        return ""
+    several = f" ({len(teachers)} teachers)" if len(teachers) > 1 else ""
+    lowest, highest = (f"{100 * value:.2f} %" for value in (accuracies.min(), accuracies.max()))
+    return f"Distilled from {_span(lowest, highest)}{several}."
 
 
-def _precision(table: Table) -> str:
-    return f"Networks in {', '.join(sorted({row.record.setting.precision for row in table.rows}))}."
+def _precision(runs: pd.DataFrame) -> str:
+    return f"Networks in {', '.join(sorted(set(runs['precision'])))}."
 
 
-def _failure(run: FinishedRun) -> str:
-    reason = " ".join((run.record.reason or "").split()).replace("`", "'")
-    return f"`{run.directory}` (`{reason}`)"
+def _revision(runs: pd.DataFrame) -> str:
+    """Names the git revisions of kd_bench that made the runs."""
+    revisions = sorted({revision[:7] for revision in runs["revision"].dropna()})
+    changed = int((runs["dirty"] == True).sum())  # noqa: E712 - null means unknown
+    uncommitted = f", {_count(changed)} with uncommitted changes" if changed else ""
+    return f"Made at revision {', '.join(revisions)}{uncommitted}." if revisions else ""
 
 
-def _count(things: Sequence[object]) -> str:
-    return f"{len(things)} run{'' if len(things) == 1 else 's'}"
+def _incomplete(table: Table) -> list[str]:
+    """Returns what a reader might miss: failures, warnings, unfinished runs and repeats."""
+    runs = table.runs
+    failed = runs[runs["status"] == FAILED]
+    warned = runs[(runs["status"] == DONE) & (runs["warnings"].str.len() > 0)]
+    lines = []
+    if len(failed):
+        reasons = zip(places(failed), failed["reason"], strict=True)
+        failures = [f"`{place}` (`{_plain(reason)}`)" for place, reason in reasons]
+        lines.append(f"{_count(len(failed))} failed: {'; '.join(failures)}.")
+    if len(warned):
+        lines.append(f"{_count(len(warned))} gave a warning: {'; '.join(_warnings(warned))}.")
+    if table.unfinished:
+        lines.append(f"{_count(len(table.unfinished))} unfinished.")
+    if table.repeats:
+        lines.append(f"{_count(table.repeats)} left out: a newer record of the same run counts.")
+    return lines
 
 
-def _percent(accuracy: float) -> str:
-    return f"{100 * accuracy:.2f} %"
+def _warnings(runs: pd.DataFrame) -> list[str]:
+    """Returns each warning once, with the rows that gave it and how often."""
+    given = runs[["row", "warnings"]].explode("warnings")
+    counts = given.groupby(["row", "warnings"], sort=False).size().reset_index(name="times")
+    return [f"{row}: `{_plain(warning)}` ({_count(times)})" for row, warning, times in counts.itertuples(index=False)]
 
 
-def _span(texts: Sequence[str]) -> str:
-    """Returns "first", or "first to last" if they differ; the texts are in order."""
-    return " to ".join(dict.fromkeys([texts[0], texts[-1]])) if texts else ""
+def _plain(text: str) -> str:
+    return " ".join(text.split()).replace("`", "'")
+
+
+def _join(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def _count(number: int) -> str:
+    return f"{number} run{'' if number == 1 else 's'}"
+
+
+def _span(first: str, last: str) -> str:
+    """Returns "first", or "first to last" if they differ."""
+    return " to ".join(dict.fromkeys([first, last]))

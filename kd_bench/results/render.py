@@ -1,82 +1,150 @@
 """Tables and lists of runs as text: Markdown and LaTeX for people, CSV and JSON for programs."""
 
-import csv
-import io
 import json
-from collections.abc import Sequence
+import re
 from typing import Any
 
+import pandas as pd
 from tabulate import tabulate
 
-from kd_bench.results.caption import caption_lines
-from kd_bench.results.cell import MISSING, WORSE, cell_text
-from kd_bench.results.entries import Entry, cell_entries, run_entries
-from kd_bench.results.naming import fraction_name
-from kd_bench.results.outputs import Outputs
-from kd_bench.results.row import Row
-from kd_bench.results.table import Table
+from kd_bench.results.caption import caption_lines, fraction_name, gains_caption_lines
+from kd_bench.results.rows import Row
+from kd_bench.results.table import WORSE, Table, mark
+from kd_bench.runs.record import DONE
 
 FORMATS = ("markdown", "csv", "latex", "json")
+MISSING = "\N{EN DASH}"
 
-_LATEX_SYMBOLS = str.maketrans({"±": r"$\pm$", WORSE: r"$^\dagger$", MISSING: "--"})
+_LATEX_SYMBOLS = str.maketrans({"±": r"$\pm$", WORSE: r"$^\dagger$", MISSING: "--", "≤": r"$\le$", "·": r"$\cdot$"})
+_RUN_COLUMNS = [
+    *("source", "folder", "status", "label", "fraction", "seed", "last_accuracy", "teacher_accuracy", "steps"),
+    *("seconds", "revision", "reason"),
+]
+"""What people see of a run; CSV and JSON have all columns."""
 
 
-def render_tables(tables: list[Table], form: str) -> str:
-    """Returns the tables in one of `FORMATS`; CSV and JSON have an entry a cell."""
+def render_tables(tables: list[Table], form: str, gains: bool = False) -> str:
+    """Returns the tables of accuracies, or those of gains, in one of `FORMATS`; CSV and JSON have an entry per cell."""
     if form in ("csv", "json"):
-        return _render_entries(cell_entries(tables), form)
+        return _render_frame(pd.concat([_entries(table) for table in tables]), form)
     render = _markdown_table if form == "markdown" else _latex_table
-    return "\n\n".join(map(render, tables))
+    return "\n\n".join(render(table, gains) for table in tables)
 
 
-def render_runs(outputs: Outputs, form: str) -> str:
-    """Returns every run in one of `FORMATS`, a line or entry each."""
-    entries = run_entries(outputs)
+def render_runs(runs: pd.DataFrame, form: str) -> str:
+    """Returns every run in one of `FORMATS`, one line or entry per run."""
     if form in ("csv", "json"):
-        return _render_entries(entries, form)
-    header = list(entries[0]) if entries else []
-    return _grid(header, [[_plain(value) for value in entry.values()] for entry in entries], form)
+        return _render_frame(runs, form)
+    shown = runs[_RUN_COLUMNS].astype(object)
+    return _grid(
+        list(map(str, shown)), [[_plain(value) for value in run] for run in shown.itertuples(index=False)], form
+    )
 
 
-def _markdown_table(table: Table) -> str:
-    grid = _grid(_header(table), [_row_texts(row, table.fractions) for row in table.rows], "markdown")
-    return "\n\n".join([f"### {', '.join(table.subject)}", grid, *caption_lines(table)])
+def cell_text(cell: Any) -> str:
+    """Returns what the table shows of a cell, e.g. `97.31 ± 0.42 (3)*, 1 failed`."""
+    if cell["n"] == 0:
+        return f"failed ({cell['failed']})"
+    spread = "" if pd.isna(cell["sd"]) else f" ± {100 * cell['sd']:.2f}"
+    failed = f", {cell['failed']} failed" if cell["failed"] else ""
+    return f"{100 * cell['mean']:.2f}{spread} ({cell['n']}){mark(cell)}{failed}"
 
 
-def _latex_table(table: Table) -> str:
-    grid = _grid(_header(table), [_row_texts(row, table.fractions) for row in table.rows], "latex")
-    return "\n".join([f"% {line}" for line in (", ".join(table.subject), *caption_lines(table))] + [grid])
+def gain_text(cell: Any) -> str:
+    """Returns what the table of gains shows of a cell, e.g. `+1.20 [+0.50, +1.90] (3)`."""
+    if pd.isna(cell["gain"]):
+        return MISSING
+    interval = "" if pd.isna(cell["gain_low"]) else f" [{100 * cell['gain_low']:+.2f}, {100 * cell['gain_high']:+.2f}]"
+    return f"{100 * cell['gain']:+.2f}{interval} ({cell['pairs']})"
 
 
-def _header(table: Table) -> list[str]:
-    return ["Method", *map(fraction_name, table.fractions), "Steps"]
+def steps_text(row: Row) -> str:
+    """Returns the training steps of each stage, at the largest fraction that has a run done."""
+    done = row.runs[row.runs["status"] == DONE].sort_values("fraction", ascending=False)
+    return "+".join(map(str, (done["steps_by_stage"].iloc[0] or {}).values())) if len(done) else MISSING
 
 
-def _row_texts(row: Row, fractions: Sequence[float]) -> list[str]:
-    steps = "+".join(map(str, row.steps.values())) or MISSING
-    return [row.name, *(cell_text(row.cells.get(fraction)) for fraction in fractions), steps]
+def grid(table: Table, gains: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Returns the header and the lines of a table, as texts."""
+    text = gain_text if gains else cell_text
+    texts = table.cells.assign(text=[text(cell) for cell in table.cells.to_dict("records")])
+    names = [row.name for row in table.rows]
+    body = texts.pivot(index="row", columns="fraction", values="text").reindex(index=names, columns=table.fractions)
+    body.columns = pd.Index(map(fraction_name, table.fractions))
+    if gains:
+        body = body[(body.fillna(MISSING) != MISSING).any(axis=1)]
+    else:
+        if table.ranks:
+            body["Rank"] = [_rank_text(table.ranks.get(name)) for name in names]
+        body["Steps"] = [steps_text(row) for row in table.rows]
+    return ["Method", *body], [[name, *cells] for name, *cells in body.fillna(MISSING).itertuples()]
 
 
-def _grid(header: list[str], rows: list[list[str]], form: str) -> str:
+def _rank_text(rank: tuple[float, int] | None) -> str:
+    return MISSING if rank is None else f"{rank[0]:.1f} ({rank[1]})"
+
+
+def _markdown_table(table: Table, gains: bool) -> str:
+    lines = gains_caption_lines(table) if gains else caption_lines(table)
+    return "\n\n".join([f"### {table.dataset}, {table.model}", _grid(*grid(table, gains), "markdown"), *lines])
+
+
+def _latex_table(table: Table, gains: bool) -> str:
+    """Returns a LaTeX table; it needs the package booktabs."""
+    lines = gains_caption_lines(table) if gains else caption_lines(table)
+    caption = " ".join([f"{table.dataset}, {table.model}.", *lines])
+    kind = "gains" if gains else "accuracy"
+    label = re.sub(r"[^a-z0-9]+", "-", f"{kind}-{table.dataset}-{table.model}".lower())
+    body = [r"\begin{table}", r"\centering", rf"\caption{{{_latex_text(caption)}}}", rf"\label{{tab:{label}}}"]
+    return "\n".join([*body, _grid(*grid(table, gains), "latex"), r"\end{table}"])
+
+
+_LATEX_ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+    symbol: f"\\{symbol}" for symbol in "&%$#_{}"
+}
+
+
+def _latex_text(text: str) -> str:
+    """Returns the text for LaTeX; what stands between backquotes is set in typewriter."""
+    escaped = "".join(_LATEX_ESCAPES.get(letter, letter) for letter in text).translate(_LATEX_SYMBOLS)
+    return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped)
+
+
+def _grid(header: list[str], lines: list[list[str]], form: str) -> str:
     if form == "markdown":
-        escaped = [[text.replace("|", r"\|") for text in row] for row in rows]
+        escaped = [[text.replace("|", r"\|") for text in line] for line in lines]
         return tabulate(escaped, header, tablefmt="github", disable_numparse=True)
-    text = tabulate(rows, header, tablefmt="latex_booktabs", disable_numparse=True)
-    return text.translate(_LATEX_SYMBOLS)
+    return tabulate(lines, header, tablefmt="latex_booktabs", disable_numparse=True).translate(_LATEX_SYMBOLS)
 
 
-def _render_entries(entries: list[Entry], form: str) -> str:
-    if form == "json":
-        return json.dumps(entries, indent=2, ensure_ascii=False)
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(entries[0]) if entries else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _plain(value) for key, value in entry.items()} for entry in entries)
-    return stream.getvalue().rstrip("\n")
+def _entries(table: Table) -> pd.DataFrame:
+    entries = table.cells.assign(rank=table.cells["row"].map({name: rank for name, (rank, _) in table.ranks.items()}))
+    entries.insert(0, "dataset", table.dataset)
+    entries.insert(1, "model", table.model)
+    return entries
+
+
+def _render_frame(frame: pd.DataFrame, form: str) -> str:
+    if form == "csv":
+        return frame.map(_csv_value).to_csv(index=False, lineterminator="\n").rstrip("\n")
+    entries = [{key: _json_value(value) for key, value in entry.items()} for entry in frame.to_dict("records")]
+    return json.dumps(entries, indent=2, ensure_ascii=False)
+
+
+def _csv_value(value: Any) -> Any:
+    """Returns a value as it stands in a CSV file: numbers as they are, lists joined by semicolons, dicts as JSON."""
+    return value if isinstance(value, float) else _plain(value)
+
+
+def _json_value(value: Any) -> Any:
+    """Returns a value for JSON, which has no missing numbers but null."""
+    return value if isinstance(value, list | dict) or not pd.isna(value) else None
 
 
 def _plain(value: Any) -> str:
-    """Returns a value as it stands in a line of text: a list joined by semicolons, nothing for null."""
+    """Returns a value as it stands in a line of text; nothing for a missing one."""
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
         return ";".join(map(str, value))
-    return "" if value is None else " ".join(str(value).split())
+    return "" if pd.isna(value) else " ".join(str(value).split())

@@ -1,95 +1,202 @@
-"""From finished runs to tables: one per dataset and model, a row per method, a column per fraction."""
+"""From runs to tables: one table per dataset and model, one row per method, one column per fraction."""
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from kd_bench.results.cell import Cell
-from kd_bench.results.compare import compare_rows
-from kd_bench.results.grouping import group_by
-from kd_bench.results.naming import row_names, row_place
-from kd_bench.results.outputs import FinishedRun, Outputs, same_protocol
-from kd_bench.results.row import Row
-from kd_bench.runs.record import DONE, FAILED, Record
+import pandas as pd
+
+from kd_bench.results.frame import SAME_TABLE, places
+from kd_bench.results.rows import STUDENT, Row, build_rows, find_reference
+from kd_bench.results.significance import LEVEL, compare, deviation, paired_gain
+from kd_bench.runs.record import DONE
+
+BETTER, WORSE = "*", "†"
+CELL = ["row", "fraction"]
+
+Samples = Mapping[tuple[str, float], pd.Series]
+"""The accuracies by seed of each row at each fraction."""
 
 
-class Subject(NamedTuple):
-    """What a table is about."""
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The results on one dataset and model.
+
+    Attributes:
+        reference: The label of the rows that the others are compared with.
+        cells: One row per table row and fraction, in the table's order; docs/results.md explains the columns.
+        ranks: The mean rank of the rows that have one, and the number of columns that it is over.
+        unfinished: The folders of runs on this dataset and model without a record.
+        repeats: How many runs were left out, because a newer record of the same run counts.
+    """
 
     dataset: str
     model: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """The results on one dataset and model. `unfinished` and `repeats` are what its cells leave out."""
-
-    subject: Subject
+    reference: str
     rows: list[Row]
+    cells: pd.DataFrame
+    ranks: dict[str, tuple[float, int]]
     unfinished: list[str]
-    repeats: list[FinishedRun]
-
-    @property
-    def cells(self) -> list[Cell]:
-        """Every cell that has runs."""
-        return [cell for row in self.rows for cell in row.cells.values()]
+    repeats: int
 
     @property
     def fractions(self) -> list[float]:
         """The columns, from the full data down."""
-        return sorted({fraction for row in self.rows for fraction in row.cells}, reverse=True)
+        return sorted(set(self.cells["fraction"]), reverse=True)
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """All finished runs in the table, in the order of its rows."""
+        return pd.concat([row.runs.assign(row=row.name) for row in self.rows])
 
 
-def build_tables(outputs: Outputs) -> list[Table]:
-    """Returns a table for each dataset and model that has a finished run, in alphabetical order."""
-    subjects = group_by(outputs.finished, _subject)
-    return [_build_table(subject, subjects[subject], outputs) for subject in sorted(subjects)]
+def build_tables(
+    runs: pd.DataFrame,
+    shown: pd.Index | None = None,
+    reference: str = STUDENT,
+    unfinished: Sequence[str] = (),
+    repeats: pd.DataFrame | None = None,
+) -> list[Table]:
+    """Returns a table for each dataset and model, in alphabetical order.
+
+    Args:
+        runs: Finished runs, as `read_runs` returns them.
+        shown: The index of the runs that were asked for. A row without any of them is left out of its table, after
+            all rows were compared.
+        reference: The label of the rows to compare with.
+        unfinished: Folders of runs without a record.
+        repeats: Runs that were left out.
+    """
+    tables = []
+    for (dataset, model), group in runs.groupby(SAME_TABLE):
+        rows = build_rows(group)
+        cells = _build_cells(rows, reference)
+        kept = [row for row in rows if shown is None or row.runs.index.isin(shown).any()]
+        inside = f"/{dataset}/{model}/"  # An unfinished run is known by its folder alone.
+        table = Table(
+            dataset=str(dataset),
+            model=str(model),
+            reference=reference,
+            rows=kept,
+            cells=cells[cells["row"].isin([row.name for row in kept])],
+            ranks=_ranks(rows, cells),
+            unfinished=[folder for folder in unfinished if inside in f"/{folder}"],
+            repeats=_count(repeats, dataset, model),
+        )
+        tables += [table] if kept else []
+    return tables
 
 
-def _build_table(subject: Subject, runs: list[FinishedRun], outputs: Outputs) -> Table:
-    place = f"/{subject.dataset}/{subject.model}/"  # An unfinished run is known by its directory alone.
-    return Table(
-        subject,
-        rows=compare_rows(_build_rows(runs)),
-        unfinished=[directory for directory in outputs.unfinished if place in f"/{directory}"],
-        repeats=[run for run in outputs.repeats if _subject(run) == subject],
-    )
+def _count(runs: pd.DataFrame | None, dataset: Hashable, model: Hashable) -> int:
+    return 0 if runs is None else int(((runs["dataset"] == dataset) & (runs["model"] == model)).sum())
 
 
-def _build_rows(runs: list[FinishedRun]) -> list[Row]:
-    protocols = group_by(runs, lambda run: same_protocol(run.record)).values()
-    groups = [group for protocol in protocols for group in _by_data(protocol)]
-    records = [_shared(group) for group in groups]
-    rows = map(Row, row_names(records), records, map(_build_cells, groups))
-    return sorted(rows, key=lambda row: (*row_place(row.record), row.name))
+def mark(cell: Mapping[str, float]) -> str:
+    """Returns whether a cell is significantly better or worse than the reference's."""
+    if not cell["p_value"] < LEVEL:
+        return ""
+    return BETTER if cell["difference"] > 0 else WORSE
 
 
-def _by_data(runs: list[FinishedRun]) -> list[list[FinishedRun]]:
-    """Separates runs that saw other images under the same name; one that failed before it saw any is no reason to."""
-    seen = {run.record.setting.data for run in runs} - {None}
-    return list(group_by(runs, lambda run: run.record.setting.data).values()) if len(seen) > 1 else [runs]
+def _build_cells(rows: Sequence[Row], reference: str) -> pd.DataFrame:
+    runs = pd.concat([row.runs.assign(row=row.name) for row in rows])
+    runs = runs.sort_values(["fraction", "seed"], ascending=[False, True], kind="stable")
+    order = {row.name: number for number, row in enumerate(rows)}
+    runs = runs.sort_values("row", key=lambda names: names.map(order), kind="stable")
+    groups: dict[Any, pd.DataFrame] = dict(iter(runs.groupby(CELL, sort=False)))
+    facts = {key: _cell(group) for key, group in groups.items()}
+    samples = {key: _accuracies(group) for key, group in groups.items()}
+    compared = _comparisons(rows, samples, reference)
+    cells = [dict(zip(CELL, key, strict=True)) | facts[key] | compared.get(key, {}) for key in groups]
+    return pd.DataFrame(cells, columns=[*CELL, *_CELL_COLUMNS]).astype(_CELL_DTYPES)
 
 
-def _shared(runs: list[FinishedRun]) -> Record:
-    """Returns one run's record with the overrides that all have; another cannot have changed the result."""
-    first, *others = (run.record for run in runs)
-    overrides = {
-        key: value
-        for key, value in first.run.overrides.items()
-        if all(key in other.run.overrides and other.run.overrides[key] == value for other in others)
+_CELL_DTYPES = {
+    **dict.fromkeys(("mean", "sd", "difference", "gain", "gain_low", "gain_high", "p_value"), "float64"),
+    **dict.fromkeys(("n", "failed", "pairs"), "Int64"),
+}
+_CELL_COLUMNS = (
+    *("mean", "sd", "n", "failed", "reference", "difference", "gain", "gain_low", "gain_high", "pairs"),
+    *("test", "p_value", "seeds", "runs", "failed_runs"),
+)
+
+
+def _accuracies(runs: pd.DataFrame) -> pd.Series:
+    return runs[runs["status"] == DONE].set_index("seed")["last_accuracy"]
+
+
+def _cell(runs: pd.DataFrame) -> dict[str, object]:
+    done, failed = runs[runs["status"] == DONE], runs[runs["status"] != DONE]
+    accuracies = done["last_accuracy"].tolist()
+    return {
+        "mean": done["last_accuracy"].mean(),
+        "sd": deviation(accuracies) if len(accuracies) > 1 else None,
+        "n": len(done),
+        "failed": len(failed),
+        "seeds": done["seed"].tolist(),
+        "runs": places(done),
+        "failed_runs": places(failed),
     }
-    return replace(first, run=replace(first.run, overrides=overrides))
 
 
-def _build_cells(runs: list[FinishedRun]) -> dict[float, Cell]:
-    ordered = sorted(runs, key=lambda run: (-run.record.run.fraction, run.record.run.seed))
-    fractions = group_by(ordered, lambda run: run.record.run.fraction)
-    return {fraction: _build_cell(members) for fraction, members in fractions.items()}
+def _comparisons(rows: Sequence[Row], samples: Samples, label: str) -> dict[tuple[str, float], dict[str, object]]:
+    """Returns what each cell gains on the reference row that was run alike, by row and fraction."""
+    compared: dict[tuple[str, float], dict[str, object]] = {}
+    for reference, members in _families(rows, label).items():
+        for fraction in {fraction for name, fraction in samples if name == reference}:
+            baseline = samples[reference, fraction]
+            column = {name: samples[name, fraction] for name in members if len(samples.get((name, fraction), ()))}
+            if len(baseline):
+                compared |= {(name, fraction): cell for name, cell in _column(column, reference, baseline).items()}
+    return compared
 
 
-def _build_cell(runs: list[FinishedRun]) -> Cell:
-    statuses = group_by(runs, lambda run: run.record.status)
-    return Cell(done=tuple(statuses.get(DONE, ())), failed=tuple(statuses.get(FAILED, ())))
+def _families(rows: Sequence[Row], label: str) -> dict[str, list[str]]:
+    """Returns the names of the rows that share a reference row, by its name."""
+    families: dict[str, list[str]] = {}
+    for row in rows:
+        reference = find_reference(row, list(rows), label)
+        if reference is not None:
+            families.setdefault(reference.name, []).append(row.name)
+    return families
 
 
-def _subject(run: FinishedRun) -> Subject:
-    return Subject(run.record.run.dataset, run.record.run.model)
+def _column(column: Mapping[str, pd.Series], reference: str, baseline: pd.Series) -> dict[str, dict[str, object]]:
+    repeated = {name: values.tolist() for name, values in column.items() if len(values) > 1}
+    tests = compare(repeated, baseline.tolist()) if repeated and len(baseline) > 1 else {}
+    return {
+        name: _comparison(values, baseline) | {"reference": reference} | _test(tests.get(name))
+        for name, values in column.items()
+    }
+
+
+def _comparison(values: pd.Series, baseline: pd.Series) -> dict[str, object]:
+    gain, reach, pairs = paired_gain(values, baseline)
+    return {
+        "difference": values.mean() - baseline.mean(),
+        "gain": gain,
+        "gain_low": None if reach is None else gain - reach,
+        "gain_high": None if reach is None else gain + reach,
+        "pairs": pairs,
+    }
+
+
+def _test(found: tuple[str, float] | None) -> dict[str, object]:
+    return {} if found is None else {"test": found[0], "p_value": found[1]}
+
+
+def _ranks(rows: Sequence[Row], cells: pd.DataFrame) -> dict[str, tuple[float, int]]:
+    """Returns the mean rank by accuracy over the columns of the Student run alike, 1 is best, and their number.
+
+    Ranked are the methods with their preset's hyper-parameters that have a result in each of these columns.
+    """
+    means = cells.pivot(index="row", columns="fraction", values="mean")
+    default = {row.name for row in rows if row.has_default_method}
+    ranks: dict[str, tuple[float, int]] = {}
+    for student, members in _families(rows, STUDENT).items():
+        columns = [fraction for fraction in means if pd.notna(means[fraction][student])]
+        ranked = means[columns].loc[[name for name in members if name in default]].dropna()
+        if len(ranked) > 1 and columns:
+            mean_ranks = ranked.rank(ascending=False).mean(axis=1)
+            ranks |= {str(name): (float(rank), len(columns)) for name, rank in mean_ranks.items()}
+    return ranks

@@ -1,0 +1,180 @@
+"""A bundle: the records of many runs in one file, to be committed, copied or put back into an outputs folder.
+
+One line of JSON per run, in the order of their folders. The file is a function of its runs alone. A name that ends in
+`.gz` is compressed. Beside `x.jsonl`, the folder `x.networks/` holds the networks of the teachers, by their digests.
+"""
+
+import gzip
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from kd_bench.errors import BenchError, DamageError
+from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.record import DONE, RECORD_NAME, Record, RecordError, parse_record, read_record
+
+NETWORK_NAME = "network.keras"
+TEACHER_METHOD = "teacher"
+
+Curve = list[tuple[int, float]]
+"""The test accuracy, in [0, 1], after each epoch (counted from 1) that was evaluated."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run in a bundle.
+
+    Attributes:
+        folder: The run's folder, relative to the outputs folder, with `/` between its parts.
+        curve: The test accuracy per epoch.
+        record: The content of its `result.json`, character for character.
+    """
+
+    folder: str
+    curve: Curve
+    record: str
+
+
+def bundle_name(path: Path) -> str:
+    """Returns a bundle's file name without its endings: "digits" of `docs/results/digits.jsonl.gz`."""
+    return path.name.removesuffix(".gz").removesuffix(".jsonl")
+
+
+def network_path(bundle: Path, record: Record) -> Path:
+    """Returns where the network of a teacher in the bundle lies."""
+    return bundle.with_name(f"{bundle_name(bundle)}.networks") / f"{record.run.digest}.keras"
+
+
+def write_bundle(path: Path, entries: Iterable[Entry]) -> None:
+    """Writes a bundle.
+
+    Raises:
+        BenchError: Two runs have the same folder.
+        StorageError: The file cannot be written.
+    """
+    ordered = sorted(entries, key=lambda entry: entry.folder)
+    folder, times = Counter(entry.folder for entry in ordered).most_common(1)[0]
+    if times > 1:
+        raise BenchError(
+            f"{path}: {times} runs have the folder {folder}; bundle them separately, or choose by a filter"
+        )
+    content = "".join(f"{_line(entry)}\n" for entry in ordered).encode()
+    write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+def read_bundle(path: Path) -> tuple[list[Entry], list[str]]:
+    """Returns a bundle's runs, and a message for each line that is not what was written.
+
+    Raises:
+        BenchError: The file cannot be read at all.
+    """
+    try:
+        content = path.read_bytes()
+        lines = (gzip.decompress(content) if path.suffix == ".gz" else content).splitlines()
+    except (OSError, EOFError) as error:
+        raise BenchError(f"{path}: cannot be read ({error}); is it a bundle?") from error
+    entries, problems = [], []
+    for number, line in enumerate(lines, start=1):
+        try:
+            entries.append(_parse(line))
+        except (ValueError, TypeError) as error:
+            problems.append(f"{path}: line {number} {error}; restore the file, or bundle the runs again")
+    return entries, problems
+
+
+def unbundle(path: Path, outputs: Path) -> tuple[int, list[str]]:
+    """Puts a bundle's runs back into an outputs folder, where a sweep then finds them done.
+
+    What is done there already stays as it is.
+
+    Returns:
+        How many runs were put back, and a message for each that could not be.
+
+    Raises:
+        BenchError: The bundle cannot be read.
+        StorageError: The outputs folder cannot be written.
+    """
+    entries, problems = read_bundle(path)
+    restored = 0
+    for entry in entries:
+        try:
+            restored += _restore(entry, path, outputs)
+        except BenchError as error:
+            problems.append(str(error))
+        except ValueError as error:
+            problems.append(f"{path}: {entry.folder}: {error}")
+    return restored, problems
+
+
+def check_network(path: Path, content: bytes, record: Record) -> bytes:
+    """Returns the content of a run's network.
+
+    Raises:
+        DamageError: It is not what the run wrote.
+    """
+    if hashlib.sha256(content).hexdigest() != record.files.get(NETWORK_NAME):
+        raise DamageError(f"{path}: is not the network that its run wrote (its checksum differs)")
+    return content
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps({"checksum": _checksum(entry), **asdict(entry)}, ensure_ascii=False)
+
+
+def _parse(line: bytes) -> Entry:
+    document = json.loads(line)
+    if not isinstance(document, dict):
+        raise TypeError("is no entry of a bundle")
+    checksum = document.pop("checksum", None)
+    entry = Entry(**document)
+    if checksum != _checksum(entry):
+        raise ValueError("is not what was written (its checksum differs)")
+    return Entry(_inner(entry.folder), [(epoch, accuracy) for epoch, accuracy in entry.curve], entry.record)
+
+
+def _checksum(entry: Entry) -> str:
+    return hashlib.sha256(json.dumps(asdict(entry), sort_keys=True).encode()).hexdigest()
+
+
+def _inner(folder: str) -> str:
+    """Returns the folder if it cannot lead out of the outputs folder, on any system."""
+    parts = PurePosixPath(folder).parts
+    if not parts or parts[0] == "/" or ".." in parts or "\\" in folder or ":" in parts[0]:
+        raise ValueError(f"has the folder {folder!r}, which leads out of the outputs folder")
+    return folder
+
+
+def _restore(entry: Entry, bundle: Path, outputs: Path) -> bool:
+    record = parse_record(entry.record.encode())
+    directory = outputs / entry.folder
+    if not _is_wanted(record, directory / RECORD_NAME):
+        return False
+    with storing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    if record.run.method == TEACHER_METHOD and record.status == DONE:
+        _restore_network(network_path(bundle, record), record, directory)
+    write_atomically(directory / RECORD_NAME, entry.record)
+    return True
+
+
+def _is_wanted(record: Record, path: Path) -> bool:
+    if not path.exists():
+        return True
+    try:
+        return record.status == DONE and read_record(path).status != DONE
+    except RecordError:
+        return True
+
+
+def _restore_network(source: Path, record: Record, directory: Path) -> None:
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise DamageError(
+            f"{source}: cannot be read ({error.strerror}); without it the teacher must be trained again: {directory} "
+            "is not put back"
+        ) from error
+    write_atomically(directory / NETWORK_NAME, check_network(source, content, record))

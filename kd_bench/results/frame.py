@@ -1,0 +1,209 @@
+"""Runs as a data frame: one row per run, one column per fact. docs/results.md explains the columns."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kd_bench.results.sources import FoundRun, is_bundle, read_curves, read_sources
+from kd_bench.runs.record import (
+    DONE,
+    FAILED,
+    RECORD_NAME,
+    Cost,
+    Run,
+    Scores,
+    Setting,
+    altered_files,
+    read_record,
+)
+
+DATA_DIRECTORY = Path("outputs")
+SAME_TABLE = ["dataset", "model"]
+SAME_ROW = [*SAME_TABLE, "label", "protocol", "precision", "code", "data"]
+"""What runs share that are averaged: they differ in fraction and seed alone."""
+SAME_RUN = [*SAME_ROW, "fraction", "seed"]
+
+_PARTS: dict[str, type] = {"run": Run, "scores": Scores, "cost": Cost}
+_DTYPES: dict[Any, str] = {int: "Int64", int | None: "Int64", float: "float64", float | None: "float64"}
+_SETTING = ("precision", "replicas", "code", "data", "effective", "finished")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What the sources hold, ready for tables.
+
+    Attributes:
+        frame: The finished runs that count, one row each.
+        repeats: Finished runs that are left out, because a newer record of the same run counts.
+        unfinished: The folders of runs without a record.
+        unreadable: A message for each record that cannot be read.
+    """
+
+    frame: pd.DataFrame
+    repeats: pd.DataFrame
+    unfinished: list[str]
+    unreadable: list[str]
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        """The runs that failed."""
+        return self.frame[self.frame["status"] == FAILED]
+
+
+def read_runs(sources: Iterable[Path]) -> Runs:
+    """Reads every record of the outputs folders and bundles; what cannot be read is reported, not raised.
+
+    Raises:
+        BenchError: A bundle cannot be read at all.
+    """
+    found = read_sources(sources)
+    frame, repeats = split_repeats(make_frame(found.runs))
+    return Runs(frame, repeats, found.unfinished, found.unreadable)
+
+
+def load_runs(*sources: str | Path, hyper_parameters: bool = True) -> pd.DataFrame:
+    """Returns the finished runs of outputs folders and bundles, for a notebook.
+
+    Args:
+        sources: Outputs folders and bundles; `outputs` if none is given.
+        hyper_parameters: Whether each value of a run's config gets a column, such as `config.method.beta`.
+
+    Returns:
+        One row per run. A run that is found twice counts once. Records that cannot be read are warned of.
+
+    Raises:
+        BenchError: A bundle cannot be read at all.
+    """
+    runs = read_runs([Path(source) for source in sources] or [DATA_DIRECTORY])
+    for message in runs.unreadable:
+        warnings.warn(f"left out: {message}", stacklevel=2)
+    return with_hyper_parameters(runs.frame) if hyper_parameters else runs.frame
+
+
+def load_curves(runs: pd.DataFrame) -> pd.DataFrame:
+    """Returns the learning curves of runs from `load_runs`.
+
+    Returns:
+        One row per evaluation: the run's index in `runs`, `epoch` and `test_accuracy` in [0, 1].
+    """
+    parts = [_curves(Path(str(source)), group) for source, group in runs.groupby("source", sort=False)]
+    points = [point for part in parts for point in part]
+    return pd.DataFrame(points, columns=["run", "epoch", "test_accuracy"]).set_index("run")
+
+
+def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
+    """Returns the runs as a data frame with the columns that docs/results.md explains."""
+    records = [run.record for run in runs]
+    settings = [record.setting for record in records]
+    columns: dict[str, list[Any]] = {
+        "source": [run.source for run in runs],
+        "folder": [run.folder for run in runs],
+        "status": [record.status for record in records],
+        "reason": [record.reason for record in records],
+        "warnings": [record.warnings for record in records],
+    }
+    for name, kind in _PARTS.items():
+        columns |= _attributes([getattr(record, name) for record in records], [field.name for field in fields(kind)])
+    columns["steps_by_stage"] = columns["steps"]
+    columns["steps"] = [steps and sum(steps.values()) for steps in columns["steps_by_stage"]]
+    columns |= _attributes(settings, _SETTING)
+    columns |= {name: [setting.git.get(name) for setting in settings] for name in ("revision", "dirty")}
+    columns |= {name: [setting.machine.get(name) for setting in settings] for name in ("platform", "processor")}
+    columns["config"] = [record.config for record in records]
+    return pd.DataFrame(columns).astype(_dtypes() | {"steps": "Int64"})
+
+
+def with_hyper_parameters(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the frame with a column per value of the runs' configs, and without their `config` as a dict."""
+    flat = [dict(_flattened("config", config)) for config in frame["config"]]
+    return pd.concat([frame.drop(columns="config"), pd.DataFrame(flat, index=frame.index)], axis=1)
+
+
+def split_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Separates the runs that count from those that repeat one of them, e.g. in a bundle and in an outputs folder.
+
+    Of several, the one that counts is done rather than failed, and then the one that finished last. Mere copies of one
+    record are not reported as repeats.
+    """
+    complete = frame.assign(**settled(frame), done=frame["status"] == DONE)
+    ranked = complete.sort_values(["done", "finished"], ascending=False, kind="stable")
+    copied = ranked.duplicated([*SAME_RUN, "done", "finished"]).reindex(frame.index)
+    repeated = ranked.duplicated(SAME_RUN).reindex(frame.index)
+    return frame[~repeated].reset_index(drop=True), frame[repeated & ~copied].reset_index(drop=True)
+
+
+def settled(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    """Returns the precision and data of each run.
+
+    A run that failed early knows neither: it takes those of the runs of its protocol that are done, if they agree.
+    """
+    done = frame["status"] == DONE
+    keys = [frame[name] for name in (*SAME_TABLE, "label", "protocol", "code")]
+    return {name: _settled(frame[name], done, keys) for name in ("precision", "data")}
+
+
+def places(runs: pd.DataFrame) -> list[str]:
+    """Returns where the runs are, for messages."""
+    return [f"{source}/{folder}" for source, folder in zip(runs["source"], runs["folder"], strict=True)]
+
+
+def list_problems(runs: Runs) -> list[str]:
+    """Returns a line for each kind of problem; a record that cannot be read has one of its own."""
+    lines = [f"unreadable: {message}" for message in runs.unreadable]
+    lines += _listed("failed", places(runs.failed))
+    lines += _listed("left out (a newer record of the same run counts)", places(runs.repeats))
+    lines += _listed("unfinished (going on, or interrupted: run the same command again)", runs.unfinished)
+    return lines
+
+
+def altered(runs: Runs) -> list[str]:
+    """Returns a line for each file beside a record that is not what its run left there; reads all of them."""
+    in_folders = runs.frame[[not is_bundle(Path(source)) for source in runs.frame["source"]]]
+    folders = map(Path, places(in_folders))
+    paths = (path for folder in folders for path in altered_files(folder, read_record(folder / RECORD_NAME)))
+    return [f"altered: {path} (its checksum is not the one in its run's record)" for path in paths]
+
+
+def _listed(what: str, where: Sequence[str]) -> list[str]:
+    """Returns a line that counts the places and names the first few."""
+    shown = 3
+    more = ", ..." if len(where) > shown else ""
+    return [f"{len(where)} {what}: {', '.join(where[:shown])}{more}"] if where else []
+
+
+def _dtypes() -> dict[str, str]:
+    """Returns the types of the numeric columns, which hold even where every value is missing."""
+    annotations = {field.name: field.type for kind in (*_PARTS.values(), Setting) for field in fields(kind)}
+    return {name: _DTYPES[kind] for name, kind in annotations.items() if kind in _DTYPES}
+
+
+def _settled(column: pd.Series, done: pd.Series, keys: list[pd.Series]) -> pd.Series:
+    groups = column.where(done).groupby(keys)
+    return column.where(done | (groups.transform("nunique") != 1), groups.transform("first"))
+
+
+def _attributes(parts: Sequence[Any], names: Iterable[str]) -> dict[str, list[Any]]:
+    return {name: [getattr(part, name) for part in parts] for name in names}
+
+
+def _curves(source: Path, runs: pd.DataFrame) -> Iterator[tuple[Any, int, float]]:
+    curves = read_curves(source, runs["folder"])
+    for run, folder in runs["folder"].items():
+        for epoch, accuracy in curves[folder]:
+            yield run, epoch, accuracy
+
+
+def _flattened(key: str, node: Any) -> Iterator[tuple[str, Any]]:
+    """Yields every value by the key that sets it on the command line."""
+    if not isinstance(node, Mapping):
+        yield key, node
+        return
+    for name, value in node.items():
+        if name == "target":
+            yield f"{key}._target_", value
+        else:
+            yield from _flattened(key if name == "parameters" else f"{key}.{name}", value)

@@ -1,0 +1,133 @@
+"""The rows of a table: which runs share one, its name, its place, and the row that it is compared with."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from kd_bench.results.frame import SAME_ROW, settled
+
+TEACHER, STUDENT = "Teacher", "Student"
+ROW_ORDER = (
+    *(TEACHER, STUDENT, "Soft_logits", "FitNet", "AT", "FSP", "DML", "KD_SVD", "KD_EID"),
+    *("FT", "AB", "RKD", "VID", "MHGD", "CO"),
+)
+METHOD_PREFIX = "method."
+_FREE = ("method", "seed", "fraction")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Runs that differ in fraction and seed alone.
+
+    Attributes:
+        name: Unique in its table: the label, and in brackets what tells the row apart.
+        overrides: What differs from the preset that most of the runs were started with.
+        runs: The row's part of the runs' data frame.
+        facts: One of the runs, to read what all share.
+    """
+
+    name: str
+    overrides: dict[str, Any]
+    runs: pd.DataFrame
+    facts: Mapping[Any, Any]
+
+    @property
+    def label(self) -> str:
+        """The method's name."""
+        return str(self.facts["label"])
+
+    @property
+    def has_default_method(self) -> bool:
+        """Whether the method has the hyper-parameters of its preset."""
+        return not any(key.startswith(METHOD_PREFIX) for key in self.overrides)
+
+    def circumstances(self, with_teacher: bool) -> str:
+        """Returns everything but the method that can change the result: rows that share it were run alike."""
+        config = {key: value for key, value in self.facts["config"].items() if key not in _FREE}
+        if not with_teacher:
+            config.pop("teacher", None)
+            config["model"] = {key: value for key, value in config.get("model", {}).items() if key != "teacher"}
+        return json.dumps([self.facts["precision"], self.facts["data"], config], sort_keys=True)
+
+
+def build_rows(runs: pd.DataFrame) -> list[Row]:
+    """Returns the rows of one table, in its order."""
+    completed = runs.assign(**settled(runs))
+    groups = [group for _, group in completed.groupby(SAME_ROW, sort=False, dropna=False)]
+    facts = [group.iloc[0].to_dict() | {"experiment": _leading_experiment(group)} for group in groups]
+    overrides = [_shared_overrides(group) for group in groups]
+    names = _names(facts, overrides)
+    return sorted(map(Row, names, overrides, groups, facts), key=_place)
+
+
+def find_reference(row: Row, rows: list[Row], label: str) -> Row | None:
+    """Returns the row of the label that was run like this one in everything but the method.
+
+    Where several qualify, it is the one of the same code; if that does not decide, there is none.
+    """
+    candidates = [other for other in rows if other.label == label and other.has_default_method]
+    if row.label == TEACHER or row in candidates:
+        return None
+    # A plain student has no teacher; whatever the config says of one cannot matter.
+    with_teacher = STUDENT not in (row.label, label)
+    wanted = row.circumstances(with_teacher)
+    alike = [other for other in candidates if other.circumstances(with_teacher) == wanted]
+    if len(alike) > 1:
+        alike = [other for other in alike if other.facts["code"] == row.facts["code"]]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _leading_experiment(runs: pd.DataFrame) -> str:
+    """Returns the preset that most of the runs were started with; of equals the first by name."""
+    return runs["experiment"].mode().iloc[0]
+
+
+def _place(row: Row) -> tuple[int, str, int, str]:
+    """Returns the sorting key: the order of the methods, then unknown ones; overrides follow what they override."""
+    known = ROW_ORDER.index(row.label) if row.label in ROW_ORDER else len(ROW_ORDER)
+    return known, row.label, len(row.overrides), row.name
+
+
+def _shared_overrides(runs: pd.DataFrame) -> dict[str, Any]:
+    """Returns the overrides that all runs of the leading preset have; another cannot have changed the result."""
+    first, *others = runs.loc[runs["experiment"] == _leading_experiment(runs), "overrides"]
+    return {key: value for key, value in first.items() if all(key in other and other[key] == value for other in others)}
+
+
+# What may tell rows of one name apart, the most telling first.
+_QUALIFIERS: tuple[Callable[[Mapping[Any, Any]], str], ...] = (
+    lambda facts: facts["precision"],
+    lambda facts: facts["budget"],
+    lambda facts: facts["experiment"],
+    lambda facts: f"code {facts['code'][:7]}",
+    lambda facts: f"data {facts['data'][:7] if isinstance(facts['data'], str) else 'unknown'}",
+    lambda facts: f"#{facts['protocol'][:4]}",
+    lambda facts: f"#{facts['protocol']}",
+)
+
+
+def _names(facts: list[dict[Any, Any]], overrides: list[dict[str, Any]]) -> list[str]:
+    """Returns a name per row: its label and overrides and, where that is not enough, whatever else differs."""
+    labels = [fact["label"] for fact in facts]
+    details = [[f"{key.removeprefix(METHOD_PREFIX)}={_value(own[key])}" for key in sorted(own)] for own in overrides]
+    for qualifier in _QUALIFIERS:
+        found = defaultdict(set)
+        for label, detail, fact in zip(labels, details, facts, strict=True):
+            found[_name(label, detail)].add(qualifier(fact))
+        details = [
+            [*detail, qualifier(fact)] if len(found[_name(label, detail)]) > 1 else detail
+            for label, detail, fact in zip(labels, details, facts, strict=True)
+        ]
+    return [_name(label, detail) for label, detail in zip(labels, details, strict=True)]
+
+
+def _name(label: str, details: list[str]) -> str:
+    return f"{label} ({', '.join(details)})" if details else label
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,69 @@
+"""Choosing runs: by dataset, model, preset, method, fraction and seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from kd_bench.errors import BenchError
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The values to keep of each kind; an empty one keeps all. A method is known by its name or by its label."""
+
+    dataset: Sequence[str] = ()
+    model: Sequence[str] = ()
+    experiment: Sequence[str] = ()
+    methods: Sequence[str] = ()
+    fractions: Sequence[float] = ()
+    seeds: Sequence[int] = ()
+
+
+def select(runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
+    """Returns the runs that pass all filters.
+
+    Raises:
+        BenchError: A value, or all together, match no run.
+    """
+    return _chosen(comparable(runs, filters), {"experiment": filters.experiment, "methods": filters.methods})
+
+
+def comparable(runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
+    """Returns the runs that pass the filters that take away whole tables, columns or seeds.
+
+    The other filters take away rows, once these have been compared.
+
+    Raises:
+        BenchError: A value, or all together, match no run.
+    """
+    _check(runs, filters)
+    wanted: dict[str, Sequence] = {name: getattr(filters, name) for name in ("dataset", "model", "fractions", "seeds")}
+    return _chosen(runs, wanted)
+
+
+_COLUMNS = {
+    "dataset": ["dataset"],
+    "model": ["model"],
+    "experiment": ["experiment"],
+    "methods": ["method", "label"],
+    "fractions": ["fraction"],
+    "seeds": ["seed"],
+}
+
+
+def _chosen(runs: pd.DataFrame, wanted: dict[str, Sequence]) -> pd.DataFrame:
+    for name, values in wanted.items():
+        if values:
+            runs = runs[runs[_COLUMNS[name]].isin(values).any(axis=1)]
+    if runs.empty:
+        raise BenchError("no run passes all filters together")
+    return runs
+
+
+def _check(runs: pd.DataFrame, filters: Filters) -> None:
+    for name, columns in _COLUMNS.items():
+        for value in getattr(filters, name):
+            if not runs[columns].isin([value]).any(axis=None):
+                there = ", ".join(str(known) for known in sorted(set(runs[columns[0]])))
+                raise BenchError(f"--{name} {value}: no run has it; there are: {there}")

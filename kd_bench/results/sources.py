@@ -1,0 +1,178 @@
+"""Where runs are: in an outputs folder, or in a bundle. Both are read alike."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from kd_bench.errors import BenchError
+from kd_bench.results.bundle import (
+    NETWORK_NAME,
+    TEACHER_METHOD,
+    Curve,
+    Entry,
+    check_network,
+    network_path,
+    read_bundle,
+    write_bundle,
+)
+from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.metrics import read_metrics
+from kd_bench.runs.record import CONFIG_NAME, DONE, RECORD_NAME, Record, parse_record, read_record
+
+BUNDLE_ENDINGS = (".jsonl", ".jsonl.gz")
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A finished run, done or failed. `folder` is relative to `source`: an outputs folder, or a bundle."""
+
+    source: str
+    folder: str
+    record: Record
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the sources hold.
+
+    Attributes:
+        runs: The finished runs.
+        unfinished: The folders of runs without a record: still going, or interrupted.
+        unreadable: A message for each record that cannot be read.
+    """
+
+    runs: list[FoundRun] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def is_bundle(source: Path) -> bool:
+    """Returns whether the path names a bundle, by its ending; anything else is an outputs folder."""
+    return source.name.endswith(BUNDLE_ENDINGS)
+
+
+def read_sources(sources: Iterable[Path]) -> Found:
+    """Reads every record of the outputs folders and bundles; what cannot be read is reported, not raised.
+
+    Raises:
+        BenchError: A source is neither, or a bundle cannot be read at all.
+    """
+    found = Found()
+    for source in sources:
+        if source.is_file() and not is_bundle(source):
+            raise BenchError(f"{source}: is neither a folder nor a bundle ({', '.join(BUNDLE_ENDINGS)})")
+        read = _read_bundle if is_bundle(source) else _read_folder
+        read(source, found)
+    return found
+
+
+def find_runs(outputs: Path) -> Iterator[tuple[Path, bool]]:
+    """Yields every run's folder below `outputs`, in order, and whether it holds a record.
+
+    Symbolic links are followed, and no place is visited twice.
+    """
+    visited = set()
+    for directory, subdirectories, files in os.walk(outputs, followlinks=True):
+        status = os.stat(directory)  # noqa: PTH116 - a Path per folder would double the time
+        place = (status.st_dev, status.st_ino)
+        if place in visited:
+            subdirectories.clear()
+            continue
+        visited.add(place)
+        has_record = RECORD_NAME in files
+        # A finished run's own subdirectories hold no runs; hidden ones (.hydra) have a config.yaml of their own.
+        subdirectories[:] = [] if has_record else sorted(name for name in subdirectories if not name.startswith("."))
+        if has_record or CONFIG_NAME in files:
+            yield Path(directory), has_record
+
+
+def read_curves(source: Path, folders: Iterable[str]) -> dict[str, Curve]:
+    """Returns the test accuracy per epoch of these runs of a source, by folder; empty where it is not known."""
+    if is_bundle(source):
+        curves = {entry.folder: entry.curve for entry in read_bundle(source)[0]}
+        return {folder: curves[folder] for folder in folders}
+    return {folder: _curve(source / folder) for folder in folders}
+
+
+def read_entries(source: Path, folders: Iterable[str]) -> list[Entry]:
+    """Returns these runs of a source as entries of a bundle."""
+    if is_bundle(source):
+        chosen = set(folders)
+        return [entry for entry in read_bundle(source)[0] if entry.folder in chosen]
+    return [
+        Entry(folder, _curve(source / folder), (source / folder / RECORD_NAME).read_text(encoding="utf-8"))
+        for folder in folders
+    ]
+
+
+def read_network(source: Path, entry: Entry) -> bytes:
+    """Returns the trained network of a run of a source.
+
+    Raises:
+        DamageError: It is not what the run wrote.
+        BenchError: It is not there.
+    """
+    record = parse_record(entry.record.encode())
+    path = network_path(source, record) if is_bundle(source) else source / entry.folder / NETWORK_NAME
+    try:
+        return check_network(path, path.read_bytes(), record)
+    except OSError as error:
+        raise BenchError(f"{path}: cannot be read ({error.strerror}); a bundle needs its teachers' networks") from error
+
+
+def bundle_runs(runs: pd.DataFrame, path: Path) -> None:
+    """Writes a bundle of the runs, and their teachers' networks beside it.
+
+    Args:
+        runs: Rows of the runs' data frame.
+        path: The bundle.
+
+    Raises:
+        BenchError: A teacher's network is missing or is not what the run wrote, or two runs have the same folder.
+        StorageError: A file cannot be written.
+    """
+    entries = []
+    for name, group in runs.groupby("source"):
+        source = Path(str(name))
+        entries += read_entries(source, group["folder"])
+        for entry in read_entries(source, group.loc[_has_needed_network(group), "folder"]):
+            network = network_path(path, parse_record(entry.record.encode()))
+            with storing(network):
+                network.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(network, read_network(source, entry))
+    write_bundle(path, entries)
+
+
+def _has_needed_network(runs: pd.DataFrame) -> pd.Series:
+    return (runs["method"] == TEACHER_METHOD) & (runs["status"] == DONE)
+
+
+def _curve(directory: Path) -> Curve:
+    lines = (line for line in read_metrics(directory) if "test_accuracy" in line)
+    return [(line["epoch"], line["test_accuracy"]) for line in lines]
+
+
+def _read_folder(outputs: Path, found: Found) -> None:
+    for directory, has_record in find_runs(outputs):
+        if not has_record:
+            found.unfinished.append(directory.as_posix())
+            continue
+        try:
+            record = read_record(directory / RECORD_NAME)
+        except BenchError as error:
+            found.unreadable.append(str(error))
+            continue
+        found.runs.append(FoundRun(outputs.as_posix(), directory.relative_to(outputs).as_posix(), record))
+
+
+def _read_bundle(path: Path, found: Found) -> None:
+    entries, problems = read_bundle(path)
+    found.unreadable.extend(problems)
+    for entry in entries:
+        try:
+            found.runs.append(FoundRun(path.as_posix(), entry.folder, parse_record(entry.record.encode())))
+        except ValueError as error:
+            found.unreadable.append(f"{path}: {entry.folder}: {error}")
