@@ -47,7 +47,7 @@ def _aggregate(options: argparse.Namespace) -> bool:
     changed = altered(runs) if options.verify else []
     for problem in [*list_problems(runs), *changed]:
         print(problem, file=sys.stderr)
-    if runs.frame.empty:
+    if runs.frame.empty or (options.update and len(runs.failed) == len(runs.frame)):
         sources = ", ".join(map(str, options.outputs))
         raise BenchError(f"{sources}: no run is done yet; start one: python run.py method=fitnet")
     if options.update:
@@ -104,6 +104,9 @@ def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:
 def _tables(runs: Runs, options: argparse.Namespace) -> list[Table]:
     filters = _filters(options)
     shown = select(runs.frame, filters).index
+    labels = sorted(set(runs.frame["label"]))
+    if options.reference not in (STUDENT, *labels):
+        raise BenchError(f"--reference {options.reference}: no run has this label; there are: {', '.join(labels)}")
     return build_tables(comparable(runs.frame, filters), shown, options.reference, runs.unfinished, runs.repeats)
 
 
@@ -122,7 +125,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="outputs folders and bundles (.jsonl, .jsonl.gz); default: outputs",
     )
     parser.add_argument("--format", choices=FORMATS, default="markdown", help="(default: markdown)")
-    parser.add_argument("--reference", default=STUDENT, metavar="ROW", help="compare with this row (default: Student)")
+    parser.add_argument("--reference", default=STUDENT, metavar="LABEL", help="compare with it (default: Student)")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures (SVG) into FOLDER")
     parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
     _add_filters(parser)

@@ -60,8 +60,10 @@ def gain_text(cell: Any) -> str:
 
 def steps_text(row: Row) -> str:
     """Returns the training steps of each stage, at the largest fraction that has a run done."""
-    done = row.runs[row.runs["status"] == DONE].sort_values("fraction", ascending=False)
-    return "+".join(map(str, (done["steps_by_stage"].iloc[0] or {}).values())) if len(done) else MISSING
+    done = row.runs.loc[row.runs["status"] == DONE, ["fraction", "steps_by_stage"]]
+    if done.empty:
+        return MISSING
+    return "+".join(map(str, done.sort_values("fraction")["steps_by_stage"].iloc[-1].values()))
 
 
 def grid(table: Table, gains: bool = False) -> tuple[list[str], list[list[str]]]:

@@ -4,7 +4,9 @@ Everything is computed exactly, from the distributions in `scipy.special`. `scip
 for the same p-values: its third digit depends on the draw, and a table would take seconds.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -92,7 +94,7 @@ def welch_p_value(first: Sequence[float], second: Sequence[float]) -> float | No
     return round(float(2 * stdtr(freedom, -abs(t))), 6)
 
 
-def paired_gain(method: pd.Series, reference: pd.Series) -> tuple[float, float | None, int]:
+def paired_gain(method: pd.Series, reference: pd.Series) -> tuple[float, float, int]:
     """Returns the mean difference over the seeds that both have: such runs share initialisation and batches.
 
     Args:
@@ -100,13 +102,13 @@ def paired_gain(method: pd.Series, reference: pd.Series) -> tuple[float, float |
         reference: Accuracies by seed.
 
     Returns:
-        The mean, the half-width of its 95 % confidence interval (Student's t, n - 1 degrees of freedom; None for fewer
+        The mean, the half-width of its 95 % confidence interval (Student's t, n - 1 degrees of freedom; NaN for fewer
         than two seeds), and the number of seeds n. Without a common seed the mean is NaN.
     """
     differences = (method - reference).dropna()
     count = len(differences)
     if count <= 1:
-        return float(differences.mean()), None, count
+        return float(differences.mean()), math.nan, count
     from scipy.special import stdtrit
 
     quantile = float(stdtrit(count - 1, 1 - LEVEL / 2))
@@ -139,6 +141,9 @@ def _maximum_below(statistic: float, loadings: np.ndarray, freedom: int) -> floa
     return float(z_weights @ inside @ s_weights / (z_weights.sum() * s_weights.sum()))
 
 
+_legendre = cache(np.polynomial.legendre.leggauss)
+
+
 def _quadrature(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    points, weights = np.polynomial.legendre.leggauss(_POINTS)
+    points, weights = _legendre(_POINTS)
     return low + (points + 1) * (high - low) / 2, weights * (high - low) / 2

@@ -1,8 +1,9 @@
 """From runs to tables: one table per dataset and model, one row per method, one column per fraction."""
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import pandas as pd
 
@@ -44,7 +45,7 @@ class Table:
         """The columns, from the full data down."""
         return sorted(set(self.cells["fraction"]), reverse=True)
 
-    @property
+    @cached_property
     def runs(self) -> pd.DataFrame:
         """All finished runs in the table, in the order of its rows."""
         return pd.concat([row.runs.assign(row=row.name) for row in self.rows])
@@ -99,56 +100,66 @@ def mark(cell: Mapping[str, float]) -> str:
 
 
 def _build_cells(rows: Sequence[Row], reference: str) -> pd.DataFrame:
-    runs = pd.concat([row.runs.assign(row=row.name) for row in rows])
-    runs = runs.sort_values(["fraction", "seed"], ascending=[False, True], kind="stable")
-    order = {row.name: number for number, row in enumerate(rows)}
-    runs = runs.sort_values("row", key=lambda names: names.map(order), kind="stable")
-    groups: dict[Any, pd.DataFrame] = dict(iter(runs.groupby(CELL, sort=False)))
-    facts = {key: _cell(group) for key, group in groups.items()}
-    samples = {key: _accuracies(group) for key, group in groups.items()}
-    compared = _comparisons(rows, samples, reference)
-    cells = [dict(zip(CELL, key, strict=True)) | facts[key] | compared.get(key, {}) for key in groups]
-    return pd.DataFrame(cells, columns=[*CELL, *_CELL_COLUMNS]).astype(_CELL_DTYPES)
+    runs = _ordered_runs(rows)
+    done = runs[runs["status"] == DONE]
+    samples: Samples = dict(iter(done.set_index("seed").groupby(CELL)["last_accuracy"]))
+    parts = [_scores(done), _failures(runs[runs["status"] != DONE]), _comparisons(rows, samples, reference)]
+    order = pd.MultiIndex.from_frame(runs[CELL].drop_duplicates())
+    cells = pd.concat([part.reindex(order) for part in parts], axis=1)
+    cells[["n", "failed"]] = cells[["n", "failed"]].fillna(0).astype("Int64")
+    for name in ("seeds", "runs", "failed_runs"):
+        cells[name] = [value if isinstance(value, list) else [] for value in cells[name]]
+    return cells.astype({"pairs": "Int64"}).reset_index()
 
 
-_CELL_DTYPES = {
-    **dict.fromkeys(("mean", "sd", "difference", "gain", "gain_low", "gain_high", "p_value"), "float64"),
-    **dict.fromkeys(("n", "failed", "pairs"), "Int64"),
-}
-_CELL_COLUMNS = (
-    *("mean", "sd", "n", "failed", "reference", "difference", "gain", "gain_low", "gain_high", "pairs"),
-    *("test", "p_value", "seeds", "runs", "failed_runs"),
-)
+def _ordered_runs(rows: Sequence[Row]) -> pd.DataFrame:
+    """Returns what cells are made of, in the order of rows, fractions and seeds."""
+    runs = pd.concat([row.runs[_CELL_FACTS].assign(row=row.name, place=number) for number, row in enumerate(rows)])
+    runs = runs.sort_values(["place", "fraction", "seed"], ascending=[True, False, True], kind="stable")
+    return runs.assign(place=places(runs))
 
 
-def _accuracies(runs: pd.DataFrame) -> pd.Series:
-    return runs[runs["status"] == DONE].set_index("seed")["last_accuracy"]
+_CELL_FACTS = ["source", "folder", "fraction", "seed", "status", "last_accuracy"]
 
 
-def _cell(runs: pd.DataFrame) -> dict[str, object]:
-    done, failed = runs[runs["status"] == DONE], runs[runs["status"] != DONE]
-    accuracies = done["last_accuracy"].tolist()
-    return {
-        "mean": done["last_accuracy"].mean(),
-        "sd": deviation(accuracies) if len(accuracies) > 1 else None,
-        "n": len(done),
-        "failed": len(failed),
-        "seeds": done["seed"].tolist(),
-        "runs": places(done),
-        "failed_runs": places(failed),
-    }
+def _scores(done: pd.DataFrame) -> pd.DataFrame:
+    cells = done.groupby(CELL)
+    return pd.DataFrame(
+        {
+            "mean": cells["last_accuracy"].mean(),
+            "sd": cells["last_accuracy"].agg(_spread),
+            "n": cells.size(),
+            "seeds": cells["seed"].agg(pd.Series.tolist),
+            "runs": cells["place"].agg(list),
+        }
+    )
 
 
-def _comparisons(rows: Sequence[Row], samples: Samples, label: str) -> dict[tuple[str, float], dict[str, object]]:
-    """Returns what each cell gains on the reference row that was run alike, by row and fraction."""
+def _spread(accuracies: pd.Series) -> float:
+    return deviation(accuracies.tolist()) if len(accuracies) > 1 else math.nan
+
+
+def _failures(failed: pd.DataFrame) -> pd.DataFrame:
+    cells = failed.groupby(CELL)
+    return pd.DataFrame({"failed": cells.size(), "failed_runs": cells["place"].agg(list)})
+
+
+def _comparisons(rows: Sequence[Row], samples: Samples, label: str) -> pd.DataFrame:
+    """Returns what each cell gains on the reference row that was run alike."""
     compared: dict[tuple[str, float], dict[str, object]] = {}
     for reference, members in _families(rows, label).items():
-        for fraction in {fraction for name, fraction in samples if name == reference}:
-            baseline = samples[reference, fraction]
-            column = {name: samples[name, fraction] for name in members if len(samples.get((name, fraction), ()))}
-            if len(baseline):
-                compared |= {(name, fraction): cell for name, cell in _column(column, reference, baseline).items()}
-    return compared
+        for fraction in [fraction for row, fraction in samples if row == reference]:
+            column = {name: samples[name, fraction] for name in members if (name, fraction) in samples}
+            compared |= {
+                (name, fraction): {"reference": reference} | cell
+                for name, cell in _column(column, samples[reference, fraction]).items()
+            }
+    index = pd.MultiIndex.from_tuples(compared, names=CELL)
+    return pd.DataFrame(list(compared.values()), index=index, columns=_COMPARED).astype(_NUMBERS)
+
+
+_NUMBERS = dict.fromkeys(("difference", "gain", "gain_low", "gain_high", "pairs", "p_value"), "float64")
+_COMPARED = ["reference", *_NUMBERS, "test"]
 
 
 def _families(rows: Sequence[Row], label: str) -> dict[str, list[str]]:
@@ -161,13 +172,10 @@ def _families(rows: Sequence[Row], label: str) -> dict[str, list[str]]:
     return families
 
 
-def _column(column: Mapping[str, pd.Series], reference: str, baseline: pd.Series) -> dict[str, dict[str, object]]:
+def _column(column: Mapping[str, pd.Series], baseline: pd.Series) -> dict[str, dict[str, object]]:
     repeated = {name: values.tolist() for name, values in column.items() if len(values) > 1}
     tests = compare(repeated, baseline.tolist()) if repeated and len(baseline) > 1 else {}
-    return {
-        name: _comparison(values, baseline) | {"reference": reference} | _test(tests.get(name))
-        for name, values in column.items()
-    }
+    return {name: _comparison(values, baseline) | _test(tests.get(name)) for name, values in column.items()}
 
 
 def _comparison(values: pd.Series, baseline: pd.Series) -> dict[str, object]:
@@ -175,8 +183,8 @@ def _comparison(values: pd.Series, baseline: pd.Series) -> dict[str, object]:
     return {
         "difference": values.mean() - baseline.mean(),
         "gain": gain,
-        "gain_low": None if reach is None else gain - reach,
-        "gain_high": None if reach is None else gain + reach,
+        "gain_low": gain - reach,
+        "gain_high": gain + reach,
         "pairs": pairs,
     }
 

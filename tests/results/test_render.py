@@ -3,24 +3,27 @@ import io
 import json
 
 import pytest
+from helpers.records import make_record, make_seeds
 
-from kd_bench.results.render import render_runs, render_tables
-from kd_bench.results.table import build_tables
+from kd_bench.results.caption import caption_lines
+from kd_bench.results.frame import with_hyper_parameters
+from kd_bench.results.render import MISSING, render_runs, render_tables
+
+RECORDS = [
+    *make_seeds("Student", 0.90, 0.91, 0.92),
+    *make_seeds("KD_SVD", 0.85, 0.86, 0.87, steps={"one": 180, "two": 600}),
+    make_record("KD_SVD", fraction=0.5, failed="loss is NaN, at\nstep 12"),
+    make_record("AT", overrides={"method.on": "a|b"}),
+]
 
 
 @pytest.fixture
-def outputs(make_outputs, make_record, seeds):
-    return make_outputs(
-        *seeds("Student", 0.90, 0.91, 0.92),
-        *seeds("KD_SVD", 0.85, 0.86, 0.87, steps={"one": 180, "two": 600}),
-        make_record("KD_SVD", fraction=0.5, failed="loss is NaN, at\nstep 12"),
-        make_record("AT", overrides={"method.on": "a|b"}),
-        unfinished=["outputs/digits/wrn_16_2_wrn_10_1/at/fraction=0.1/seed=0-aa"],
-    )
+def tables(table):
+    return [table(*RECORDS)]
 
 
-def test_markdown_is_a_table_with_as_many_cells_in_each_line(outputs):
-    text = render_tables(build_tables(outputs), "markdown")
+def test_markdown_is_a_table_with_as_many_cells_in_each_line(tables):
+    text = render_tables(tables, "markdown")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert text.startswith("### digits, wrn_16_2_wrn_10_1\n\n| Method")
     assert {line.replace(r"\|", "").count("|") for line in lines} == {5}
@@ -33,20 +36,29 @@ def test_markdown_is_a_table_with_as_many_cells_in_each_line(outputs):
     assert r"AT (on=a\|b)" in text
 
 
-def test_latex_is_a_booktabs_tabular_of_plain_symbols(outputs):
-    text = render_tables(build_tables(outputs), "latex")
-    body = [line for line in text.splitlines() if not line.startswith("%")]
-    assert body[0] == r"\begin{tabular}{llll}"
-    assert body[-1] == r"\end{tabular}"
-    assert [line for line in body if line.strip() in (r"\toprule", r"\midrule", r"\bottomrule")]
-    assert "\n".join(body).isascii()
-    assert r"KD\_SVD" in text
+def test_latex_is_a_table_with_caption_and_label_of_plain_symbols(tables):
+    text = render_tables(tables, "latex")
+    lines = text.splitlines()
+    assert text.isascii()
+    assert (lines[0], lines[-1]) == (r"\begin{table}", r"\end{table}")
+    assert text.count("{") == text.count("}")
+    assert r"\label{tab:accuracy-digits-wrn-16-2-wrn-10-1}" in lines
+    assert r"\caption{digits, wrn\_16\_2\_wrn\_10\_1. A cell is the last epoch's test accuracy in \%" in text
+    assert r"\texttt{*} better, \texttt{$^\dagger$} worse" in text
     assert r"86.00 $\pm$ 1.00 (3)$^\dagger$" in text
-    assert all(line.count("&") == 3 for line in body if line.endswith(r"\\"))
+    assert all(line.count("&") == 3 for line in lines if line.endswith(r"\\"))
 
 
-def test_json_traces_each_number_to_its_runs(outputs):
-    entries = json.loads(render_tables(build_tables(outputs), "json"))
+def test_gains_are_a_table_of_their_own(tables):
+    text = render_tables(tables, "markdown", gains=True)
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in lines[-1].split("|")[1:-1]] == ["KD_SVD", "-5.00 [-5.00, -5.00] (3)", MISSING]
+    assert not any(line.startswith("| Student") for line in lines)
+    assert "95 % confidence interval" in text
+
+
+def test_json_traces_each_number_to_its_runs(tables):
+    entries = json.loads(render_tables(tables, "json"))
     assert [(entry["row"], entry["fraction"]) for entry in entries] == [
         ("Student", 1.0),
         ("AT (on=a|b)", 1.0),
@@ -56,15 +68,15 @@ def test_json_traces_each_number_to_its_runs(outputs):
     svd, failed = entries[2:]
     assert svd["mean"] == pytest.approx(0.86)
     assert svd["sd"] == pytest.approx(0.01)
+    assert (svd["reference"], svd["test"], svd["pairs"]) == ("Student", "dunnett", 3)
     assert svd["gain"] == pytest.approx(-0.05)
     assert 0 < svd["p_value"] < 0.05
-    assert (svd["n"], svd["failed"], svd["seeds"], len(svd["directories"])) == (3, 0, [0, 1, 2], 3)
-    assert svd["directories"][0].startswith("outputs/digits/wrn_16_2_wrn_10_1/kd_svd/fraction=1.0/seed=0-")
-    assert (failed["mean"], failed["n"], failed["failed"], len(failed["failed_directories"])) == (None, 0, 1, 1)
+    assert (svd["n"], svd["failed"], svd["seeds"], len(svd["runs"])) == (3, 0, [0, 1, 2], 3)
+    assert svd["runs"][0].startswith("outputs/digits/wrn_16_2_wrn_10_1/kd_svd/fraction=1/seed=0-")
+    assert (failed["mean"], failed["n"], failed["failed"], len(failed["failed_runs"])) == (None, 0, 1, 1)
 
 
-def test_csv_says_the_same_as_json(outputs):
-    tables = build_tables(outputs)
+def test_csv_says_the_same_as_json(tables):
     entries = json.loads(render_tables(tables, "json"))
     lines = list(csv.DictReader(io.StringIO(render_tables(tables, "csv"))))
     assert list(lines[0]) == list(entries[0])
@@ -75,16 +87,77 @@ def test_csv_says_the_same_as_json(outputs):
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_runs_for_programs(outputs, form):
-    text = render_runs(outputs, form)
+def test_runs_for_programs_have_every_hyper_parameter(make_runs, form):
+    text = render_runs(with_hyper_parameters(make_runs(*RECORDS)), form)
     runs = json.loads(text) if form == "json" else list(csv.DictReader(io.StringIO(text)))
-    assert sorted(run["status"] for run in runs) == ["done"] * 7 + ["failed", "unfinished"]
-    assert [run["directory"] for run in runs] == sorted(run["directory"] for run in runs)
-    assert float(next(run for run in runs if run["label"] == "AT")["accuracy"]) == 0.9
+    assert sorted(run["status"] for run in runs) == ["done"] * 7 + ["failed"]
+    run = next(run for run in runs if run["label"] == "AT")
+    assert (float(run["last_accuracy"]), run["config.method.on"], int(run["seed"])) == (0.9, "a|b", 0)
+    assert json.loads(run["overrides"]) if form == "csv" else run["overrides"] == {"method.on": "a|b"}
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex"])
-def test_runs_for_people(outputs, form):
-    text = render_runs(outputs, form)
-    assert text.count("fraction=") == 9
+def test_runs_for_people(make_runs, form):
+    text = render_runs(make_runs(*RECORDS), form)
+    assert text.count("fraction=") == 8
     assert "loss is NaN, at step 12" in text
+
+
+def caption(table):
+    return "\n".join(caption_lines(table))
+
+
+def test_the_caption_says_what_the_numbers_rest_on(table):
+    found = caption(
+        table(
+            make_record("AT"),
+            make_record("AB", seed=1, teacher_accuracy=0.97, teacher_digest="ffff0000"),
+            make_record("AB", fraction=0.5, train_images=718),
+            make_record("FT", failed="loss is `NaN`\nat step 12"),
+            unfinished=["outputs/digits/wrn_16_2_wrn_10_1/at/seed=0-aa", "outputs/digits/other/at/seed=0-bb"],
+        )
+    )
+    assert "sample standard deviation" in found
+    assert "equal steps at every fraction" in found
+    assert "Training images: 1437 (Full), 718 (50 %)." in found
+    assert "Distilled from 97.00 % to 98.00 % (2 teachers)." in found
+    assert "Networks in float32." in found
+    assert "Made at revision 0f3c0f3." in found
+    assert "1 run failed: `outputs/digits/wrn_16_2_wrn_10_1/ft/fraction=1/seed=0-" in found
+    assert "(`loss is 'NaN' at step 12`)" in found
+    assert "1 run unfinished." in found
+
+
+def test_the_caption_says_what_was_tested(table):
+    calm = [*make_seeds("Student", 0.90, 0.91, 0.92), *make_seeds("AB", 0.93, 0.94, 0.95)]
+    wild = make_seeds("AT", 0.3, 0.6, 0.9, fraction=1.0)
+    assert "than the Student run alike: Dunnett's test in each column" in caption(table(*calm))
+    assert "Tested apart" not in caption(table(*calm))
+    assert "Tested apart, because a standard deviation is more than 3 times the column's median: AT (Full)" in caption(
+        table(*calm, *wild)
+    )
+
+
+def test_the_caption_says_why_nothing_is_marked(table):
+    assert "a test needs two seeds of a method and of the Student run alike" in caption(table(make_record("AT")))
+
+
+def test_the_caption_tells_the_warnings_of_runs(table):
+    runs = [make_record("FT", seed=seed, warnings=["the paraphraser did not learn"]) for seed in (0, 1)]
+    found = caption(table(*runs, make_record("AT")))
+    assert "2 runs gave a warning: FT: `the paraphraser did not learn` (2 runs)." in found
+
+
+def test_the_caption_counts_runs_that_are_left_out(table):
+    runs = [make_record("AT", finished="2026-01-01"), make_record("AT", finished="2026-01-02")]
+    assert "1 run left out: a newer record of the same run counts." in caption(table(*runs))
+
+
+def test_the_caption_tells_of_uncommitted_changes(table):
+    run = make_record("AT", git={"revision": "1a2b" * 10, "dirty": True})
+    assert "Made at revision 1a2b1a2, 1 run with uncommitted changes." in caption(table(run))
+
+
+def test_a_teacher_has_no_say_in_the_budget(table):
+    found = table(make_record("Teacher", budget="epochs"), make_record("AT", budget="steps"))
+    assert "equal steps at every fraction" in caption(found)

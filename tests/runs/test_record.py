@@ -3,7 +3,7 @@ import hashlib
 import json
 import os
 import stat
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
@@ -14,8 +14,6 @@ from kd_bench.runs.record import (
     SchemaError,
     altered_files,
     checksums,
-    find_records,
-    find_runs,
     read_record,
     write_record,
 )
@@ -52,16 +50,8 @@ def test_a_truncated_record_is_named(tmp_path, make_record):
     write_record(tmp_path, make_record())
     path = tmp_path / "result.json"
     path.write_text(path.read_text()[:100])
-    with pytest.raises(RecordError, match=r"result\.json: cannot be read .* repeat the run"):
+    with pytest.raises(RecordError, match=r"result\.json: .*; delete it and repeat the run"):
         read_record(path)
-
-
-def damage(document, where, key, value=...):
-    part = document[where] if where else document
-    part.pop(key, None)
-    if value is not ...:
-        part[key] = value
-    return document
 
 
 def rewrite(path, document):
@@ -69,28 +59,6 @@ def rewrite(path, document):
     document.pop("checksum", None)
     body = json.dumps(document, indent=2).removeprefix("{\n")
     path.write_text(f'{{\n  "checksum": "{hashlib.sha256(body.encode()).hexdigest()}",\n{body}')
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ((None, "schema"), "is no record"),
-        ((None, "cost"), r"missing fields: \['cost'\]"),
-        (("run", "seed"), r"in its run, missing fields: \['seed'\]"),
-        (("scores", "f1", 0.5), r"in its scores, .* unknown fields: \['f1'\]"),
-        (("run", "fraction", "half"), "field fraction cannot be 'half'"),
-        (("scores", "last_accuracy", None), "last_accuracy is None"),
-        ((None, "status", "running"), "status is 'running'"),
-        ((None, "run", []), r"field run cannot be \[\]"),
-    ],
-)
-def test_a_wrong_record_says_what_is_wrong(tmp_path, make_record, change, message):
-    write_record(tmp_path, make_record())
-    path = tmp_path / "result.json"
-    rewrite(path, damage(json.loads(path.read_text()), *change))
-    with pytest.raises(RecordError, match=message) as caught:
-        read_record(path)
-    assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -106,25 +74,12 @@ def test_an_altered_record_is_found(tmp_path, make_record, before, after):
         read_record(path)
 
 
-def test_the_first_versions_records_are_read(tmp_path, make_record):
-    record = make_record(accuracy=0.9)
-    document = asdict(record) | {"schema": 1}
-    for part, name in ((document, "files"), (document["setting"], "data"), (document["setting"], "sessions")):
-        del part[name]
-    (tmp_path / "result.json").write_text(json.dumps(document))
-    read = read_record(tmp_path / "result.json")
-    assert read == replace(record, schema=1)
-    assert (read.files, read.setting.data, read.setting.sessions) == ({}, None, [])
-
-
-@pytest.mark.parametrize("version", [0, 3, "2"])
+@pytest.mark.parametrize("version", [0, 2, 4, "3"])
 def test_another_versions_records_are_refused_by_name(tmp_path, make_record, version):
     write_record(tmp_path, make_record())
     path = tmp_path / "result.json"
     rewrite(path, json.loads(path.read_text()) | {"schema": version})
-    with pytest.raises(
-        SchemaError, match=rf"result\.json: its schema version is {version}, this kd_bench reads 1 and 2"
-    ):
+    with pytest.raises(SchemaError, match=rf"result\.json: its schema version is {version}, this kd_bench reads 3"):
         read_record(path)
 
 
@@ -147,16 +102,8 @@ def test_json_that_is_no_record(tmp_path, content):
 
 
 def test_a_missing_record(tmp_path):
-    with pytest.raises(RecordError, match="cannot be read"):
+    with pytest.raises(RecordError, match="No such file"):
         read_record(tmp_path / "result.json")
-
-
-def test_runs_are_found_finished_or_not_and_hidden_folders_are_not_runs(tmp_path):
-    for name in ("b/result.json", "b/config.yaml", "a/config.yaml", "a/.hydra/config.yaml", "c/other.json"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert list(find_runs(tmp_path)) == [(tmp_path / "a", False), (tmp_path / "b", True)]
-    assert find_records(tmp_path) == [tmp_path / "b" / "result.json"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, make_record, monkeypatch):
