@@ -55,8 +55,8 @@ def _significance(table: Table) -> str:
         )
     apart = cells[cells["test"] == "welch"]
     if len(apart):
-        cells_apart = zip(apart["row"], apart["fraction"], strict=True)
-        names = ", ".join(f"{row} ({fraction_name(fraction)})" for row, fraction in cells_apart)
+        columns = apart.groupby("row", sort=False)["fraction"].agg(lambda part: ", ".join(map(fraction_name, part)))
+        names = "; ".join(f"{row} at {named}" for row, named in columns.items())
         lines.append(
             f"Tested apart, because a standard deviation is more than {OUT_OF_LINE:g} times the column's median: "
             f"{names}; by Welch's test with Bonferroni's correction, p < {LEVEL}."

@@ -201,6 +201,20 @@ def test_a_block_is_made_of_the_bundle_of_its_name_alone(aggregate, write_output
     assert readme.read_bytes() == once
 
 
+def test_a_block_shows_its_pictures(aggregate, tmp_path, readme):
+    for record in [*make_seeds("Student", 0.8, 0.9), *make_seeds("AT", 0.95, 0.97)]:
+        write_run(tmp_path / "outputs", record, curve=[0.5, 0.9])
+    readme.write_text("<!-- results:start digits -->\n<!-- results:end digits -->\n")
+    aggregate("--bundle", "digits.jsonl")
+    command = ("--outputs", "digits.jsonl", "--update", "README.md", "--plots", "docs/results")
+    assert aggregate(*command).returncode == 0
+    written = {path: path.read_bytes() for path in [readme, *sorted((tmp_path / "docs" / "results").iterdir())]}
+    assert [path.name for path in written] == ["README.md", "digits-curves.svg", "digits-gains.svg"]
+    assert "](docs/results/digits-gains.svg)" in readme.read_text()
+    aggregate(*command)
+    assert {path: path.read_bytes() for path in written} == written
+
+
 def test_a_users_runs_never_get_into_a_named_block(aggregate, write_outputs, readme):
     write_outputs(make_record("AT"))
     readme.write_text("<!-- results:start digits -->\nours\n<!-- results:end digits -->\n")

@@ -1,0 +1,254 @@
+"""Pictures of a table: gains with intervals, accuracy over the fraction of the data, and learning curves, as SVG.
+
+Each method has a panel of its own, or a line of its own, in the table's order: nobody can tell fifteen colours apart.
+The colours are those of Okabe and Ito, which colour-blind people can tell apart, and shapes repeat what they say.
+"""
+
+import io
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import altair as alt
+import pandas as pd
+
+from kd_bench.results.caption import fraction_name
+from kd_bench.results.frame import load_curves
+from kd_bench.results.table import BETTER, CELL, WORSE, Table, mark
+from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.record import DONE
+
+Picture = alt.TopLevelMixin
+
+# A font that comes with vl-convert: the layout is the same on every machine.
+_FONT = "Liberation Sans, Arial, sans-serif"
+_COLUMNS = 5
+_BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#767676"
+_VERDICTS = {"better": _BLUE, "worse": _VERMILION, "no difference shown": _GREY, "not tested": "#B0B0B0"}
+_SHAPES = dict(zip(_VERDICTS, ("triangle-up", "triangle-down", "circle", "diamond"), strict=True))
+_FRACTION_COLOURS = ["#0B3C5D", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#D55E00"]
+
+
+def write_pictures(tables: Sequence[Table], folder: Path, name: str = "") -> list[Path]:
+    """Draws every table's pictures; one that has nothing to show is left out.
+
+    Args:
+        tables: The tables.
+        folder: Where the files go.
+        name: How the file names begin; the tables' dataset and model if it is empty.
+
+    Returns:
+        The files.
+
+    Raises:
+        StorageError: A file cannot be written.
+    """
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for table in tables:
+        subject = [] if name and len(tables) == 1 else [table.dataset, table.model]
+        for kind, draw in PICTURES.items():
+            picture = draw(table)
+            if picture is not None:
+                stem = "-".join(re.sub(r"[^\w.]+", "_", part) for part in [*filter(None, [name]), *subject, kind])
+                path = folder / f"{stem}.svg"
+                write_atomically(path, svg(picture))
+                written.append(path)
+    return written
+
+
+def markdown_images(paths: Sequence[Path], folder: Path) -> str:
+    """Returns Markdown that shows the pictures in a file of this folder."""
+    links = [Path(os.path.relpath(path, folder)).as_posix() for path in paths]
+    return "\n\n".join(f"![{_ALTERNATIVES[link.rpartition('-')[2]]}]({link})" for link in links)
+
+
+def svg(picture: Picture) -> str:
+    """Returns a picture as SVG: the same text for the same picture."""
+    stream = io.StringIO()
+    picture.save(stream, format="svg")
+    return stream.getvalue()
+
+
+def draw_gains(table: Table) -> Picture | None:
+    """Draws each method's gain over the reference with its 95 % confidence interval, one panel per fraction."""
+    points = _gain_points(table)
+    if points.empty:
+        return None
+    limit = _limit(points)
+    chart = alt.Chart(points.assign(beyond=points["gain"].abs() > limit))
+    base = chart.encode(
+        y=alt.Y("row:N", sort=_names(table), title=None),
+        color=alt.Color("verdict:N", title=None, scale=_scale(_VERDICTS)),
+    )
+    near = base.transform_filter("!datum.beyond")
+    layers = alt.layer(
+        chart.mark_rule(color="#444444").encode(x=alt.datum(0)),
+        near.mark_rule(clip=True, strokeWidth=2).encode(x=_gain_axis("gain_low", limit), x2="gain_high:Q"),
+        near.mark_point(filled=True, size=60, opacity=1).encode(
+            x=_gain_axis("gain", limit), shape=alt.Shape("verdict:N", title=None, scale=_scale(_SHAPES))
+        ),
+        _beyond(base, "left", -limit, "'← ' + format(datum.gain, '+.1f')"),
+        _beyond(base, "right", limit, "format(datum.gain, '+.1f') + ' →'"),
+    ).properties(width=150, height=alt.Step(17))
+    columns = alt.Column("fraction:N", sort=[fraction_name(value) for value in table.fractions], title=None)
+    subtitle = [
+        "Mean difference of runs of one seed, with its 95 % confidence interval; colours as the table's marks.",
+        "A number at the edge lies beyond it.",
+    ]
+    return _finished(layers.facet(column=columns), f"Gain over the {table.reference}", subtitle, table)
+
+
+def draw_accuracy(table: Table) -> Picture | None:
+    """Draws the accuracy over the fraction of the training data, one panel per method, each with the reference."""
+    cells = table.cells.dropna(subset="mean")
+    if cells["fraction"].nunique() <= 1:
+        return None
+    reach = cells["sd"].fillna(0)
+    scores = {"accuracy": cells["mean"], "low": cells["mean"] - reach, "high": cells["mean"] + reach}
+    points = _panels(table, cells[CELL].assign(**{name: 100 * values for name, values in scores.items()}))
+    scale = _accuracy_scale(points["accuracy"], points["high"].max())
+    order = [fraction_name(value) for value in reversed(table.fractions)]
+    base = alt.Chart(points.assign(fraction=points["fraction"].map(fraction_name))).encode(
+        x=alt.X("fraction:O", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
+        color=alt.Color("role:N", title=None, scale=_scale({"method": _BLUE, table.reference: _GREY})),
+        strokeDash=_dash(table),
+    )
+    layers = alt.layer(
+        base.mark_rule(clip=True).encode(y=_accuracy_axis("low", scale), y2="high:Q"),
+        base.mark_line(clip=True, point=alt.OverlayMarkDef(size=25)).encode(y=_accuracy_axis("accuracy", scale)),
+        base.transform_filter(alt.datum.accuracy < scale.domain[0])
+        .mark_text(baseline="bottom", fontSize=10)
+        .encode(y=alt.datum(scale.domain[0]), text=alt.Text("accuracy:Q", format=".1f")),
+    )
+    subtitle = [
+        "Mean over seeds, ± standard deviation, against the fraction of the training data.",
+        "A number at the edge lies below it.",
+    ]
+    return _finished(_facet(layers, table), "Accuracy with less data", subtitle, table)
+
+
+def draw_curves(table: Table) -> Picture | None:
+    """Draws the test accuracy per epoch, mean over seeds, one panel per method and one line per fraction."""
+    runs = table.runs[table.runs["status"] == DONE].reset_index(drop=True)
+    curves = load_curves(runs)
+    if curves.empty:
+        return None
+    joined = curves.join(runs[CELL])
+    means = joined.groupby([*CELL, "epoch"], sort=False)["test_accuracy"].mean().mul(100).reset_index(name="accuracy")
+    points = _panels(table, means)
+    order = [fraction_name(value) for value in table.fractions]
+    colours = dict(zip(order, _FRACTION_COLOURS, strict=False))
+    chart = (
+        alt.Chart(points.assign(fraction=points["fraction"].map(fraction_name)))
+        .mark_line(clip=True, strokeWidth=1.5)
+        .encode(
+            x=alt.X("epoch:Q", title="epoch"),
+            y=_accuracy_axis("accuracy", _accuracy_scale(points["accuracy"], points["accuracy"].max())),
+            color=alt.Color("fraction:N", sort=order, title="data", scale=_scale(colours)),
+            strokeDash=_dash(table),
+        )
+    )
+    subtitle = ["Test accuracy per epoch of the main stage, mean over seeds."]
+    return _finished(_facet(chart, table), "Learning curves", subtitle, table)
+
+
+PICTURES: dict[str, Callable[[Table], Picture | None]] = {
+    "gains": draw_gains,
+    "accuracy": draw_accuracy,
+    "curves": draw_curves,
+}
+_ALTERNATIVES = {
+    "gains.svg": "Gain of each method over the reference, with confidence intervals",
+    "accuracy.svg": "Accuracy of each method over the fraction of the training data",
+    "curves.svg": "Learning curves of each method",
+}
+
+
+def _verdict(cell: dict) -> str:
+    untested = "not tested" if pd.isna(cell["p_value"]) else "no difference shown"
+    return {BETTER: "better", WORSE: "worse"}.get(mark(cell), untested)
+
+
+def _limit(points: pd.DataFrame) -> float:
+    """Returns how far the axis of gains reaches: a method that diverged must not squeeze the others."""
+    reach = points[["gain", "gain_low", "gain_high"]].abs().max(axis=1)
+    return float(min(1.05 * reach.max(), 3 * reach.median())) or 1.0
+
+
+def _gain_points(table: Table) -> pd.DataFrame:
+    cells = table.cells.dropna(subset="gain")
+    facts = {
+        "row": cells["row"],
+        "fraction": cells["fraction"].map(fraction_name),
+        "verdict": [_verdict(cell) for cell in cells.to_dict("records")],
+    }
+    return pd.DataFrame(facts | {name: 100 * cells[name] for name in ("gain", "gain_low", "gain_high")})
+
+
+def _gain_axis(name: str, limit: float) -> alt.X:
+    return alt.X(f"{name}:Q", title="points", scale=alt.Scale(domain=[-limit, limit]))
+
+
+def _beyond(base: alt.Chart, side: Literal["left", "right"], edge: float, text: str) -> alt.Chart:
+    """Returns the gains that lie beyond the axis as numbers at its edge."""
+    outside = f"datum.beyond && {'datum.gain < 0' if side == 'left' else 'datum.gain > 0'}"
+    marks = base.transform_filter(outside).transform_calculate(text=text).mark_text(align=side, fontSize=10)
+    return marks.encode(x=alt.datum(edge), text="text:N")
+
+
+def _accuracy_axis(name: str, scale: alt.Scale) -> alt.Y:
+    return alt.Y(f"{name}:Q", title="accuracy, %", scale=scale)
+
+
+def _accuracy_scale(accuracies: pd.Series, highest: float) -> alt.Scale:
+    """Returns the scale of an axis of accuracies: a method that failed to learn must not squeeze the others."""
+    middle, lowest = accuracies.median(), accuracies.min()
+    bottom = max(lowest, middle - 3 * (highest - middle)) if highest > middle else lowest
+    margin = 0.03 * (highest - bottom) or 1.0
+    return alt.Scale(domain=[bottom - margin, highest + margin], nice=False, zero=False)
+
+
+def _scale(values: Mapping[str, str]) -> alt.Scale:
+    return alt.Scale(domain=list(values), range=list(values.values()))
+
+
+def _panels(table: Table, points: pd.DataFrame) -> pd.DataFrame:
+    """Returns the points of each row's panel: its own (role "method") and those of its reference, by its label."""
+    references = table.cells.dropna(subset="reference").drop_duplicates("row").set_index("row")["reference"]
+    rows = list(references.index) or _names(table)
+    parts = [points[points["row"] == row].assign(panel=row, role="method") for row in rows]
+    parts += [
+        points[points["row"] == references[row]].assign(panel=row, role=table.reference) for row in references.index
+    ]
+    return pd.concat(parts)
+
+
+def _dash(table: Table) -> alt.StrokeDash:
+    scale = alt.Scale(domain=["method", table.reference], range=[[1, 0], [3, 3]])
+    return alt.StrokeDash("role:N", title=None, scale=scale)
+
+
+def _facet(chart: Any, table: Table) -> alt.FacetChart:
+    panels = alt.Facet("panel:N", sort=_names(table), title=None)
+    return chart.properties(width=150, height=110).facet(panels, columns=_COLUMNS)
+
+
+def _names(table: Table) -> list[str]:
+    return [row.name for row in table.rows]
+
+
+def _finished(chart: alt.FacetChart, title: str, subtitle: list[str], table: Table) -> Picture:
+    """Returns the chart with its title, on white: black on nothing would vanish where pages are dark."""
+    heading = alt.Title(f"{title}: {table.dataset}, {table.model}", subtitle=subtitle, anchor="start", offset=12)
+    return (
+        chart.properties(title=heading, background="white", padding=12)
+        .configure(font=_FONT)
+        .configure_view(stroke="#CCCCCC")
+        .configure_axis(gridColor="#EEEEEE", labelLimit=260)
+        .configure_header(labelFontSize=12, labelFontWeight="bold")
+        .configure_legend(orient="bottom", symbolSize=60, labelLimit=260)
+    )

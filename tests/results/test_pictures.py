@@ -1,0 +1,98 @@
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from helpers.records import make_record, make_seeds, write_run
+
+from kd_bench.results.frame import read_runs
+from kd_bench.results.pictures import (
+    draw_accuracy,
+    draw_curves,
+    draw_gains,
+    markdown_images,
+    svg,
+    write_pictures,
+)
+from kd_bench.results.table import build_tables
+
+ROOT = Path(__file__).parents[2]
+ACCURACIES = {"Student": (0.9, 0.91), "FitNet": (0.95, 0.96), "AT": (0.2, 0.6), "CO": (0.9, 0.92)}
+RECORDS = [
+    record
+    for fraction in (1.0, 0.1)
+    for label, accuracies in ACCURACIES.items()
+    for record in make_seeds(label, *accuracies, fraction=fraction)
+]
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    for record in RECORDS:
+        write_run(tmp_path / "outputs", record, curve=[0.5, 0.7, record.scores.last_accuracy])
+    return tmp_path / "outputs"
+
+
+@pytest.fixture
+def drawn(outputs):
+    (table,) = build_tables(read_runs([outputs]).frame)
+    return table
+
+
+def words(text):
+    return ["".join(node.itertext()) for node in ElementTree.fromstring(text).iter() if node.tag.endswith("text")]
+
+
+@pytest.mark.parametrize("draw", [draw_gains, draw_accuracy, draw_curves])
+def test_a_picture_shows_the_methods_in_the_tables_order_on_a_light_ground(drawn, draw):
+    text = svg(draw(drawn))
+    methods = [word for word in words(text) if word in ("Student", "FitNet", "AT", "CO")]
+    assert methods[:3] == ["FitNet", "AT", "CO"]
+    assert 'fill="white"' in text
+
+
+def test_gains_have_one_panel_per_fraction_and_a_diverged_method_is_a_number_at_the_edge(drawn):
+    found = words(svg(draw_gains(drawn)))
+    assert [word for word in found if word in ("Full", "10 %")] == ["Full", "10 %"]
+    assert found.count("\N{LEFTWARDS ARROW} \N{MINUS SIGN}50.5") == 2
+
+
+def test_an_accuracy_below_the_axis_is_a_number(drawn):
+    assert words(svg(draw_accuracy(drawn))).count("40.0") == 2
+
+
+def test_pictures_that_have_nothing_to_show_are_left_out(table, tmp_path):
+    only = table(make_record("Student"))
+    assert draw_gains(only) is None
+    assert draw_accuracy(only) is None
+
+
+def test_without_metrics_there_are_no_curves(write_outputs):
+    (table,) = build_tables(read_runs([write_outputs(make_record("Student"))]).frame)
+    assert draw_curves(table) is None
+
+
+def test_files_are_named_after_the_table_or_the_block(drawn, tmp_path):
+    kinds = ("gains", "accuracy", "curves")
+    own = write_pictures([drawn], tmp_path / "own")
+    assert [path.name for path in own] == [f"digits-wrn_16_2_wrn_10_1-{kind}.svg" for kind in kinds]
+    block = write_pictures([drawn], tmp_path / "block", "cifar")
+    assert [path.name for path in block] == [f"cifar-{kind}.svg" for kind in kinds]
+    both = write_pictures([drawn, drawn], tmp_path / "both", "cifar")
+    assert both[0].name == "cifar-digits-wrn_16_2_wrn_10_1-gains.svg"
+
+
+def test_pictures_are_linked_from_where_the_file_is(tmp_path):
+    text = markdown_images([tmp_path / "docs" / "results" / "a-gains.svg"], tmp_path)
+    assert text == "![Gain of each method over the reference, with confidence intervals](docs/results/a-gains.svg)"
+
+
+def test_the_same_runs_make_the_same_bytes_in_another_process(outputs, tmp_path):
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        command = [sys.executable, "aggregate.py", "--outputs", outputs, "--plots", folder]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    first, second = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    assert first == second
+    assert len(first) == 3
