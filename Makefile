@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .PHONY: help install demo table test test-faults bench lint format lock clean
 
 JOBS ?= 2
+BUNDLES = $(wildcard docs/results/*.jsonl docs/results/*.jsonl.gz)
 METHODS := teacher,student,soft_logits,fitnet,at,fsp
 
 help: ## list the targets
@@ -22,8 +23,10 @@ demo: install ## a real sweep on the digits, then its table: minutes on two CPU 
 	$(BIN)/python run.py -m hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) method=$(METHODS) fraction=1.0,0.5,0.25,0.1 seed=0,1,2
 	@$(BIN)/python aggregate.py
 
-table: install ## rewrite the results in README.md from outputs/
-	$(BIN)/python aggregate.py --update README.md
+table: install ## rewrite README's tables and pictures from docs/results/; print them together with outputs/
+	$(BIN)/python aggregate.py --outputs $(BUNDLES) --update README.md --plots docs/results
+	@if [ -n "$$(find -L outputs -name result.json -print -quit)" ]; then \
+		$(BIN)/python aggregate.py --outputs $(BUNDLES) outputs; fi
 
 test: install ## run all tests, as many files at once as JOBS says
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --ignore tests/faults

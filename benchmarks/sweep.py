@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kd_bench.results.outputs import load_outputs
-
 from benchmarks.measure import show, verdict
 from kd_bench.report import PREDICTIONS_NAME
+from kd_bench.results.sources import FoundRun, read_sources
 from kd_bench.runs.metrics import read_metrics
 
 SERIAL_BOUND, PARALLEL_BOUND = 1.3, 1.5
@@ -71,10 +70,10 @@ _STEPS = "steps"
 
 def _parts(outputs: Path, methods: Sequence[str], whole: float) -> dict[str, float]:
     """Returns what the seconds of a sweep went into; together they are the whole."""
-    runs = [run for run in load_outputs(outputs).finished if run.record.run.method in methods]
+    runs = [run for run in read_sources([outputs]).runs if run.record.run.method in methods]
     in_runs = sum(run.record.cost.seconds or 0 for run in runs)
     in_training = sum(run.record.cost.training_seconds or 0 for run in runs)
-    metrics = [read_metrics(Path(run.directory)) for run in runs]
+    metrics = [read_metrics(_place(run)) for run in runs]
     epochs = sum(line["seconds"] for lines in metrics for line in lines)
     steps = sum(map(_pure_seconds, metrics))
     return {
@@ -96,8 +95,12 @@ def _pure_seconds(lines: Lines) -> float:
 
 def _results(outputs: Path) -> dict[str, tuple[Lines, bytes]]:
     """Returns all that each run found out, by its digest; how long it took is no result."""
-    runs = [(run.record.run.digest, Path(run.directory)) for run in load_outputs(outputs).finished]
+    runs = [(run.record.run.digest, _place(run)) for run in read_sources([outputs]).runs]
     return {digest: (_timeless(place), (place / PREDICTIONS_NAME).read_bytes()) for digest, place in runs}
+
+
+def _place(run: FoundRun) -> Path:
+    return Path(run.source, run.folder)
 
 
 def _timeless(run: Path) -> Lines:

@@ -147,7 +147,7 @@ def draw_curves(table: Table) -> Picture | None:
         .mark_line(clip=True, strokeWidth=1.5)
         .encode(
             x=alt.X("epoch:Q", title="epoch"),
-            y=_accuracy_axis("accuracy", _accuracy_scale(points["accuracy"], points["accuracy"].max())),
+            y=_accuracy_axis("accuracy", alt.Scale(zero=False)),
             color=alt.Color("fraction:N", sort=order, title="data", scale=_scale(colours)),
             strokeDash=_dash(table),
         )
