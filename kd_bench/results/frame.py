@@ -142,7 +142,7 @@ def settled(frame: pd.DataFrame) -> dict[str, pd.Series]:
     A run that failed early knows neither: it takes those of the runs of its protocol that are done, if they agree.
     """
     done = frame["status"] == DONE
-    keys = [frame[name] for name in (*SAME_TABLE, "label", "protocol", "code")]
+    keys = [frame[name] for name in (*SAME_TABLE, "label", "protocol")]
     return {name: _settled(frame[name], done, keys) for name in ("precision", "data")}
 
 

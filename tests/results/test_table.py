@@ -66,6 +66,11 @@ def test_a_run_that_failed_before_it_knew_data_and_precision_stays_in_its_row(ta
     assert texts(table(make_record("AT"), failed)) == {"AT": ["90.00 (1), 1 failed"]}
 
 
+def test_a_failure_of_other_code_is_a_row_that_says_so(table):
+    failed = make_record("AT", seed=1, failed="no data", data=None, precision="auto", code="b" * 16)
+    assert set(texts(table(make_record("AT"), failed))) == {"AT (code c0dec0d)", "AT (code bbbbbbb)"}
+
+
 def test_rows_and_columns_are_in_order(table):
     labels = ["Zeta", "CO", "Alpha", "Student", "AT", "Teacher", "KD_EID"]
     records = [make_record(label) for label in labels]
