@@ -10,7 +10,8 @@ from typing import Any
 
 from kd_bench.errors import BenchError
 from kd_bench.results.bundle import bundle_name, unbundle
-from kd_bench.results.frame import Runs, altered, list_problems, read_runs, with_hyper_parameters
+from kd_bench.results.frame import Runs, read_runs, with_hyper_parameters
+from kd_bench.results.problems import list_altered, list_problems
 from kd_bench.results.readme import block_names, update_blocks
 from kd_bench.results.render import FORMATS, render_runs, render_tables
 from kd_bench.results.rows import STUDENT
@@ -24,9 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         problems = _unbundle(options) if options.unbundle else _aggregate(options)
-    except BrokenPipeError:  # Whoever read the output (head, less) has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (OSError, BenchError) as error:
         print(f"aggregate.py: {error}", file=sys.stderr)
         return 1
@@ -37,15 +35,16 @@ def _unbundle(options: argparse.Namespace) -> bool:
     (outputs,) = options.outputs
     restored, problems = unbundle(options.unbundle, outputs)
     print(f"{outputs}: {restored} run{'' if restored == 1 else 's'} put back from {options.unbundle}")
-    print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
+    for problem in problems:
+        print(problem, file=sys.stderr)
     return bool(problems)
 
 
 def _aggregate(options: argparse.Namespace) -> bool:
     """Does what was asked; returns whether a run failed or a file is not what its run wrote."""
     runs = read_runs(options.outputs)
-    changed = altered(runs) if options.verify else []
-    for problem in [*list_problems(runs), *changed]:
+    altered = list_altered(runs) if options.verify else []
+    for problem in [*list_problems(runs), *altered]:
         print(problem, file=sys.stderr)
     if runs.frame.empty or (options.update and len(runs.failed) == len(runs.frame)):
         sources = ", ".join(map(str, options.outputs))
@@ -56,21 +55,25 @@ def _aggregate(options: argparse.Namespace) -> bool:
         _bundle(runs, options)
     else:
         _print(runs, options)
-    return bool(len(runs.failed) or runs.unreadable or changed)
+    return bool(len(runs.failed) or runs.unreadable or altered)
 
 
 def _print(runs: Runs, options: argparse.Namespace) -> None:
     if options.runs:
-        print(render_runs(with_hyper_parameters(select(runs.frame, _filters(options))), options.format), flush=True)
-        return
-    tables = _tables(runs, options)
-    if options.plots:
-        from kd_bench.results.pictures import write_pictures  # Altair takes a second to import.
+        _say(render_runs(with_hyper_parameters(select(runs.frame, _filters(options))), options.format))
+    elif options.plots:
+        from kd_bench.results.pictures import write_pictures  # Altair takes half a second to import.
 
-        for path in write_pictures(tables, options.plots):
-            print(path)
+        _say("\n".join(map(str, write_pictures(_tables(runs, options), options.plots))))
     else:
-        print(render_tables(tables, options.format, options.gains), flush=True)
+        _say(render_tables(_tables(runs, options), options.format, options.gains))
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # Whoever read the output (head, less) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bundle(runs: Runs, options: argparse.Namespace) -> None:
@@ -133,6 +136,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.update and options.format != "markdown":
         parser.error("--update writes Markdown; leave --format out")
+    if options.plots and (options.runs or options.bundle or options.unbundle):
+        parser.error("--plots draws tables; leave --runs, --bundle and --unbundle out")
     if options.unbundle and len(options.outputs) != 1:
         parser.error("--unbundle needs one folder: --outputs FOLDER")
     return options

@@ -7,6 +7,7 @@ One line of JSON per run, in the order of their folders. The file is a function 
 import gzip
 import hashlib
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.record import DONE, RECORD_NAME, Record, RecordError, parse_record, read_record
 
+ENDINGS = (".jsonl", ".jsonl.gz")
 NETWORK_NAME = "network.keras"
 TEACHER_METHOD = "teacher"
 
@@ -38,6 +40,11 @@ class Entry:
     record: str
 
 
+def is_bundle(path: Path) -> bool:
+    """Returns whether the path names a bundle, by its ending."""
+    return path.name.endswith(ENDINGS)
+
+
 def bundle_name(path: Path) -> str:
     """Returns a bundle's file name without its endings: "digits" of `docs/results/digits.jsonl.gz`."""
     return path.name.removesuffix(".gz").removesuffix(".jsonl")
@@ -52,9 +59,11 @@ def write_bundle(path: Path, entries: Iterable[Entry]) -> None:
     """Writes a bundle.
 
     Raises:
-        BenchError: Two runs have the same folder.
+        BenchError: The name is not a bundle's, or two runs have the same folder.
         StorageError: The file cannot be written.
     """
+    if not is_bundle(path):
+        raise BenchError(f"{path}: a bundle's name ends in {' or '.join(ENDINGS)}")
     ordered = sorted(entries, key=lambda entry: entry.folder)
     folder, times = Counter(entry.folder for entry in ordered).most_common(1)[0]
     if times > 1:
@@ -62,6 +71,8 @@ def write_bundle(path: Path, entries: Iterable[Entry]) -> None:
             f"{path}: {times} runs have the folder {folder}; bundle them separately, or choose by a filter"
         )
     content = "".join(f"{_line(entry)}\n" for entry in ordered).encode()
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
@@ -74,7 +85,7 @@ def read_bundle(path: Path) -> tuple[list[Entry], list[str]]:
     try:
         content = path.read_bytes()
         lines = (gzip.decompress(content) if path.suffix == ".gz" else content).splitlines()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise BenchError(f"{path}: cannot be read ({error}); is it a bundle?") from error
     entries, problems = [], []
     for number, line in enumerate(lines, start=1):
@@ -132,7 +143,7 @@ def _parse(line: bytes) -> Entry:
     entry = Entry(**document)
     if checksum != _checksum(entry):
         raise ValueError("is not what was written (its checksum differs)")
-    return Entry(_inner(entry.folder), [(epoch, accuracy) for epoch, accuracy in entry.curve], entry.record)
+    return Entry(_inner(entry.folder), [(epoch, accuracy) for epoch, accuracy in entry.curve], str(entry.record))
 
 
 def _checksum(entry: Entry) -> str:

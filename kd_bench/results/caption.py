@@ -46,13 +46,11 @@ def _significance(table: Table) -> str:
     cells = table.cells
     if cells["test"].isna().all():
         return f"No cell is compared: a test needs two seeds of a method and of the {table.reference} run alike."
-    lines = []
-    if (cells["test"] == "dunnett").any():
-        lines.append(
-            f"`{BETTER}` better, `{WORSE}` worse than the {table.reference} run alike: Dunnett's test in each column, "
-            f"two-sided, over all its methods with two seeds or more; the chance of any false mark in a column is "
-            f"below {LEVEL:.0%}.".replace("%", " %")
-        )
+    lines = [
+        f"`{BETTER}` better, `{WORSE}` worse than the {table.reference} run alike: Dunnett's test in each column, "
+        f"two-sided, over all its methods with two seeds or more; the chance of any false mark in a column is below "
+        f"{100 * LEVEL:g} %."
+    ]
     apart = cells[cells["test"] == "welch"]
     if len(apart):
         columns = apart.groupby("row", sort=False)["fraction"].agg(lambda part: ", ".join(map(fraction_name, part)))
@@ -97,7 +95,7 @@ def _precision(runs: pd.DataFrame) -> str:
 def _revision(runs: pd.DataFrame) -> str:
     """Names the git revisions of kd_bench that made the runs."""
     revisions = sorted({revision[:7] for revision in runs["revision"].dropna()})
-    changed = int((runs["dirty"] == True).sum())  # noqa: E712 - null means unknown
+    changed = int(runs["dirty"].eq(True).sum())
     uncommitted = f", {_count(changed)} with uncommitted changes" if changed else ""
     return f"Made at revision {', '.join(revisions)}{uncommitted}." if revisions else ""
 

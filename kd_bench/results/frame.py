@@ -8,20 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from kd_bench.results.sources import FoundRun, is_bundle, read_curves, read_sources
+from kd_bench.results.sources import FoundRun, read_curves, read_sources
 from kd_bench.runs.record import (
     DONE,
     FAILED,
-    RECORD_NAME,
     Cost,
     Run,
     Scores,
     Setting,
-    altered_files,
-    read_record,
 )
 
-DATA_DIRECTORY = Path("outputs")
+OUTPUTS = Path("outputs")
 SAME_TABLE = ["dataset", "model"]
 SAME_ROW = [*SAME_TABLE, "label", "protocol", "precision", "code", "data"]
 """What runs share that are averaged: they differ in fraction and seed alone."""
@@ -78,7 +75,7 @@ def load_runs(*sources: str | Path, hyper_parameters: bool = True) -> pd.DataFra
     Raises:
         BenchError: A bundle cannot be read at all.
     """
-    runs = read_runs([Path(source) for source in sources] or [DATA_DIRECTORY])
+    runs = read_runs([Path(source) for source in sources] or [OUTPUTS])
     for message in runs.unreadable:
         warnings.warn(f"left out: {message}", stacklevel=2)
     return with_hyper_parameters(runs.frame) if hyper_parameters else runs.frame
@@ -149,30 +146,6 @@ def settled(frame: pd.DataFrame) -> dict[str, pd.Series]:
 def places(runs: pd.DataFrame) -> list[str]:
     """Returns where the runs are, for messages."""
     return [f"{source}/{folder}" for source, folder in zip(runs["source"], runs["folder"], strict=True)]
-
-
-def list_problems(runs: Runs) -> list[str]:
-    """Returns a line for each kind of problem; a record that cannot be read has one of its own."""
-    lines = [f"unreadable: {message}" for message in runs.unreadable]
-    lines += _listed("failed", places(runs.failed))
-    lines += _listed("left out (a newer record of the same run counts)", places(runs.repeats))
-    lines += _listed("unfinished (going on, or interrupted: run the same command again)", runs.unfinished)
-    return lines
-
-
-def altered(runs: Runs) -> list[str]:
-    """Returns a line for each file beside a record that is not what its run left there; reads all of them."""
-    in_folders = runs.frame[[not is_bundle(Path(source)) for source in runs.frame["source"]]]
-    folders = map(Path, places(in_folders))
-    paths = (path for folder in folders for path in altered_files(folder, read_record(folder / RECORD_NAME)))
-    return [f"altered: {path} (its checksum is not the one in its run's record)" for path in paths]
-
-
-def _listed(what: str, where: Sequence[str]) -> list[str]:
-    """Returns a line that counts the places and names the first few."""
-    shown = 3
-    more = ", ..." if len(where) > shown else ""
-    return [f"{len(where)} {what}: {', '.join(where[:shown])}{more}"] if where else []
 
 
 def _dtypes() -> dict[str, str]:

@@ -78,79 +78,39 @@ def draw_gains(table: Table) -> Picture | None:
     points = _gain_points(table)
     if points.empty:
         return None
-    limit = _limit(points)
-    chart = alt.Chart(points.assign(beyond=points["gain"].abs() > limit))
-    base = chart.encode(
-        y=alt.Y("row:N", sort=_names(table), title=None),
-        color=alt.Color("verdict:N", title=None, scale=_scale(_VERDICTS)),
-    )
-    near = base.transform_filter("!datum.beyond")
-    layers = alt.layer(
-        chart.mark_rule(color="#444444").encode(x=alt.datum(0)),
-        near.mark_rule(clip=True, strokeWidth=2).encode(x=_gain_axis("gain_low", limit), x2="gain_high:Q"),
-        near.mark_point(filled=True, size=60, opacity=1).encode(
-            x=_gain_axis("gain", limit), shape=alt.Shape("verdict:N", title=None, scale=_scale(_SHAPES))
-        ),
-        _beyond(base, "left", -limit, "'← ' + format(datum.gain, '+.1f')"),
-        _beyond(base, "right", limit, "format(datum.gain, '+.1f') + ' →'"),
-    ).properties(width=150, height=alt.Step(17))
-    columns = alt.Column("fraction:N", sort=[fraction_name(value) for value in table.fractions], title=None)
+    columns = alt.Column("fraction:N", sort=_fractions(table), title=None)
+    chart = _gain_layers(points, _names(table)).properties(width=150, height=alt.Step(17)).facet(column=columns)
     subtitle = [
         "Mean difference of runs of one seed, with its 95 % confidence interval; colours as the table's marks.",
         "A number at the edge lies beyond it.",
     ]
-    return _finished(layers.facet(column=columns), f"Gain over the {table.reference}", subtitle, table)
+    return _finished(chart, f"Gain over the {table.reference}", subtitle, table)
 
 
 def draw_accuracy(table: Table) -> Picture | None:
     """Draws the accuracy over the fraction of the training data, one panel per method, each with the reference."""
-    cells = table.cells.dropna(subset="mean")
-    if cells["fraction"].nunique() <= 1:
+    if table.cells.dropna(subset="mean")["fraction"].nunique() <= 1:
         return None
-    reach = cells["sd"].fillna(0)
-    scores = {"accuracy": cells["mean"], "low": cells["mean"] - reach, "high": cells["mean"] + reach}
-    points = _panels(table, cells[CELL].assign(**{name: 100 * values for name, values in scores.items()}))
-    scale = _accuracy_scale(points["accuracy"], points["high"].max())
-    order = [fraction_name(value) for value in reversed(table.fractions)]
-    base = alt.Chart(points.assign(fraction=points["fraction"].map(fraction_name))).encode(
-        x=alt.X("fraction:O", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
-        color=alt.Color("role:N", title=None, scale=_scale({"method": _BLUE, table.reference: _GREY})),
-        strokeDash=_dash(table),
-    )
-    layers = alt.layer(
-        base.mark_rule(clip=True).encode(y=_accuracy_axis("low", scale), y2="high:Q"),
-        base.mark_line(clip=True, point=alt.OverlayMarkDef(size=25)).encode(y=_accuracy_axis("accuracy", scale)),
-        base.transform_filter(alt.datum.accuracy < scale.domain[0])
-        .mark_text(baseline="bottom", fontSize=10)
-        .encode(y=alt.datum(scale.domain[0]), text=alt.Text("accuracy:Q", format=".1f")),
-    )
+    chart = _facet(_accuracy_layers(table, _accuracy_points(table)), table)
     subtitle = [
         "Mean over seeds, ± standard deviation, against the fraction of the training data.",
         "A number at the edge lies below it.",
     ]
-    return _finished(_facet(layers, table), "Accuracy with less data", subtitle, table)
+    return _finished(chart, "Accuracy with less data", subtitle, table)
 
 
 def draw_curves(table: Table) -> Picture | None:
     """Draws the test accuracy per epoch, mean over seeds, one panel per method and one line per fraction."""
-    runs = table.runs[table.runs["status"] == DONE].reset_index(drop=True)
-    curves = load_curves(runs)
-    if curves.empty:
+    points = _curve_points(table)
+    if points.empty:
         return None
-    joined = curves.join(runs[CELL])
-    means = joined.groupby([*CELL, "epoch"], sort=False)["test_accuracy"].mean().mul(100).reset_index(name="accuracy")
-    points = _panels(table, means)
-    order = [fraction_name(value) for value in table.fractions]
-    colours = dict(zip(order, _FRACTION_COLOURS, strict=False))
-    chart = (
-        alt.Chart(points.assign(fraction=points["fraction"].map(fraction_name)))
-        .mark_line(clip=True, strokeWidth=1.5)
-        .encode(
-            x=alt.X("epoch:Q", title="epoch"),
-            y=_accuracy_axis("accuracy", alt.Scale(zero=False)),
-            color=alt.Color("fraction:N", sort=order, title="data", scale=_scale(colours)),
-            strokeDash=_dash(table),
-        )
+    colours = dict(zip(_fractions(table), _FRACTION_COLOURS, strict=False))
+    lines = alt.Chart(points).mark_line(clip=True, strokeWidth=1.5)
+    chart = lines.encode(
+        x=alt.X("epoch:Q", title="epoch"),
+        y=_accuracy_axis("accuracy", alt.Scale(zero=False)),
+        color=alt.Color("fraction:N", sort=_fractions(table), title="data", scale=_scale(colours)),
+        strokeDash=_dash(table),
     )
     subtitle = ["Test accuracy per epoch of the main stage, mean over seeds."]
     return _finished(_facet(chart, table), "Learning curves", subtitle, table)
@@ -189,6 +149,23 @@ def _gain_points(table: Table) -> pd.DataFrame:
     return pd.DataFrame(facts | {name: 100 * cells[name] for name in ("gain", "gain_low", "gain_high")})
 
 
+def _gain_layers(points: pd.DataFrame, names: list[str]) -> Any:
+    limit = _limit(points)
+    chart = alt.Chart(points.assign(beyond=points["gain"].abs() > limit))
+    colour = alt.Color("verdict:N", title=None, scale=_scale(_VERDICTS))
+    shape = alt.Shape("verdict:N", title=None, scale=_scale(_SHAPES))
+    base = chart.encode(y=alt.Y("row:N", sort=names, title=None), color=colour)
+    near = base.transform_filter("!datum.beyond")
+    dots = near.mark_point(filled=True, size=60, opacity=1)
+    return alt.layer(
+        chart.mark_rule(color="#444444").encode(x=alt.datum(0)),
+        near.mark_rule(clip=True, strokeWidth=2).encode(x=_gain_axis("gain_low", limit), x2="gain_high:Q"),
+        dots.encode(x=_gain_axis("gain", limit), shape=shape),
+        _beyond(base, "left", -limit, "'← ' + format(datum.gain, '+.1f')"),
+        _beyond(base, "right", limit, "format(datum.gain, '+.1f') + ' →'"),
+    )
+
+
 def _gain_axis(name: str, limit: float) -> alt.X:
     return alt.X(f"{name}:Q", title="points", scale=alt.Scale(domain=[-limit, limit]))
 
@@ -200,13 +177,43 @@ def _beyond(base: alt.Chart, side: Literal["left", "right"], edge: float, text: 
     return marks.encode(x=alt.datum(edge), text="text:N")
 
 
+def _accuracy_points(table: Table) -> pd.DataFrame:
+    cells = table.cells.dropna(subset="mean")
+    reach = cells["sd"].fillna(0)
+    scores = {"accuracy": cells["mean"], "low": cells["mean"] - reach, "high": cells["mean"] + reach}
+    return _panels(table, cells[CELL].assign(**{name: 100 * values for name, values in scores.items()}))
+
+
+def _accuracy_layers(table: Table, points: pd.DataFrame) -> Any:
+    scale = _accuracy_scale(points)
+    edge = scale.domain[0]
+    base = alt.Chart(points).encode(
+        x=alt.X("fraction:O", sort=_fractions(table)[::-1], title=None, axis=alt.Axis(labelAngle=0)),
+        color=alt.Color("role:N", title=None, scale=_scale({"method": _BLUE, table.reference: _GREY})),
+        strokeDash=_dash(table),
+    )
+    below = base.transform_filter(alt.datum.accuracy < edge).mark_text(baseline="bottom", fontSize=10)
+    return alt.layer(
+        base.mark_rule(clip=True).encode(y=_accuracy_axis("low", scale), y2="high:Q"),
+        base.mark_line(clip=True, point=alt.OverlayMarkDef(size=25)).encode(y=_accuracy_axis("accuracy", scale)),
+        below.encode(y=alt.datum(edge), text=alt.Text("accuracy:Q", format=".1f")),
+    )
+
+
+def _curve_points(table: Table) -> pd.DataFrame:
+    runs = table.runs[table.runs["status"] == DONE].reset_index(drop=True)
+    joined = load_curves(runs).join(runs[CELL])
+    means = joined.groupby([*CELL, "epoch"], sort=False)["test_accuracy"].mean()
+    return _panels(table, means.mul(100).reset_index(name="accuracy"))
+
+
 def _accuracy_axis(name: str, scale: alt.Scale) -> alt.Y:
     return alt.Y(f"{name}:Q", title="accuracy, %", scale=scale)
 
 
-def _accuracy_scale(accuracies: pd.Series, highest: float) -> alt.Scale:
+def _accuracy_scale(points: pd.DataFrame) -> alt.Scale:
     """Returns the scale of an axis of accuracies: a method that failed to learn must not squeeze the others."""
-    middle, lowest = accuracies.median(), accuracies.min()
+    highest, middle, lowest = points["high"].max(), points["accuracy"].median(), points["accuracy"].min()
     bottom = max(lowest, middle - 3 * (highest - middle)) if highest > middle else lowest
     margin = 0.03 * (highest - bottom) or 1.0
     return alt.Scale(domain=[bottom - margin, highest + margin], nice=False, zero=False)
@@ -224,7 +231,8 @@ def _panels(table: Table, points: pd.DataFrame) -> pd.DataFrame:
     parts += [
         points[points["row"] == references[row]].assign(panel=row, role=table.reference) for row in references.index
     ]
-    return pd.concat(parts)
+    panels = pd.concat(parts)
+    return panels.assign(fraction=panels["fraction"].map(fraction_name))
 
 
 def _dash(table: Table) -> alt.StrokeDash:
@@ -235,6 +243,10 @@ def _dash(table: Table) -> alt.StrokeDash:
 def _facet(chart: Any, table: Table) -> alt.FacetChart:
     panels = alt.Facet("panel:N", sort=_names(table), title=None)
     return chart.properties(width=150, height=110).facet(panels, columns=_COLUMNS)
+
+
+def _fractions(table: Table) -> list[str]:
+    return [fraction_name(fraction) for fraction in table.fractions]
 
 
 def _names(table: Table) -> list[str]:

@@ -9,11 +9,13 @@ import pandas as pd
 
 from kd_bench.errors import BenchError
 from kd_bench.results.bundle import (
+    ENDINGS,
     NETWORK_NAME,
     TEACHER_METHOD,
     Curve,
     Entry,
     check_network,
+    is_bundle,
     network_path,
     read_bundle,
     write_bundle,
@@ -21,8 +23,6 @@ from kd_bench.results.bundle import (
 from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.metrics import read_metrics
 from kd_bench.runs.record import CONFIG_NAME, DONE, RECORD_NAME, Record, parse_record, read_record
-
-BUNDLE_ENDINGS = (".jsonl", ".jsonl.gz")
 
 
 @dataclass(frozen=True)
@@ -49,24 +49,25 @@ class Found:
     unreadable: list[str] = field(default_factory=list)
 
 
-def is_bundle(source: Path) -> bool:
-    """Returns whether the path names a bundle, by its ending; anything else is an outputs folder."""
-    return source.name.endswith(BUNDLE_ENDINGS)
-
-
 def read_sources(sources: Iterable[Path]) -> Found:
     """Reads every record of the outputs folders and bundles; what cannot be read is reported, not raised.
 
     Raises:
-        BenchError: A source is neither, or a bundle cannot be read at all.
+        BenchError: A source is neither, is not there, or is a bundle that cannot be read at all.
     """
     found = Found()
     for source in sources:
-        if source.is_file() and not is_bundle(source):
-            raise BenchError(f"{source}: is neither a folder nor a bundle ({', '.join(BUNDLE_ENDINGS)})")
+        _check(source)
         read = _read_bundle if is_bundle(source) else _read_folder
         read(source, found)
     return found
+
+
+def _check(source: Path) -> None:
+    if not source.exists():
+        raise BenchError(f"{source}: there is no such folder or bundle; start a run: python run.py method=fitnet")
+    if source.is_file() and not is_bundle(source):
+        raise BenchError(f"{source}: is neither a folder nor a bundle, whose name ends in {' or '.join(ENDINGS)}")
 
 
 def find_runs(outputs: Path) -> Iterator[tuple[Path, bool]]:
@@ -120,7 +121,10 @@ def read_network(source: Path, entry: Entry) -> bytes:
     try:
         return check_network(path, path.read_bytes(), record)
     except OSError as error:
-        raise BenchError(f"{path}: cannot be read ({error.strerror}); a bundle needs its teachers' networks") from error
+        raise BenchError(
+            f"{path}: cannot be read ({error.strerror}); bundle teachers with their networks, or leave them out by "
+            "--methods"
+        ) from error
 
 
 def bundle_runs(runs: pd.DataFrame, path: Path) -> None:

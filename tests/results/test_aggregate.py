@@ -49,7 +49,11 @@ def test_it_starts_without_tensorflow_and_draws_only_when_asked(aggregate, write
 
 
 @pytest.mark.parametrize("arguments", [(), ("--format", "json"), ("--update", "README.md"), ("--runs",)])
-def test_without_outputs_it_says_what_to_run(aggregate, readme, arguments):
+def test_without_runs_it_says_what_to_run(aggregate, tmp_path, readme, arguments):
+    done = aggregate(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "outputs: there is no such folder or bundle; start a run: python run.py method=fitnet\n" in done.stderr
+    (tmp_path / "outputs").mkdir()
     done = aggregate(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "aggregate.py: outputs: no run is done yet; start one: python run.py method=fitnet\n"
@@ -109,7 +113,14 @@ def test_a_readme_without_markers_or_runs_is_untouched(aggregate, write_outputs,
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--update", "none.md"), ("--update", "README.md", "--format", "csv"), ("--update", "README.md", "--runs")],
+    [
+        ("--update", "none.md"),
+        ("--update", "README.md", "--format", "csv"),
+        ("--update", "README.md", "--runs"),
+        ("--plots", "pictures", "--runs"),
+        ("--unbundle", "a.jsonl", "--outputs", "outputs", "more"),
+        ("--bundle", "runs.txt"),
+    ],
 )
 def test_wrong_use_is_an_error_without_a_traceback(aggregate, write_outputs, make_record, readme, arguments):
     write_outputs(make_record("AT"))

@@ -141,7 +141,7 @@ def test_another_network_than_the_teachers_is_not_put_back(bundle, tmp_path):
 
 def test_a_teacher_whose_network_is_gone_is_not_bundled(outputs, tmp_path):
     next(outputs.rglob("network.keras")).unlink()
-    with pytest.raises(BenchError, match="a bundle needs its teachers' networks"):
+    with pytest.raises(BenchError, match="bundle teachers with their networks"):
         bundle_runs(load_runs(outputs), tmp_path / "runs.jsonl")
     assert not (tmp_path / "runs.jsonl").exists()
 
@@ -152,15 +152,21 @@ def test_two_runs_of_one_folder_are_not_bundled_together(tmp_path, write_outputs
         bundle_runs(load_runs(old, new), tmp_path / "runs.jsonl")
 
 
-@pytest.mark.parametrize("name", ["none.jsonl", "folder.jsonl", "text.jsonl.gz"])
+def test_a_bundle_is_known_by_its_ending(tmp_path):
+    with pytest.raises(BenchError, match=r"runs\.txt: a bundle's name ends in \.jsonl or \.jsonl\.gz"):
+        write_bundle(tmp_path / "runs.txt", [])
+
+
+@pytest.mark.parametrize("name", ["none.jsonl", "folder.jsonl", "text.jsonl.gz", "cut.jsonl.gz"])
 def test_a_bundle_that_cannot_be_read_is_named(tmp_path, name):
     (tmp_path / "folder.jsonl").mkdir()
     (tmp_path / "text.jsonl.gz").write_text(json.dumps({}))
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b"a bundle" * 100)[:20])
     with pytest.raises(BenchError, match=f"{name}: cannot be read"):
         read_bundle(tmp_path / name)
 
 
 def test_a_source_that_is_neither_folder_nor_bundle_is_named(tmp_path):
     (tmp_path / "runs.csv").touch()
-    with pytest.raises(BenchError, match=r"runs\.csv: is neither a folder nor a bundle \(\.jsonl, \.jsonl\.gz\)"):
+    with pytest.raises(BenchError, match=r"runs\.csv: is neither a folder nor a bundle, whose name ends in \.jsonl or"):
         load_runs(tmp_path / "runs.csv")

@@ -1,0 +1,32 @@
+"""What is wrong with runs, in lines for the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kd_bench.results.bundle import is_bundle
+from kd_bench.results.frame import Runs, places
+from kd_bench.runs.record import RECORD_NAME, altered_files, read_record
+
+
+def list_problems(runs: Runs) -> list[str]:
+    """Returns a line for each kind of problem; a record that cannot be read has one of its own."""
+    lines = [f"unreadable: {message}" for message in runs.unreadable]
+    lines += _listed("failed", places(runs.failed))
+    lines += _listed("left out (a newer record of the same run counts)", places(runs.repeats))
+    lines += _listed("unfinished (going on, or interrupted: run the same command again)", runs.unfinished)
+    return lines
+
+
+def list_altered(runs: Runs) -> list[str]:
+    """Returns a line for each file beside a record that is not what its run left there; reads all of them."""
+    in_folders = runs.frame[[not is_bundle(Path(source)) for source in runs.frame["source"]]]
+    folders = map(Path, places(in_folders))
+    paths = (path for folder in folders for path in altered_files(folder, read_record(folder / RECORD_NAME)))
+    return [f"altered: {path} (its checksum is not the one in its run's record)" for path in paths]
+
+
+def _listed(what: str, where: Sequence[str]) -> list[str]:
+    """Returns a line that counts the places and names the first few."""
+    shown = 3
+    more = ", ..." if len(where) > shown else ""
+    return [f"{len(where)} {what}: {', '.join(where[:shown])}{more}"] if where else []
