@@ -117,7 +117,9 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
 def with_hyper_parameters(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns the frame with a column per value of the runs' configs, and without their `config` as a dict."""
     flat = [dict(_flattened("config", config)) for config in frame["config"]]
-    return pd.concat([frame.drop(columns="config"), pd.DataFrame(flat, index=frame.index)], axis=1)
+    names = dict.fromkeys(name for config in flat for name in config)
+    columns = {name: _column([config.get(name) for config in flat]) for name in names}
+    return pd.concat([frame.drop(columns="config"), pd.DataFrame(columns, index=frame.index)], axis=1)
 
 
 def split_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -152,6 +154,13 @@ def _dtypes() -> dict[str, str]:
     """Returns the types of the numeric columns, which hold even where every value is missing."""
     annotations = {field.name: field.type for kind in (*_PARTS.values(), Setting) for field in fields(kind)}
     return {name: _DTYPES[kind] for name, kind in annotations.items() if kind in _DTYPES}
+
+
+def _column(values: list[Any]) -> pd.api.extensions.ExtensionArray | list[Any]:
+    """Returns the values as a column in which an int stays one, even if some runs have no such value."""
+    kinds = {type(value) for value in values if value is not None}
+    dtype = {int: "Int64", bool: "boolean"}.get(kinds.pop()) if len(kinds) == 1 else None
+    return values if dtype is None else pd.array(values, dtype=dtype)  # type: ignore[call-overload]
 
 
 def _settled(column: pd.Series, done: pd.Series, keys: list[pd.Series]) -> pd.Series:

@@ -50,6 +50,15 @@ def test_numbers_are_numbers_even_where_none_is_known(write_outputs):
     assert {str(runs[name].dtype) for name in ("seed", "steps", "parameters", "best_epoch")} == {"Int64"}
 
 
+def test_a_hyper_parameter_that_only_some_runs_have_keeps_its_type(write_outputs):
+    settings = {"method.size": 5, "method.flip": True, "method.rate": 0.5}
+    runs = load_runs(write_outputs(make_record("AT", settings=settings), make_record("AB")))
+    assert runs["config.method.size"].dropna().tolist() == [5]
+    assert [str(runs[f"config.method.{name}"].dtype) for name in ("size", "flip", "rate")] == [
+        *("Int64", "boolean", "float64")
+    ]
+
+
 def test_the_hyper_parameters_may_be_left_as_they_are(write_outputs):
     runs = load_runs(write_outputs(make_record("AT")), hyper_parameters=False)
     assert runs["config"][0]["epochs"] == 30

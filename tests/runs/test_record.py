@@ -79,7 +79,7 @@ def test_another_versions_records_are_refused_by_name(tmp_path, make_record, ver
     write_record(tmp_path, make_record())
     path = tmp_path / "result.json"
     rewrite(path, json.loads(path.read_text()) | {"schema": version})
-    with pytest.raises(SchemaError, match=rf"result\.json: its schema version is {version}, this kd_bench reads 3"):
+    with pytest.raises(SchemaError, match=rf"result\.json: its schema version is {version}, this version reads 3"):
         read_record(path)
 
 
