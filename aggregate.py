@@ -84,13 +84,12 @@ def _bundle(runs: Runs, options: argparse.Namespace) -> None:
 
 def _update(options: argparse.Namespace) -> None:
     """Writes each block of a file: one that has a name from the source of this name, another from all sources."""
-    sources = {bundle_name(source): source for source in options.outputs}
     contents = {}
     for name in block_names(options.update):
-        if name and name not in sources:
-            raise BenchError(f"{options.update}: its block {name} needs {name}.jsonl among --outputs")
-        runs = read_runs([sources[name]] if name else options.outputs)
-        contents[name] = _block(_tables(runs, options), name, options)
+        sources = [source for source in options.outputs if name in ("", bundle_name(source))]
+        if name and len(sources) != 1:
+            raise BenchError(f"{options.update}: its block {name} needs one {name}.jsonl among --outputs")
+        contents[name] = _block(_tables(read_runs(sources), options), name, options)
     update_blocks(options.update, contents)
     print(f"{options.update}: results updated")
 

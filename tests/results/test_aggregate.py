@@ -231,7 +231,7 @@ def test_a_users_runs_never_get_into_a_named_block(aggregate, write_outputs, rea
     readme.write_text("<!-- results:start digits -->\nours\n<!-- results:end digits -->\n")
     done = aggregate("--update", "README.md")
     assert done.returncode == 1
-    assert done.stderr == "aggregate.py: README.md: its block digits needs digits.jsonl among --outputs\n"
+    assert done.stderr == "aggregate.py: README.md: its block digits needs one digits.jsonl among --outputs\n"
     assert "ours" in readme.read_text()
 
 
