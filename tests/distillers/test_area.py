@@ -48,7 +48,7 @@ def test_of_two_sizes_the_smaller_counts():
 def test_a_weight_is_the_authors_at_32x32_and_scaled_elsewhere(method):
     name, published, power = SCALED[method]
     for size in (32, 16):
-        distiller = build(method, shape=(size, size, 1))
+        distiller = build(method, ["method.area_scaling=true"], shape=(size, size, 1))
         expected = published * (size / 32) ** (2 * power)
         assert getattr(distiller, name) == pytest.approx(expected)
         assert distiller.effective == {name: pytest.approx(expected)}
