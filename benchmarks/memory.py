@@ -83,20 +83,22 @@ def _run(name: str) -> None:
 
 
 def _whole(_: str) -> None:
-    from kd_bench import own_process
-    from kd_bench.command_line import jobs
+    from kd_bench.config.compose import jobs
     from kd_bench.experiment import run
+    from kd_bench.launch import processes
 
     with tempfile.TemporaryDirectory() as folder:
         (config,) = jobs(["method=soft_logits", "epochs=2", "teacher.epochs=1", f"outputs={folder}"])
-        own_process.run(config.teacher_run())
+        teacher = config.teacher_run()
+        assert teacher is not None, "soft logits have a trained teacher"
+        processes.run(teacher)
         # Here, as the floor: a forked process does not count what it shares with its server.
         run(config)
     _print_peak()
 
 
 def _sweep(_: str) -> None:
-    from kd_bench.command_line import jobs
+    from kd_bench.config.compose import jobs
     from kd_bench.experiment import run
 
     with tempfile.TemporaryDirectory() as folder:

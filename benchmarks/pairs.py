@@ -8,8 +8,8 @@ import numpy as np
 from hydra.utils import get_class
 
 from benchmarks import PAIR_NAMES
-from kd_bench import command_line
-from kd_bench.config import RunConfig
+from kd_bench.config import compose
+from kd_bench.config.schema import RunConfig
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller
 
@@ -43,7 +43,7 @@ class Pair:
 
     def config(self, method: str = "student") -> RunConfig:
         """Returns the run's config with a method's default hyper-parameters."""
-        (config,) = command_line.jobs([*self.overrides, f"method={method}"])
+        (config,) = compose.jobs([*self.overrides, f"method={method}"])
         return config
 
     @property

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import show, verdict
-from kd_bench.report import PREDICTIONS_NAME
 from kd_bench.results.sources import FoundRun, read_sources
+from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.metrics import read_metrics
 
 SERIAL_BOUND, PARALLEL_BOUND = 1.3, 1.5
@@ -73,7 +73,7 @@ def _parts(outputs: Path, methods: Sequence[str], whole: float) -> dict[str, flo
     runs = [run for run in read_sources([outputs]).runs if run.record.run.method in methods]
     in_runs = sum(run.record.cost.seconds or 0 for run in runs)
     in_training = sum(run.record.cost.training_seconds or 0 for run in runs)
-    metrics = [read_metrics(_place(run)) for run in runs]
+    metrics = [read_metrics(_place(run).metrics) for run in runs]
     epochs = sum(line["seconds"] for lines in metrics for line in lines)
     steps = sum(map(_pure_seconds, metrics))
     return {
@@ -96,15 +96,15 @@ def _pure_seconds(lines: Lines) -> float:
 def _results(outputs: Path) -> dict[str, tuple[Lines, bytes]]:
     """Returns all that each run found out, by its digest; how long it took is no result."""
     runs = [(run.record.run.digest, _place(run)) for run in read_sources([outputs]).runs]
-    return {digest: (_timeless(place), (place / PREDICTIONS_NAME).read_bytes()) for digest, place in runs}
+    return {digest: (_timeless(place), place.predictions.read_bytes()) for digest, place in runs}
 
 
-def _place(run: FoundRun) -> Path:
-    return Path(run.source, run.folder)
+def _place(run: FoundRun) -> RunFolder:
+    return RunFolder(Path(run.source, run.folder))
 
 
-def _timeless(run: Path) -> Lines:
-    return [line | {"seconds": 0} for line in read_metrics(run)]
+def _timeless(run: RunFolder) -> Lines:
+    return [line | {"seconds": 0} for line in read_metrics(run.metrics)]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measure import show, verdict
-from kd_bench.runs.record import DONE, RECORD_NAME, Cost, Record, Run, Scores, Setting, write_record
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.record import DONE, Cost, Record, Run, Scores, Setting, write_record
 
 USUAL, SECONDS_BOUND = 200, 1.0
 """A usual table has so many runs, and takes at most so many seconds of CPU time."""
@@ -44,7 +45,7 @@ def _measure(count: int) -> tuple[float, float, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         write_records(Path(folder), count)
         table = [sys.executable, "aggregate.py", "--outputs", folder]
-        loop = [sys.executable, "-c", _LOOP, folder, RECORD_NAME]
+        loop = [sys.executable, "-c", _LOOP, folder, RunFolder(Path(folder)).record.name]
         timings = [(_timed(table), _timed(loop)) for _ in range(_ROUNDS)]
     (aggregated, memory), (loaded, least) = (min(column) for column in zip(*timings, strict=True))
     return aggregated, memory, loaded, least
@@ -81,9 +82,9 @@ def write_records(outputs: Path, count: int) -> None:
     for number in range(count):
         place, seed = number % (_METHODS * len(_FRACTIONS)), number // (_METHODS * len(_FRACTIONS))
         method, fraction = place % _METHODS, _FRACTIONS[place // _METHODS]
-        directory = outputs / "digits" / "tiny" / f"method{method}" / f"fraction={fraction:g}" / f"seed={seed}"
-        directory.mkdir(parents=True)
-        write_record(directory, _record(f"method{method}", fraction, seed))
+        folder = RunFolder(outputs / "digits" / "tiny" / f"method{method}" / f"fraction={fraction:g}" / f"seed={seed}")
+        folder.make()
+        write_record(folder.record, _record(f"method{method}", fraction, seed))
 
 
 def _record(method: str, fraction: float, seed: int) -> Record:

@@ -26,8 +26,8 @@ def step_action(pair: Pair, method: str) -> Action:
     """Returns what does `pair.steps` steps of the method's main stage, as `fit` would."""
     distiller = pair.distiller(method)
     stage = distiller.stages()[-1]
-    optimizer = pair.config().optimizer.build(_ENDLESS, stage.rate_factor)
-    compiled = resolve_jit("auto", tf.distribute.get_strategy(), distiller.compiles)
+    optimizer = pair.config().optimizer.build(_ENDLESS, stage.learning_rate_scale)
+    compiled = resolve_jit("auto", tf.distribute.get_strategy(), distiller.supports_xla)
     distiller.begin(stage, optimizer, 1, _ENDLESS, jit_compile=compiled, steps_per_execution=pair.steps)
     distiller.make_train_function()
     images = iter(batches(pair))

@@ -15,3 +15,7 @@ class StorageError(BenchError):
 
 class DamageError(BenchError):
     """A file on disk is not what was written: cut short, altered, or another run's."""
+
+
+class DataError(BenchError):
+    """A data set cannot be had, read or cut as the config asks; the message says what to do."""

@@ -1,51 +1,35 @@
-"""One run, start to finish: its teacher, what it needs, training, record."""
+"""One run from start to finish: lock, state, build, train, record."""
 
-import math
 import sys
 import traceback
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 import yaml
-from hydra.utils import get_class
 
-from kd_bench.artefacts import save_network, save_predictions
-from kd_bench.config import RunConfig
-from kd_bench.data.batches import evaluation_batches, training_batches
-from kd_bench.data.images import ImageDataset, Images
+from kd_bench.build import Parts, Teacher, build
+from kd_bench.config.schema import RunConfig
 from kd_bench.distillers.base import Distiller, Stage
-from kd_bench.errors import BenchError, StorageError
-from kd_bench.interruption import Interruption
-from kd_bench.locking import locked
+from kd_bench.errors import BenchError, ConfigError, DataError, StorageError
 from kd_bench.networks.complexity import multiply_adds
-from kd_bench.report import (
-    NETWORK_NAME,
-    PREDICTIONS_NAME,
-    record_failure,
-    record_identity,
-    record_scores,
-    record_setting,
-    title,
-)
 from kd_bench.runs import environment
+from kd_bench.runs.attempt import Attempt
+from kd_bench.runs.checkpoints import Checkpoints
 from kd_bench.runs.files import storing, write_atomically
-from kd_bench.runs.metrics import METRICS_NAME, append_metrics
-from kd_bench.runs.record import CONFIG_NAME, DONE, RECORD_NAME, Cost, Record, Scores, checksums, write_record
-from kd_bench.seeds import seed_for
-from kd_bench.session import Session
-from kd_bench.standing import Standing, standing
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.lock import locked
+from kd_bench.runs.metrics import append_metrics, read_metrics
+from kd_bench.runs.outcome import record_done, record_failure, scores, setting
+from kd_bench.runs.record import Cost, Record, Scores, Setting, write_record
 from kd_bench.training.callbacks import Checkpointing, EpochLog, NonFiniteLossError, Progress, StopOnNonFiniteLoss
-from kd_bench.training.checkpoints import Checkpoints
 from kd_bench.training.evaluation import Evaluator
-from kd_bench.training.loop import Plan, train
+from kd_bench.training.interruption import Interruption
+from kd_bench.training.loop import train
+from kd_bench.training.saving import save_network
 from kd_bench.training.scores import final_scores, scores_against_teacher
-from kd_bench.workbench import Workbench, set_up
-
-_EVALUATION_BATCH = 500
 
 
 class RunFailedError(BenchError):
@@ -53,182 +37,165 @@ class RunFailedError(BenchError):
 
 
 class TeacherError(BenchError):
-    """A run cannot begin, because its teacher failed."""
+    """A run cannot begin, because its teacher is not there."""
 
 
-class TeacherWanted(Exception):  # noqa: N818 - nothing went wrong
-    """A run cannot begin before its teacher has been trained: it is `config.teacher_run()`."""
-
-
-def run(config: RunConfig, since: float = math.inf, interruption: Interruption | None = None) -> Record:
+def run(config: RunConfig, interruption: Interruption | None = None) -> Record:
     """Runs the run, from its last checkpoint if there is one, or returns its record if it is done already.
 
     Args:
-        config: of the run.
-        since: if the run failed after this time, in seconds of Unix time, it is not tried again.
+        config: of the run; its teacher, if it has a trained one, is done.
         interruption: says when to save and leave.
 
     Raises:
-        TeacherWanted: the teacher must be trained first.
+        ConfigError, DataError: the run cannot be had as asked for; nothing of it is left on disk.
         RunFailedError: the run was recorded as failed.
         StorageError: its folder cannot be written to.
         SchemaError: another version of this program wrote its record.
     """
-    directory = config.directory
-    with storing(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    with locked(directory) as waited:
-        before = standing(config)
-        if before.done is not None:
-            return before.done
-        # Who waited for a process that was killed takes its run over.
-        if _failed_since(config, before, since) and not (waited and before.resumable):
-            raise RunFailedError(f"{title(config)} failed: {before.failure}")
-        for damage in before.damage:
+    folder = RunFolder(config.directory)
+    folder.make()
+    with locked(folder) as waited:
+        state = folder.state(config)
+        if state.done is not None:
+            return state.done
+        # A process that waited does not repeat a failure, but takes over the run of a process that was killed.
+        if waited and state.failure is not None and not state.resumable:
+            raise RunFailedError(f"{config.title} failed: {state.failure}")
+        for damage in state.damage:
             print(f"{damage}; the run is done again.", file=sys.stderr, flush=True)
-        try:
-            record = _trained(config, directory, since, interruption or Interruption())
-            write_record(directory, record)
-        except TeacherWanted:
-            raise
-        except Exception as problem:  # noqa: BLE001 - recorded, and raised again as a failed run
-            _record_failure(config, directory, problem)
-            raise RunFailedError(f"{title(config)} failed: {problem}") from None
-        Checkpoints(directory).delete()
+        record = _attempted(config, folder, interruption or Interruption())
     for warning in record.warnings:
-        print(f"warning: {title(config)}: {warning}", file=sys.stderr, flush=True)
-    print(f"{title(config)}: {record.scores.last_accuracy:.2%} in {record.cost.seconds:.1f} s", flush=True)
+        print(f"warning: {config.title}: {warning}", file=sys.stderr, flush=True)
+    print(f"{config.title}: {record.scores.last_accuracy:.2%} in {record.cost.seconds:.1f} s", flush=True)
     return record
 
 
-def _record_failure(config: RunConfig, directory: Path, problem: Exception) -> None:
+def _attempted(config: RunConfig, folder: RunFolder, interruption: Interruption) -> Record:
+    """Does the run and records how it ended."""
+    try:
+        record = _trained(config, folder, interruption)
+        write_record(folder.record, record)
+    except (ConfigError, DataError):
+        folder.leave_nothing(Path(config.outputs))
+        raise
+    except Exception as problem:  # noqa: BLE001 - recorded, and raised again as a failed run
+        _record_failure(config, folder, problem)
+        raise RunFailedError(f"{config.title} failed: {problem}") from None
+    Checkpoints(folder.checkpoints).delete()
+    return record
+
+
+def _record_failure(config: RunConfig, folder: RunFolder, problem: Exception) -> None:
     if not isinstance(problem, BenchError):
         traceback.print_exception(problem)
     if isinstance(problem, NonFiniteLossError) or not isinstance(problem, BenchError):
         # From the same state it would fail again; and what a bug left must not be built upon once it is mended.
-        Checkpoints(directory).delete()
+        Checkpoints(folder.checkpoints).delete()
     try:
-        write_record(directory, record_failure(config, f"{type(problem).__name__}: {problem}"))
+        write_record(folder.record, record_failure(config, f"{type(problem).__name__}: {problem}"))
     except StorageError as another:
         print(f"error: the failure could not be recorded: {another}", file=sys.stderr, flush=True)
 
 
-def _trained(config: RunConfig, directory: Path, since: float, interruption: Interruption) -> Record:
+def _trained(config: RunConfig, folder: RunFolder, interruption: Interruption) -> Record:
     """Does the work of a run: the sentence that this project is about."""
-    kind: type[Distiller] = get_class(config.method.target)
-    teacher = _teacher(config, since) if kind.teacher_start == "trained" else None
-    session = _begin(config, directory, teacher)
-    bench = set_up(config, kind, session, teacher)
-    dataset, distiller = bench.dataset, bench.distiller
-    evaluate = partial(Evaluator, batches=_test_batches(dataset), labels=dataset.test.labels)
-    evaluator = evaluate(distiller.student)
-    session.begin_training()
-    steps = train(
-        distiller,
-        bench.plan,
-        config.optimizer.build,
-        partial(_batches, config, dataset, bench.images),
-        partial(_callbacks, config, bench.plan, evaluator, session, interruption),
-        session.checkpoint,
-    )
-    session.end_training()
-    logits = evaluator.logits()
-    save_network(directory, distiller.student)
-    save_predictions(directory, logits.argmax(axis=1).astype(np.int32))
-    final = final_scores(logits, dataset.test.labels)
-    if teacher is not None:
-        final |= scores_against_teacher(logits, evaluate(distiller.teacher).logits())
-    if distiller.peer is not None:
-        final["peer_accuracy"] = evaluate(distiller.peer).accuracy()
-    return _record(config, directory, bench, session, steps, record_scores(config, teacher, final))
-
-
-def _record(
-    config: RunConfig, directory: Path, bench: Workbench, session: Session, steps: dict[str, int], scores: Scores
-) -> Record:
-    setting = record_setting(config, bench.precision, bench.replicas)
-    student = bench.distiller.student
-    return Record(
-        status=DONE,
-        warnings=bench.distiller.warnings(),
-        run=record_identity(config),
-        scores=scores,
-        cost=Cost(
-            train_images=len(bench.images),
-            steps=steps,
-            seconds=round(session.seconds, 3),
-            training_seconds=round(session.training_seconds, 3),
-            peak_memory_bytes=environment.peak_memory_bytes(),
-            parameters=student.count_params(),
-            multiply_adds=multiply_adds(student),
-        ),
-        setting=replace(
-            setting,
-            data=bench.dataset.fingerprint,
-            effective={f"method.{name}": value for name, value in bench.distiller.effective.items()},
-            sessions=session.sessions,
-        ),
-        config=config.facts(),
-        files=checksums(directory, (METRICS_NAME, NETWORK_NAME, PREDICTIONS_NAME)),
+    teacher = _teacher(config)
+    parts = build(config, teacher)
+    attempt = _begin(config, folder, parts, teacher)
+    distiller, evaluator = parts.distiller, parts.evaluator(parts.distiller.student)
+    callbacks = partial(_callbacks, parts, folder, evaluator, attempt, interruption)
+    attempt.begin_training()
+    steps = train(distiller, parts.plan, config.optimizer.build, parts.batches, callbacks, attempt.checkpoint)
+    attempt.end_training()
+    save_network(folder.network, distiller.student)
+    folder.save_predictions(evaluator.latest().argmax(axis=1))
+    return record_done(
+        config,
+        scores=_scores(parts, folder, evaluator, teacher),
+        cost=_cost(parts, attempt, steps),
+        setting=_setting(parts, attempt),
+        warnings=distiller.warnings(),
+        files=folder.checksums(),
     )
 
 
-def _teacher(config: RunConfig, since: float) -> Record:
-    """Returns the record of the run's teacher.
+def _teacher(config: RunConfig) -> Teacher | None:
+    """Returns the run's trained teacher, if its method has one.
 
     Raises:
-        TeacherWanted: it has not been trained.
-        TeacherError: its training has just failed.
+        TeacherError: it has not been trained, or its training failed.
     """
-    teacher = config.teacher_run()
-    now = standing(teacher)
-    if now.done is not None:
-        return now.done
-    if _failed_since(teacher, now, since):
-        raise TeacherError(f"its teacher {teacher.directory} failed: {now.failure}")
-    raise TeacherWanted
+    wanted = config.teacher_run()
+    if wanted is None:
+        return None
+    folder = RunFolder(wanted.directory)
+    state = folder.state(wanted)
+    if state.done is None:
+        raise TeacherError(f"its teacher {folder} {f'failed: {state.failure}' if state.failure else 'is not trained'}")
+    return Teacher(folder, state.done)
 
 
-def _failed_since(config: RunConfig, now: Standing, since: float) -> bool:
-    return now.failure is not None and (config.directory / RECORD_NAME).stat().st_mtime >= since
-
-
-def _begin(config: RunConfig, directory: Path, teacher: Record | None) -> Session:
-    """Says where the run starts, and takes away what an earlier attempt said about its end."""
-    with storing(directory):
-        (directory / RECORD_NAME).unlink(missing_ok=True)
-    write_atomically(directory / CONFIG_NAME, yaml.safe_dump(asdict(config), sort_keys=False))
-    session = Session(directory, teacher.files.get(NETWORK_NAME, "") if teacher else "", config.code)
-    place = session.checkpoint and session.checkpoint.position
-    print(
-        f"{title(config)}: " + (f"goes on from stage {place.stage}, step {place.step}" if place else "starts"),
-        flush=True,
+def _begin(config: RunConfig, folder: RunFolder, parts: Parts, teacher: Teacher | None) -> Attempt:
+    """Says where the run starts, and deletes what an earlier attempt said about its end."""
+    with storing(folder.path):
+        folder.record.unlink(missing_ok=True)
+    write_atomically(folder.config, yaml.safe_dump(asdict(config), sort_keys=False))
+    attempt = Attempt(
+        folder, data=parts.dataset.fingerprint, teacher=teacher.checksum if teacher else "", code=config.code
     )
-    return session
-
-
-def _test_batches(dataset: ImageDataset) -> tf.data.Dataset:
-    return evaluation_batches(dataset.test, dataset, batch_size=_EVALUATION_BATCH)
-
-
-def _batches(
-    config: RunConfig, dataset: ImageDataset, images: Images, stage: Stage, first_step: int, steps: int
-) -> tf.data.Dataset:
-    # The main stage sees what a plain student of the same seed sees, whatever came before it.
-    seed = config.seed if stage.is_main else seed_for(config.seed, stage.name)
-    return training_batches(
-        images, dataset, batch_size=config.batch_size, seed=seed, first_step=first_step, steps=steps
-    )
+    place = attempt.checkpoint and attempt.checkpoint.position
+    where = f"goes on from stage {place.stage}, step {place.step}" if place else "starts"
+    print(f"{config.title}: {where}", flush=True)
+    return attempt
 
 
 def _callbacks(
-    config: RunConfig, plan: Plan, evaluator: Evaluator, session: Session, interruption: Interruption, stage: Stage
+    parts: Parts, folder: RunFolder, evaluator: Evaluator, attempt: Attempt, interruption: Interruption, stage: Stage
 ) -> list[keras.callbacks.Callback]:
+    config, plan = parts.config, parts.plan
     finite = StopOnNonFiniteLoss(stage, plan.steps_per_epoch)
-    save = partial(session.save, stage)
+
+    def save(distiller: Distiller, step: int) -> None:
+        attempt.save(stage.name, step, distiller.state)
+
     return [
         finite,
-        EpochLog(plan, stage, evaluator, config.evaluate_every, partial(append_metrics, config.directory)),
+        EpochLog(plan, stage, evaluator, config.evaluate_every, partial(append_metrics, folder.metrics)),
         Checkpointing(plan, stage, config.checkpoint_every, interruption, finite.check, save),
-        Progress(f"{title(config)} {stage.name}", plan.epochs_of(stage)),
+        Progress(f"{config.title} {stage.name}", plan.epochs_of(stage)),
     ]
+
+
+def _scores(parts: Parts, folder: RunFolder, evaluator: Evaluator, teacher: Teacher | None) -> Scores:
+    """Returns the scores after the last epoch, on the test set."""
+    distiller, logits = parts.distiller, evaluator.latest()
+    final: dict[str, Any] = final_scores(logits, parts.dataset.test.labels)
+    if teacher is not None:
+        final |= scores_against_teacher(logits, parts.evaluator(distiller.teacher).logits())
+        final |= {"teacher_accuracy": teacher.record.scores.last_accuracy, "teacher_digest": teacher.record.run.digest}
+    if distiller.peer is not None:
+        final["peer_accuracy"] = parts.evaluator(distiller.peer).accuracy()
+    return scores(read_metrics(folder.metrics), final)
+
+
+def _cost(parts: Parts, attempt: Attempt, steps: dict[str, int]) -> Cost:
+    student = parts.distiller.student
+    return Cost(
+        train_images=len(parts.images),
+        steps=steps,
+        seconds=round(attempt.seconds, 3),
+        training_seconds=round(attempt.training_seconds, 3),
+        peak_memory_bytes=environment.peak_memory_bytes(),
+        parameters=student.count_params(),
+        multiply_adds=multiply_adds(student),
+    )
+
+
+def _setting(parts: Parts, attempt: Attempt) -> Setting:
+    return replace(
+        setting(parts.config, parts.precision, parts.replicas),
+        data=parts.dataset.fingerprint,
+        effective={f"method.{name}": value for name, value in parts.distiller.effective.items()},
+        sessions=attempt.attempts,
+    )

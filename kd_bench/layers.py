@@ -30,9 +30,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
     float32. The fused kernel keeps its statistics in float32 too, whatever the maps' precision.
     """
 
-    # By class and module a saved network names Keras's own layer: it opens without this package.
-    __module__ = "keras.layers"
-
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the normalised maps; with synchronised statistics, and on vectors, as Keras computes them."""
         if self.synchronized or len(inputs.shape) != _MAPS_RANK or inputs.dtype == tf.float64:

@@ -1,4 +1,4 @@
-"""One seed a purpose, split from the run's: a draw added for one purpose never shifts another's."""
+"""One seed per purpose, split from the run's: a draw added for one purpose never shifts another's."""
 
 import hashlib
 

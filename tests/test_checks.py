@@ -2,7 +2,8 @@ from typing import Annotated, Literal
 
 import pytest
 
-from kd_bench.checks import NonNegativeInt, Positive, Range, Share, check, check_parameters, keyword_only
+from kd_bench.checks import NonNegativeInt, Positive, Range, Share, check
+from kd_bench.config.signature import check_parameters, keyword_only
 from kd_bench.errors import ConfigError
 
 

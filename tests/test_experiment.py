@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from command import SHORT, aggregate, records, run
-from compare import assert_same_run
+from helpers.command import SHORT, aggregate, records, run
+from helpers.compare import assert_same_run
 
 
 def test_one_seed_gives_the_same_numbers_twice(tmp_path):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kd_bench.layers import batch_norm
 from kd_bench.networks.wide_resnet import wide_resnet
+from kd_bench.training.saving import save_network
 
 MAPS = (6, 5, 4, 3)
 TOLERANCES = {"float32": 2e-6, "mixed_bfloat16": 2e-2, "mixed_float16": 2e-3}
@@ -98,7 +99,7 @@ def test_a_saved_network_opens_where_this_package_is_unknown(tmp_path, generator
     network = wide_resnet((8, 8, 1), 10, depth=10, width=1, stem_channels=4, stem_stride=1)
     images = generator.normal(size=(4, 8, 8, 1)).astype(np.float32)
     network(images, training=True)
-    network.save(tmp_path / "network.keras")
+    save_network(tmp_path / "network.keras", network)
     np.save(tmp_path / "images.npy", images)
     program = (
         "import sys, keras, numpy as np\n"

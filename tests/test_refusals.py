@@ -1,47 +1,44 @@
-"""What only the run itself can refuse, from the command line: one paragraph with the key and the remedy."""
-
-import json
+"""What only the data or the networks show to be wrong: one line with the key, and nothing of the run on disk."""
 
 import pytest
-from command import run
+from helpers.command import records, run
+
+from kd_bench.build import build
+from kd_bench.config.compose import jobs
+from kd_bench.errors import ConfigError, DataError
 
 REFUSED = {
     "hardware=gpu": ["hardware.replicas=1: TensorFlow sees 0 GPUs here", "try hardware=cpu"],
     "model.student.stem_stride=16": ["(8, 8, 1) are too small for the strides [16, ", "Choose larger images"],
+    "model.student.depth=11": ["depth=11"],
     "fraction=0.002": ["fraction=0.002 keeps 3 of 1297 images", "the smallest fraction with every class is"],
     "batch_size=2000": ["batch_size=2000", "there are only 1297 training images"],
     "dataset.data_dir=/dev/null": ["/dev/null", "dataset.data_dir="],
     "dataset.train_split=validation": ["dataset.train_split=validation", "splits train, test"],
     "dataset.padding=8": ["dataset.padding=8", "8x8"],
+    "dataset.name=mydata": ["dataset.name=mydata", "no such set"],
 }
 
 
 @pytest.mark.parametrize("argument", REFUSED)
-def test_refused_by_the_run(argument, tmp_path):
-    done = run("method=student", argument, "epochs=1", outputs=tmp_path)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert done.stderr.count("error: ") == 1
-    error = done.stderr.partition("error: ")[2]
-    assert all(part in error for part in REFUSED[argument]), error
-    assert len(done.stderr) < 1500
-    (path,) = tmp_path.rglob("result.json")
-    record = json.loads(path.read_text())
-    assert record["status"] == "failed" and record["reason"].split(": ", 1)[1] in error
-    assert sorted(file.name for file in path.parent.iterdir()) == [".holder", ".lock", "config.yaml", "result.json"]
+def test_refused_when_it_is_built(argument):
+    (config,) = jobs(["method=student", argument])
+    with pytest.raises((ConfigError, DataError)) as refusal:
+        build(config, None)
+    assert all(part in str(refusal.value) for part in REFUSED[argument]), str(refusal.value)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "key"),
-    [
-        (["hardware=cpu_replicas", "batch_size=63"], "batch_size=63: 2 replicas"),
-        (["hardware=cpu", "hardware.replicas=3"], "batch_size=64: 3 replicas"),
-        (["hardware=cpu_replicas", "teacher.batch_size=33"], "teacher.batch_size=33: 2 replicas"),
-        (["checkpoint_every=0"], "checkpoint_every=0: must be a whole number at least 1 or null"),
-    ],
-)
-def test_refused_before_tensorflow_is_loaded(arguments, key, tmp_path):
-    done = run(*arguments, outputs=tmp_path / "outputs")
+def test_a_refused_run_leaves_nothing_and_is_no_failed_run(tmp_path):
+    done = run("method=student", "fraction=0.002", "epochs=1", outputs=tmp_path / "outputs")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {key}")
-    assert not list(tmp_path.iterdir())
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and "fraction=0.002 keeps 3" in done.stderr
+    assert [path for path in (tmp_path / "outputs").rglob("*") if path.name != ".sweep"] == []
+
+
+def test_a_refused_run_does_not_end_the_sweep(tmp_path):
+    done = run("-m", "method=student", "fraction=0.002,0.1", "epochs=1", outputs=tmp_path)
+    assert done.returncode == 1
+    assert "fraction=0.002 keeps 3" in done.stderr
+    assert "1 of 2 runs are not done" in done.stderr
+    assert [key[1] for key in records(tmp_path)] == [0.1]

@@ -5,8 +5,8 @@ import json
 import keras
 import numpy as np
 import pytest
-from command import SHORT, aggregate, records, run
-from compare import assert_same_run
+from helpers.command import SHORT, aggregate, records, run
+from helpers.compare import assert_same_run
 
 
 @pytest.fixture(scope="module")

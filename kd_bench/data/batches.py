@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from kd_bench.data.errors import DataError
 from kd_bench.data.images import ImageDataset, Images
+from kd_bench.errors import DataError
 from kd_bench.seeds import seed_for
 
 _plain = tf.autograph.experimental.do_not_convert

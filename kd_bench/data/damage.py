@@ -16,7 +16,7 @@ from google.protobuf import json_format  # type: ignore[import-untyped]
 from tensorflow_datasets.core import constants, file_adapters
 from tensorflow_datasets.core.utils.shard_utils import FileInstruction
 
-from kd_bench.data.errors import DataError
+from kd_bench.errors import DataError
 
 METADATA = ("dataset_info.json", "features.json")
 """The files that each prepared folder has beside its records."""

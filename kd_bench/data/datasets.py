@@ -11,10 +11,10 @@ import tensorflow_datasets as tfds
 
 from kd_bench.checks import NonNegativeInt, PositiveInt
 from kd_bench.data.damage import reason, require_whole_slices, unreadable_split, unusable, way_out
-from kd_bench.data.errors import DataError
 from kd_bench.data.images import ImageDataset, Images, channel_statistics, in_canonical_order
 from kd_bench.data.preparation import find_builder, prepare, quietly
 from kd_bench.data.streaming import decoded
+from kd_bench.errors import DataError
 
 __all__ = ["DataError", "ImageDataset", "Images", "load_dataset"]
 

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from kd_bench.data.errors import DataError
 from kd_bench.data.images import Images
+from kd_bench.errors import DataError
 from kd_bench.seeds import seed_for
 
 

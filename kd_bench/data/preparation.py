@@ -25,8 +25,8 @@ from kd_bench.data.damage import (
     require_sound_copies,
     require_sound_metadata,
 )
-from kd_bench.data.errors import DataError
 from kd_bench.data.fashion_mnist import ManualFashionMNIST
+from kd_bench.errors import DataError
 
 _LISTED = 6
 _FAILURES = (

@@ -15,9 +15,9 @@ import tensorflow as tf
 from kd_bench.checks import NonNegative, Positive, Share
 from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.connectors import matching_connectors, require_same_size
+from kd_bench.distillers.connectors import connectors, require_same_size
 from kd_bench.distillers.soft_logits import soft_logits_loss
-from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 
 def activation_boundary_loss(student_feature: tf.Tensor, teacher_feature: tf.Tensor, margin: float = 1.0) -> tf.Tensor:
@@ -33,7 +33,7 @@ def activation_boundary_loss(student_feature: tf.Tensor, teacher_feature: tf.Ten
     Raises:
         ValueError: the shapes differ.
     """
-    student_feature, teacher_feature = in_float32(student_feature), frozen(teacher_feature)
+    student_feature, teacher_feature = in_float32(student_feature), constant(teacher_feature)
     require_same_shape("activation_boundary_loss", student_feature, teacher_feature)
     towards_boundary = tf.where(teacher_feature > 0, -student_feature, student_feature)
     violation = tf.nn.relu(margin + towards_boundary)
@@ -72,12 +72,11 @@ class ActivationBoundary(Distiller):
         for student_map, teacher_map in zip(own, theirs, strict=True):
             require_same_size("AB", student_map, teacher_map)
         self.features = keras.Model(student.inputs, own)
-        self.connectors = matching_connectors(own, theirs, always=force_connectors)
+        self.connectors = connectors(own, theirs, always=force_connectors)
 
     def stages(self) -> list[Stage]:
         """Returns the boundary stage, which trains all but the classifier, and the main stage."""
-        connectors = [variable for connector in self.connectors for variable in connector.trainable_variables]
-        variables = [*self.features.trainable_variables, *connectors]
+        variables = [*self.features.trainable_variables, *self.connectors.trainable_variables]
         boundary = Stage(
             "boundary", {"boundary": self.boundary_loss}, variables, self.boundary_share, learning_rate="constant"
         )
@@ -87,10 +86,9 @@ class ActivationBoundary(Distiller):
     def boundary_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted boundary loss; a level counts half as much as the next deeper one."""
         total = tf.constant(0.0)
-        maps = self.features(batch.images, training=True)
-        for feature, connector, target in zip(maps, self.connectors, batch.teacher["pre"], strict=True):
-            level = activation_boundary_loss(connector(feature, training=True), target, self.margin)
-            total = total / 2 + level
+        maps = self.connectors(self.features(batch.images, training=True), training=True)
+        for connected, target in zip(maps, batch.teacher["pre"], strict=True):
+            total = total / 2 + activation_boundary_loss(connected, target, self.margin)
         return self.weight * total
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:

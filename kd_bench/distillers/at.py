@@ -19,7 +19,7 @@ from kd_bench.checks import NonNegative, PositiveInt
 from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch, Distiller
 from kd_bench.distillers.connectors import pool_to_smaller
-from kd_bench.distillers.tensors import frozen, in_float32
+from kd_bench.distillers.tensors import constant, in_float32
 
 
 def attention_map(features: tf.Tensor, p: int = 2) -> tf.Tensor:
@@ -65,7 +65,7 @@ def _differences(
 ) -> list[tf.Tensor]:
     differences = []
     for student, teacher in zip(student_features, teacher_features, strict=True):
-        student, teacher = pool_to_smaller(in_float32(student), frozen(teacher))
+        student, teacher = pool_to_smaller(in_float32(student), constant(teacher))
         differences.append(attention_map(student, p) - attention_map(teacher, p))
     return differences
 

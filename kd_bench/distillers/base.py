@@ -70,10 +70,10 @@ class Stage:
         min_steps: the stage's least length, in steps; it is rounded up to whole epochs. For what is trained without the
             student and needs so many steps however short the run is.
         learning_rate: `stepped`, as the protocol has it, or `constant` at its first value.
-        rate_factor: what the protocol's learning rate is multiplied by.
-        undecayed: those of the variables that weight decay leaves alone.
-        combine: makes one gradient of each term's, instead of their sum. It is given the gradients over the global
-            batch, by the names of the terms, and the batch.
+        learning_rate_scale: what the protocol's learning rate is multiplied by.
+        no_weight_decay: those of the variables that weight decay leaves alone.
+        combine_gradients: makes one gradient of all terms', instead of their sum. It is given the gradients over the
+            global batch, by the names of the terms, and the batch.
     """
 
     name: str
@@ -82,9 +82,9 @@ class Stage:
     share: float = 1.0
     min_steps: int = 0
     learning_rate: Literal["stepped", "constant"] = "stepped"
-    rate_factor: float = 1.0
-    undecayed: Sequence[keras.Variable] = ()
-    combine: Callable[[dict[str, Gradients], Batch], Gradients] | None = None
+    learning_rate_scale: float = 1.0
+    no_weight_decay: Sequence[keras.Variable] = ()
+    combine_gradients: Callable[[dict[str, Gradients], Batch], Gradients] | None = None
 
     @property
     def is_main(self) -> bool:
@@ -103,14 +103,14 @@ class Distiller(keras.Model):
     Attributes:
         network: which architecture of the pair is trained as the student.
         teacher_start: where the teacher comes from: `trained`, `scratch`, or None where there is none.
-        compiles: whether XLA makes the step faster; `jit_compile=auto` heeds it.
+        supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
         own_metrics: what a method logs besides its losses.
         effective: hyper-parameters that the method scaled to its networks, by name: the values in force.
     """
 
     network: ClassVar[Literal["teacher", "student"]] = "student"
     teacher_start: ClassVar[Literal["trained", "scratch"] | None] = "trained"
-    compiles: ClassVar[bool] = True
+    supports_xla: ClassVar[bool] = True
 
     def __init__(self, student: keras.Model, teacher: keras.Model | None) -> None:
         super().__init__()
@@ -176,8 +176,8 @@ class Distiller(keras.Model):
         self.stage = stage
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         self._measures = _Measures(stage)
-        if stage.undecayed:
-            optimizer.exclude_from_weight_decay(var_list=list(stage.undecayed))
+        if stage.no_weight_decay:
+            optimizer.exclude_from_weight_decay(var_list=list(stage.no_weight_decay))
         optimizer.build(list(stage.variables))
         self.compile(optimizer=optimizer, **options)
 
@@ -214,17 +214,19 @@ class Distiller(keras.Model):
         assert self.stage is not None
         watched = [variable.value for variable in self.stage.variables]
         # Only what the stage trains is watched: a frozen teacher leaves nothing on the tape.
-        with tf.GradientTape(watch_accessed_variables=False, persistent=self.stage.combine is not None) as tape:
+        with tf.GradientTape(
+            watch_accessed_variables=False, persistent=self.stage.combine_gradients is not None
+        ) as tape:
             tape.watch(watched)
             batch = self._batch(*data)
             terms = {name: loss(batch) for name, loss in self.stage.losses.items()}
             total = tf.add_n(list(terms.values()))
             scaled = {name: self._scaled(term) for name, term in {"loss": total, **terms}.items()}
-        if self.stage.combine is None:
+        if self.stage.combine_gradients is None:
             gradients = tape.gradient(scaled["loss"], watched)
         else:
             by_term = {name: self._over_replicas(tape.gradient(scaled[name], watched)) for name in terms}
-            gradients = self._shared(self.stage.combine(by_term, batch))
+            gradients = self._shared(self.stage.combine_gradients(by_term, batch))
         _require_gradients(self.stage, gradients)
         self.optimizer.apply(gradients, list(self.stage.variables))
         return self._track({"loss": total, **terms})

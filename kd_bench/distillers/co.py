@@ -17,8 +17,8 @@ from scipy.stats import norm
 from kd_bench.checks import NonNegative
 from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
-from kd_bench.distillers.connectors import connector, require_same_size
-from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.distillers.connectors import connectors, require_same_size
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.errors import ConfigError
 
 _SMALLEST_TAIL = 1e-3
@@ -58,7 +58,7 @@ def partial_l2(student: tf.Tensor, teacher: tf.Tensor, margin: np.ndarray) -> tf
     Raises:
         ValueError: the shapes differ.
     """
-    student, teacher = in_float32(student), frozen(teacher)
+    student, teacher = in_float32(student), constant(teacher)
     require_same_shape("partial_l2", student, teacher)
     target = tf.maximum(teacher, tf.cast(margin, teacher.dtype))
     counts = (student > target) | (target > 0)
@@ -124,14 +124,14 @@ class ComprehensiveOverhaul(Distiller):
         layers = [batch_norm_of(feature) for feature in theirs]
         self.margins = [margin_from_bn(layer.gamma.numpy(), layer.beta.numpy()) for layer in layers]
         fan_out = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-        self.connectors = [connector(*maps, initializer=fan_out) for maps in zip(own, theirs, strict=True)]
+        self.connectors = connectors(own, theirs, always=True, initializer=fan_out)
         if teacher_statistics == "batch":
             _normalise_by_batch(teacher)
 
     def stages(self) -> list[Stage]:
         """Returns the main stage, which trains the connectors with the student."""
-        connectors = [variable for model in self.connectors for variable in model.trainable_variables]
-        return [self.main_stage({"task": self.task_loss, "distill": self.distillation_loss}, connectors)]
+        losses = {"task": self.task_loss, "distill": self.distillation_loss}
+        return [self.main_stage(losses, self.connectors.trainable_variables)]
 
     def run_teacher(self, images: tf.Tensor) -> Outputs:
         """Returns the frozen teacher's outputs, by the statistics chosen."""
@@ -140,9 +140,7 @@ class ComprehensiveOverhaul(Distiller):
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted partial distance of the connected features."""
-        connected = [
-            model(feature, training=True) for feature, model in zip(batch.student["pre"], self.connectors, strict=True)
-        ]
+        connected = self.connectors(batch.student["pre"], training=True)
         return self.alpha * co_loss(connected, batch.teacher["pre"], self.margins)
 
 

@@ -1,7 +1,7 @@
 """What lies between a student's feature map and a teacher's of another shape; never part of the exported student."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -32,26 +32,29 @@ def connector(
     return keras.Model(features, keras.layers.ReLU()(projected) if ending == "relu" else projected)
 
 
-def matching_connectors(
+def connectors(
     students: Sequence[keras.KerasTensor],
     teachers: Sequence[keras.KerasTensor],
-    ending: Ending = "linear",
+    *,
     always: bool = False,
-) -> list[keras.layers.Layer]:
-    """Returns one connector per feature point: the identity where channels are equal, else a `connector`.
+    **options: Any,
+) -> keras.Model:
+    """Returns one model from all of the student's maps to maps with the teacher's channels.
 
     Args:
         students: the student's symbolic feature maps, `[B,H,W,C_s]` each.
         teachers: the teacher's, `[B,H,W,C_t]` each.
-        ending: whether the connectors end in a ReLU.
-        always: a connector even where channels are equal.
+        always: a connector even where channels are equal; else such a map stays as it is.
+        **options: of `connector`.
     """
-    return [
-        connector(student, teacher, ending)
+    inputs = [keras.Input(student.shape[1:], dtype=student.dtype) for student in students]
+    outputs = [
+        connector(student, teacher, **options)(features)
         if always or student.shape[-1] != teacher.shape[-1]
-        else keras.layers.Identity()
-        for student, teacher in zip(students, teachers, strict=True)
+        else keras.layers.Identity()(features)
+        for features, student, teacher in zip(inputs, students, teachers, strict=True)
     ]
+    return keras.Model(inputs, outputs)
 
 
 def require_same_size(name: str, student: keras.KerasTensor, teacher: keras.KerasTensor) -> None:

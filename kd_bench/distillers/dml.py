@@ -15,7 +15,7 @@ import tensorflow as tf
 from kd_bench.checks import NonNegative, Positive
 from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage, cross_entropy
 from kd_bench.distillers.soft_logits import kl_divergence
-from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 
 def mutual_learning_loss(logits: tf.Tensor, peer_logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
@@ -29,7 +29,7 @@ def mutual_learning_loss(logits: tf.Tensor, peer_logits: tf.Tensor, temperature:
     Raises:
         ValueError: the shapes differ.
     """
-    logits, peer_logits = in_float32(logits), frozen(peer_logits)
+    logits, peer_logits = in_float32(logits), constant(peer_logits)
     require_same_shape("mutual_learning_loss", logits, peer_logits)
     return temperature**2 * kl_divergence(peer_logits / temperature, logits / temperature)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from kd_bench.checks import NonNegative, NonNegativeInt, Positive, Share
 from kd_bench.distillers.base import Batch, Distiller, Stage
 from kd_bench.distillers.connectors import connector, require_same_size
-from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 
 def hint_loss(student_hint: tf.Tensor, teacher_hint: tf.Tensor) -> tf.Tensor:
@@ -25,14 +25,14 @@ def hint_loss(student_hint: tf.Tensor, teacher_hint: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: the shapes differ.
     """
-    student_hint, teacher_hint = in_float32(student_hint), frozen(teacher_hint)
+    student_hint, teacher_hint = in_float32(student_hint), constant(teacher_hint)
     require_same_shape("hint_loss", student_hint, teacher_hint)
     return 0.5 * tf.reduce_mean(tf.reduce_sum((student_hint - teacher_hint) ** 2, axis=-1))
 
 
 def soft_cross_entropy(student_logits: tf.Tensor, teacher_logits: tf.Tensor, temperature: float) -> tf.Tensor:
     """Returns the cross-entropy of the softened distributions, without temperature**2 (authors' `KDCost`)."""
-    targets = tf.nn.softmax(frozen(teacher_logits) / temperature)
+    targets = tf.nn.softmax(constant(teacher_logits) / temperature)
     logits = in_float32(student_logits) / temperature
     return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Share
 from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.connectors import matching_connectors, pool_to
-from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.distillers.connectors import connectors, pool_to
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 
 def fsp_matrix(shallow: tf.Tensor, deep: tf.Tensor) -> tf.Tensor:
@@ -47,7 +47,7 @@ def fsp_loss(student_features: Sequence[tf.Tensor], teacher_features: Sequence[t
     """
     losses = []
     for student, teacher in zip(
-        _matrices(student_features, in_float32), _matrices(teacher_features, frozen), strict=True
+        _matrices(student_features, in_float32), _matrices(teacher_features, constant), strict=True
     ):
         require_same_shape("fsp_loss", student, teacher)
         losses.append(tf.reduce_mean(tf.reduce_sum((student - teacher) ** 2, axis=[1, 2])))
@@ -78,19 +78,15 @@ class FSP(Distiller):
         self.weight = weight
         self.flow_share = flow_share
         self.features = keras.Model(student.inputs, student.output["post"])
-        self.connectors = matching_connectors(student.output["post"], teacher.output["post"], connector)
+        self.connectors = connectors(student.output["post"], teacher.output["post"], ending=connector)
 
     def stages(self) -> list[Stage]:
         """Returns the flow stage, which trains all but the classifier, and the main stage."""
-        connectors = [variable for model in self.connectors for variable in model.trainable_variables]
-        variables = [*self.features.trainable_variables, *connectors]
+        variables = [*self.features.trainable_variables, *self.connectors.trainable_variables]
         flow = Stage("flow", {"flow": self.flow_loss}, variables, self.flow_share, learning_rate="constant")
         return [flow, self.main_stage({"task": self.task_loss})]
 
     def flow_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted distance of the FSP matrices."""
-        maps = self.features(batch.images, training=True)
-        connected = [
-            connector(feature, training=True) for feature, connector in zip(maps, self.connectors, strict=True)
-        ]
+        connected = self.connectors(self.features(batch.images, training=True), training=True)
         return self.weight * fsp_loss(connected, batch.teacher["post"])

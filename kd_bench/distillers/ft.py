@@ -20,7 +20,7 @@ from kd_bench.checks import NonNegative, NonNegativeInt, Positive, Share
 from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
 from kd_bench.distillers.connectors import pool_to, smaller_size
-from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.errors import ConfigError
 
 _LEAK = 0.1
@@ -37,7 +37,7 @@ def factor_transfer_loss(student_factor: tf.Tensor, teacher_factor: tf.Tensor, p
     Raises:
         ValueError: the shapes differ.
     """
-    student_factor, teacher_factor = in_float32(student_factor), frozen(teacher_factor)
+    student_factor, teacher_factor = in_float32(student_factor), constant(teacher_factor)
     require_same_shape("factor_transfer_loss", student_factor, teacher_factor)
     difference = _normalised(student_factor) - _normalised(teacher_factor)
     return tf.reduce_mean(tf.abs(difference) ** p)
@@ -54,7 +54,7 @@ def paraphraser_loss(reconstruction: tf.Tensor, features: tf.Tensor, p: int = 1)
     Raises:
         ValueError: the shapes differ.
     """
-    reconstruction, features = in_float32(reconstruction), frozen(features)
+    reconstruction, features = in_float32(reconstruction), constant(features)
     require_same_shape("paraphraser_loss", reconstruction, features)
     return tf.reduce_mean(tf.abs(features - reconstruction) ** p)
 
@@ -131,7 +131,7 @@ class FactorTransfer(Distiller):
             self.paraphraser_share,
             self.paraphraser_min_steps,
             learning_rate="constant",
-            rate_factor=self.paraphraser_learning_rate,
+            learning_rate_scale=self.paraphraser_learning_rate,
         )
         losses = {"task": self.task_loss, "distill": self.distillation_loss}
         return [paraphraser, self.main_stage(losses, self.translator.trainable_variables)]

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from kd_bench.distillers.base import Batch, Distiller, Gradients, Stage
-from kd_bench.distillers.connectors import Ending, matching_connectors
+from kd_bench.distillers.connectors import Ending, connectors
 
 _TINY = 1e-12
 
@@ -63,13 +63,13 @@ class ClippedDistiller(Distiller):
     repositories); or `none`, the plain sum of the gradients (RepDistiller, mdistiller), for which `weight` is there.
 
     Attributes:
-        connectors: one per point, on the student: a 1x1 convolution, batch norm and `connector` where channels differ.
+        connectors: on the student's maps: a 1x1 convolution, batch norm and `connector` where channels differ.
             The authors have none. A map after its ReLU has no negative values, and its top singular vector is near its
             mean; without a ReLU of its own, a connected map has mean zero and its vectors lie elsewhere.
         dropped: how many variables' distillation gradients a step found not finite.
     """
 
-    compiles = False  # XLA's decompositions of a batch of matrices are many times slower than TensorFlow's own
+    supports_xla = False  # XLA's decompositions of a batch of matrices are many times slower than TensorFlow's own
 
     def __init__(
         self,
@@ -82,22 +82,21 @@ class ClippedDistiller(Distiller):
         super().__init__(student, teacher)
         self.clip = clip
         self.weight = weight
-        self.connectors = matching_connectors(student.output["post"], teacher.output["post"], connector)
+        self.connectors = connectors(student.output["post"], teacher.output["post"], ending=connector)
         self.dropped = keras.metrics.Mean(name="dropped_gradients")
         self.own_metrics.append(self.dropped)
 
     def stages(self) -> list[Stage]:
         """Returns the joint stage."""
         losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        variables = [variable for connector in self.connectors for variable in connector.trainable_variables]
-        return [self.main_stage(losses, variables, combine=None if self.clip == "none" else self.combine)]
+        combine_gradients = None if self.clip == "none" else self.combine_gradients
+        return [self.main_stage(losses, self.connectors.trainable_variables, combine_gradients=combine_gradients)]
 
     def student_maps(self, batch: Batch) -> list[tf.Tensor]:
         """Returns the student's maps, `[B,H,W,D]` each, with the teacher's channels."""
-        maps = zip(batch.student["post"], self.connectors, strict=True)
-        return [connector(features, training=True) for features, connector in maps]
+        return self.connectors(batch.student["post"], training=True)
 
-    def combine(self, gradients: dict[str, Gradients], batch: Batch) -> Gradients:
+    def combine_gradients(self, gradients: dict[str, Gradients], batch: Batch) -> Gradients:
         """Returns task + clipped distillation; the weight decay comes on top."""
         task, distill = gradients["task"], gradients["distill"]
         present = [gradient for gradient in distill if gradient is not None]

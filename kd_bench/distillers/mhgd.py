@@ -25,7 +25,7 @@ from kd_bench.distillers.base import Batch, Stage
 from kd_bench.distillers.gradient_clip import ClippedDistiller
 from kd_bench.distillers.replicas import global_batch
 from kd_bench.distillers.singular_vectors import distilled_vectors, top_vectors
-from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.layers import batch_norm
 
 _SATURATED = 3.0
@@ -84,7 +84,7 @@ def attention_loss(predicted: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         predicted: unit vectors, `[B,D]`.
         target: unit vectors of the teacher, `[B,D]`; get no gradient.
     """
-    predicted, target = in_float32(predicted), frozen(target)
+    predicted, target = in_float32(predicted), constant(target)
     require_same_shape("attention_loss", predicted, target)
     return tf.reduce_mean(1 - tf.reduce_sum(predicted * target, axis=-1))
 
@@ -96,7 +96,7 @@ def graph_kl(student_graph: tf.Tensor, teacher_graph: tf.Tensor) -> tf.Tensor:
         student_graph: attention logits, `[A,B,B]`.
         teacher_graph: likewise; get no gradient.
     """
-    student_graph, teacher_graph = in_float32(student_graph), frozen(teacher_graph)
+    student_graph, teacher_graph = in_float32(student_graph), constant(teacher_graph)
     require_same_shape("graph_kl", student_graph, teacher_graph)
     student, teacher = (tf.nn.log_softmax(tf.tanh(graph)) for graph in (student_graph, teacher_graph))
     return tf.reduce_sum(tf.exp(student) * (student - teacher))
@@ -190,7 +190,7 @@ class MHGD(ClippedDistiller):
             self.attention_share,
             self.attention_min_steps,
             learning_rate="constant",
-            undecayed=variables,
+            no_weight_decay=variables,
         )
         return [attention, *super().stages()]
 
@@ -206,7 +206,7 @@ class MHGD(ClippedDistiller):
 
     def attention_term(self, batch: Batch) -> tf.Tensor:
         """Returns how far the predicted vectors are from the teacher's, summed over pairs of points."""
-        vectors = [global_batch(top_vectors(frozen(m), 1, "eid")[1][..., 0]) for m in batch.teacher["post"]]
+        vectors = [global_batch(top_vectors(constant(m), 1, "eid")[1][..., 0]) for m in batch.teacher["post"]]
         losses = []
         for place, (attention, pair) in enumerate(zip(self.attention, itertools.pairwise(vectors), strict=True)):
             predicted = attention.predict(*pair, self._noise(place, tf.shape(pair[0])[0]))

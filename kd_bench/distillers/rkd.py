@@ -19,7 +19,7 @@ import tensorflow as tf
 from kd_bench.checks import NonNegative
 from kd_bench.distillers.base import Batch, Distiller
 from kd_bench.distillers.replicas import global_batch
-from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 _SMALLEST_SQUARED_DISTANCE = 1e-12
 
@@ -34,7 +34,7 @@ def rkd_distance_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: the batches differ in size.
     """
-    own, theirs = relative_distances(in_float32(student)), relative_distances(frozen(teacher))
+    own, theirs = relative_distances(in_float32(student)), relative_distances(constant(teacher))
     require_same_shape("rkd_distance_loss", own, theirs)
     return tf.reduce_mean(huber(own - theirs))
 
@@ -49,7 +49,7 @@ def rkd_angle_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: the batches differ in size.
     """
-    own, theirs = angles(in_float32(student)), angles(frozen(teacher))
+    own, theirs = angles(in_float32(student)), angles(constant(teacher))
     require_same_shape("rkd_angle_loss", own, theirs)
     return tf.reduce_mean(huber(own - theirs))
 

@@ -15,7 +15,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from kd_bench.distillers.tensors import frozen, in_float32
+from kd_bench.distillers.tensors import constant, in_float32
 from kd_bench.errors import ConfigError
 
 Method = Literal["svd", "eid"]
@@ -159,7 +159,7 @@ def distilled_vectors(
         if own.shape[-1] != theirs.shape[-1]:
             raise ValueError(f"distilled_vectors: the channels of {own.shape} and {theirs.shape} differ.")
         require_vectors("distilled_vectors", [own, theirs], k)
-        values, target = top_vectors(frozen(theirs), k, method)
+        values, target = top_vectors(constant(theirs), k, method)
         _, candidates = top_vectors(own, min(k + extra, own.shape[1] * own.shape[2], own.shape[3]), method)
         weights = tf.math.l2_normalize(values, axis=-1)[:, None]
         students.append(weights * align_vectors(candidates, target))

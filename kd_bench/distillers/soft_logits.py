@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive
 from kd_bench.distillers.base import Batch, Distiller
-from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 
 def kl_divergence(target_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -35,7 +35,7 @@ def soft_logits_loss(student_logits: tf.Tensor, teacher_logits: tf.Tensor, tempe
         teacher_logits: `[B,K]`; gets no gradient.
         temperature: T, above 0.
     """
-    student_logits, teacher_logits = in_float32(student_logits), frozen(teacher_logits)
+    student_logits, teacher_logits = in_float32(student_logits), constant(teacher_logits)
     require_same_shape("soft_logits_loss", student_logits, teacher_logits)
     return temperature**2 * kl_divergence(teacher_logits / temperature, student_logits / temperature)
 

@@ -9,7 +9,7 @@ def in_float32(tensor: tf.Tensor) -> tf.Tensor:
     return tensor if tensor.dtype == tf.float64 else tf.cast(tensor, tf.float32)
 
 
-def frozen(tensor: tf.Tensor) -> tf.Tensor:
+def constant(tensor: tf.Tensor) -> tf.Tensor:
     """Returns a teacher's tensor as `in_float32` does, as a constant of the loss."""
     return tf.stop_gradient(in_float32(tensor))
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from kd_bench.checks import NonNegative, Positive
 from kd_bench.distillers.base import Batch, Distiller, Stage
 from kd_bench.distillers.connectors import require_same_size
-from kd_bench.distillers.tensors import frozen, in_float32, require_same_shape
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.errors import ConfigError
 from kd_bench.layers import convolution
 
@@ -36,7 +36,7 @@ def vid_loss(
     Raises:
         ValueError: the shapes differ.
     """
-    predicted_mean, teacher_feature = in_float32(predicted_mean), frozen(teacher_feature)
+    predicted_mean, teacher_feature = in_float32(predicted_mean), constant(teacher_feature)
     require_same_shape("vid_loss", predicted_mean, teacher_feature)
     # log(1 + exp(raw)) itself overflows in float32 above 88.
     variance = tf.nn.softplus(in_float32(raw_variance)) + eps
@@ -99,7 +99,7 @@ class VariationalInformation(Distiller):
         """Returns the one stage, which trains means and variances with the student."""
         means = [variable for network in self.mean_networks for variable in network.trainable_variables]
         losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        return [self.main_stage(losses, [*means, *self.raw_variances], undecayed=self.raw_variances)]
+        return [self.main_stage(losses, [*means, *self.raw_variances], no_weight_decay=self.raw_variances)]
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted sum over the groups."""

@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from kd_bench.config import TEACHER
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import storing, write_atomically
-from kd_bench.runs.record import DONE, RECORD_NAME, Record, RecordError, parse_record, read_record
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.record import DONE, Record, RecordError, parse_record, read_record
 
 ENDINGS = (".jsonl", ".jsonl.gz")
-NETWORK_NAME = "network.keras"
-TEACHER_METHOD = "teacher"
 
 Curve = list[tuple[int, float]]
 """The test accuracy, in [0, 1], after each epoch (counted from 1) that was evaluated."""
@@ -126,7 +126,7 @@ def check_network(path: Path, content: bytes, record: Record) -> bytes:
     Raises:
         DamageError: It is not what the run wrote.
     """
-    if hashlib.sha256(content).hexdigest() != record.files.get(NETWORK_NAME):
+    if hashlib.sha256(content).hexdigest() != record.files.get(RunFolder(path).network.name):
         raise DamageError(f"{path}: is not the network that its run wrote (its checksum differs)")
     return content
 
@@ -160,14 +160,13 @@ def _inner(folder: str) -> str:
 
 def _restore(entry: Entry, bundle: Path, outputs: Path) -> bool:
     record = parse_record(entry.record.encode())
-    directory = outputs / entry.folder
-    if not _is_wanted(record, directory / RECORD_NAME):
+    folder = RunFolder(outputs / entry.folder)
+    if not _is_wanted(record, folder.record):
         return False
-    with storing(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    if record.run.method == TEACHER_METHOD and record.status == DONE:
-        _restore_network(network_path(bundle, record), record, directory)
-    write_atomically(directory / RECORD_NAME, entry.record)
+    folder.make()
+    if record.run.method == TEACHER and record.status == DONE:
+        _restore_network(network_path(bundle, record), record, folder)
+    write_atomically(folder.record, entry.record)
     return True
 
 
@@ -180,12 +179,12 @@ def _is_wanted(record: Record, path: Path) -> bool:
         return True
 
 
-def _restore_network(source: Path, record: Record, directory: Path) -> None:
+def _restore_network(source: Path, record: Record, folder: RunFolder) -> None:
     try:
         content = source.read_bytes()
     except OSError as error:
         raise DamageError(
-            f"{source}: cannot be read ({error.strerror}); without it the teacher must be trained again: {directory} "
+            f"{source}: cannot be read ({error.strerror}); without it the teacher must be trained again: {folder} "
             "is not put back"
         ) from error
-    write_atomically(directory / NETWORK_NAME, check_network(source, content, record))
+    write_atomically(folder.network, check_network(source, content, record))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from kd_bench.results.bundle import is_bundle
 from kd_bench.results.frame import Runs, places
-from kd_bench.runs.record import RECORD_NAME, altered_files, read_record
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.record import read_record
 
 
 def list_problems(runs: Runs) -> list[str]:
@@ -20,8 +21,8 @@ def list_problems(runs: Runs) -> list[str]:
 def list_altered(runs: Runs) -> list[str]:
     """Returns a line for each file beside a record that is not what its run left there; reads all of them."""
     in_folders = runs.frame[[not is_bundle(Path(source)) for source in runs.frame["source"]]]
-    folders = map(Path, places(in_folders))
-    paths = (path for folder in folders for path in altered_files(folder, read_record(folder / RECORD_NAME)))
+    folders = [RunFolder(Path(place)) for place in places(in_folders)]
+    paths = (path for folder in folders for path in folder.altered(read_record(folder.record)))
     return [f"altered: {path} (its checksum is not the one in its run's record)" for path in paths]
 
 

@@ -1,17 +1,15 @@
 """Where runs are: in an outputs folder, or in a bundle. Both are read alike."""
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from kd_bench.config import TEACHER
 from kd_bench.errors import BenchError
 from kd_bench.results.bundle import (
     ENDINGS,
-    NETWORK_NAME,
-    TEACHER_METHOD,
     Curve,
     Entry,
     check_network,
@@ -21,8 +19,9 @@ from kd_bench.results.bundle import (
     write_bundle,
 )
 from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.folder import RunFolder, find_runs
 from kd_bench.runs.metrics import read_metrics
-from kd_bench.runs.record import CONFIG_NAME, DONE, RECORD_NAME, Record, parse_record, read_record
+from kd_bench.runs.record import DONE, Record, parse_record, read_record
 
 
 @dataclass(frozen=True)
@@ -70,32 +69,12 @@ def _check(source: Path) -> None:
         raise BenchError(f"{source}: is neither a folder nor a bundle, whose name ends in {' or '.join(ENDINGS)}")
 
 
-def find_runs(outputs: Path) -> Iterator[tuple[Path, bool]]:
-    """Yields every run's folder below `outputs`, in order, and whether it holds a record.
-
-    Symbolic links are followed, and no place is visited twice.
-    """
-    visited = set()
-    for directory, subdirectories, files in os.walk(outputs, followlinks=True):
-        status = os.stat(directory)  # noqa: PTH116 - a Path per folder would double the time
-        place = (status.st_dev, status.st_ino)
-        if place in visited:
-            subdirectories.clear()
-            continue
-        visited.add(place)
-        has_record = RECORD_NAME in files
-        # A finished run's own subdirectories hold no runs; hidden ones (.hydra) have a config.yaml of their own.
-        subdirectories[:] = [] if has_record else sorted(name for name in subdirectories if not name.startswith("."))
-        if has_record or CONFIG_NAME in files:
-            yield Path(directory), has_record
-
-
 def read_curves(source: Path, folders: Iterable[str]) -> dict[str, Curve]:
     """Returns the test accuracy per epoch of these runs of a source, by folder; empty where it is not known."""
     if is_bundle(source):
         curves = {entry.folder: entry.curve for entry in read_bundle(source)[0]}
         return {folder: curves[folder] for folder in folders}
-    return {folder: _curve(source / folder) for folder in folders}
+    return {folder: _curve(RunFolder(source / folder)) for folder in folders}
 
 
 def read_entries(source: Path, folders: Iterable[str]) -> list[Entry]:
@@ -103,10 +82,8 @@ def read_entries(source: Path, folders: Iterable[str]) -> list[Entry]:
     if is_bundle(source):
         chosen = set(folders)
         return [entry for entry in read_bundle(source)[0] if entry.folder in chosen]
-    return [
-        Entry(folder, _curve(source / folder), (source / folder / RECORD_NAME).read_text(encoding="utf-8"))
-        for folder in folders
-    ]
+    places = {folder: RunFolder(source / folder) for folder in folders}
+    return [Entry(folder, _curve(place), place.record.read_text(encoding="utf-8")) for folder, place in places.items()]
 
 
 def read_network(source: Path, entry: Entry) -> bytes:
@@ -117,7 +94,7 @@ def read_network(source: Path, entry: Entry) -> bytes:
         BenchError: It is not there.
     """
     record = parse_record(entry.record.encode())
-    path = network_path(source, record) if is_bundle(source) else source / entry.folder / NETWORK_NAME
+    path = network_path(source, record) if is_bundle(source) else RunFolder(source / entry.folder).network
     try:
         return check_network(path, path.read_bytes(), record)
     except OSError as error:
@@ -151,25 +128,25 @@ def bundle_runs(runs: pd.DataFrame, path: Path) -> None:
 
 
 def _has_needed_network(runs: pd.DataFrame) -> pd.Series:
-    return (runs["method"] == TEACHER_METHOD) & (runs["status"] == DONE)
+    return (runs["method"] == TEACHER) & (runs["status"] == DONE)
 
 
-def _curve(directory: Path) -> Curve:
-    lines = (line for line in read_metrics(directory) if "test_accuracy" in line)
+def _curve(folder: RunFolder) -> Curve:
+    lines = (line for line in read_metrics(folder.metrics) if "test_accuracy" in line)
     return [(line["epoch"], line["test_accuracy"]) for line in lines]
 
 
 def _read_folder(outputs: Path, found: Found) -> None:
-    for directory, has_record in find_runs(outputs):
+    for folder, has_record in find_runs(outputs):
         if not has_record:
-            found.unfinished.append(directory.as_posix())
+            found.unfinished.append(folder.path.as_posix())
             continue
         try:
-            record = read_record(directory / RECORD_NAME)
+            record = read_record(folder.record)
         except BenchError as error:
             found.unreadable.append(str(error))
             continue
-        found.runs.append(FoundRun(outputs.as_posix(), directory.relative_to(outputs).as_posix(), record))
+        found.runs.append(FoundRun(outputs.as_posix(), folder.path.relative_to(outputs).as_posix(), record))
 
 
 def _read_bundle(path: Path, found: Found) -> None:

@@ -1,6 +1,6 @@
-"""A run's metrics: `metrics.jsonl`, one line an epoch.
+"""A run's metrics: `metrics.jsonl`, one line per epoch.
 
-Only ever appended to, but for a run that goes on from a checkpoint: what came after that is cut off.
+Lines are only appended. When a run resumes from a checkpoint, the lines written after that checkpoint are cut off.
 """
 
 import json
@@ -10,29 +10,25 @@ from typing import Any
 from kd_bench.runs.files import storing
 from kd_bench.runs.record import RecordError
 
-METRICS_NAME = "metrics.jsonl"
 
-
-def append_metrics(directory: Path, line: dict[str, Any]) -> None:
+def append_metrics(path: Path, line: dict[str, Any]) -> None:
     """Appends one line; what a killed run left of its last line is cut off first.
 
     Raises:
         StorageError: It cannot be written.
     """
-    path = directory / METRICS_NAME
     with storing(path), path.open("a+b") as stream:
         stream.seek(0)
         stream.truncate(_whole_lines(stream.read()))
         stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
 
-def read_metrics(directory: Path) -> list[dict[str, Any]]:
+def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Returns the lines written so far, oldest first; none if there is no file, and no last line cut short.
 
     Raises:
         RecordError: A line before the last is damaged.
     """
-    path = directory / METRICS_NAME
     if not path.exists():
         return []
     content = path.read_bytes()

@@ -5,18 +5,15 @@ Its first line holds a checksum of all that follows: whoever edits a number has 
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kd_bench.errors import BenchError, DamageError
-from kd_bench.runs.files import sha256, write_atomically
+from kd_bench.runs.files import write_atomically
 
 SCHEMA_VERSION = 3
 DONE, FAILED = "done", "failed"
-RECORD_NAME, CONFIG_NAME, CHECKPOINTS_NAME = "result.json", "config.yaml", "checkpoints"
 
 
 class RecordError(DamageError):
@@ -155,13 +152,13 @@ class Record:
             raise ValueError(f"fraction is {self.run.fraction}, not in (0, 1]")
 
 
-def write_record(directory: Path, record: Record) -> None:
-    """Writes the record into the run's directory, atomically.
+def write_record(path: Path, record: Record) -> None:
+    """Writes a `result.json`, atomically.
 
     Raises:
         StorageError: It cannot be written.
     """
-    write_atomically(directory / RECORD_NAME, record_text(record))
+    write_atomically(path, record_text(record))
 
 
 def record_text(record: Record) -> str:
@@ -207,32 +204,6 @@ def parse_record(content: bytes) -> Record:
 
 
 _PARTS: dict[str, Any] = {"run": Run, "scores": Scores, "cost": Cost, "setting": Setting}
-
-
-def checksums(directory: Path, names: Iterable[str]) -> dict[str, str]:
-    """Returns the SHA-256 of each of the files that is there, by its name."""
-    return {name: sha256(directory / name) for name in names if (directory / name).is_file()}
-
-
-def altered_files(directory: Path, record: Record) -> list[Path]:
-    """Returns those of the files beside a record that are not what the run left there; one that is gone is not told."""
-    paths = {directory / name: checksum for name, checksum in record.files.items()}
-    return [path for path, checksum in paths.items() if path.is_file() and sha256(path) != checksum]
-
-
-def find_runs(outputs: Path) -> Iterator[tuple[Path, bool]]:
-    """Yields every run's directory below `outputs`, in order, and whether it holds a record."""
-    for directory, subdirectories, files in os.walk(outputs):
-        has_record = RECORD_NAME in files
-        # A finished run's own subdirectories hold no runs; hidden ones (.hydra) have a config.yaml of their own.
-        subdirectories[:] = [] if has_record else sorted(name for name in subdirectories if not name.startswith("."))
-        if has_record or CONFIG_NAME in files:
-            yield Path(directory), has_record
-
-
-def find_records(outputs: Path) -> list[Path]:
-    """Returns the path of every `result.json` below `outputs`, in order."""
-    return [directory / RECORD_NAME for directory, has_record in find_runs(outputs) if has_record]
 
 
 def _checksum(body: bytes) -> str:

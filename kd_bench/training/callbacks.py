@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import BenchError
-from kd_bench.interruption import Interruption
 from kd_bench.training.evaluation import Evaluator
+from kd_bench.training.interruption import Interruption
 from kd_bench.training.loop import Plan
 
 

@@ -18,6 +18,7 @@ class Evaluator:
         self._batches = iter(batches.repeat())
         self._count = len(batches)
         self._labels = labels
+        self._latest: np.ndarray | None = None
 
         @tf.function(reduce_retracing=True, autograph=False)
         def predict(images: tf.Tensor) -> tf.Tensor:
@@ -27,9 +28,13 @@ class Evaluator:
 
     def logits(self) -> np.ndarray:
         """Returns the network's logits of every image, `[N,K]` float32."""
-        return np.concatenate(
-            [self._predict(images).numpy() for images, _ in itertools.islice(self._batches, self._count)]
-        )
+        batches = itertools.islice(self._batches, self._count)
+        self._latest = np.concatenate([self._predict(images).numpy() for images, _ in batches])
+        return self._latest
+
+    def latest(self) -> np.ndarray:
+        """Returns the logits of the latest evaluation; evaluates if there was none."""
+        return self.logits() if self._latest is None else self._latest
 
     def accuracy(self) -> float:
         """Returns how often the predicted class is the label, in [0, 1]."""

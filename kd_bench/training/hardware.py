@@ -93,12 +93,12 @@ def _cpu_has_bfloat16() -> bool:
     return not _BFLOAT16_FLAGS.isdisjoint(next(flags, []))
 
 
-def resolve_jit(jit_compile: bool | str, strategy: tf.distribute.Strategy, compiles: bool) -> bool:
-    """Returns whether XLA compiles the step; `auto` does on one GPU, if the method `compiles` well.
+def resolve_jit(jit_compile: bool | str, strategy: tf.distribute.Strategy, supports_xla: bool) -> bool:
+    """Returns whether XLA compiles the step; `auto` does on one GPU, if the method `supports_xla`.
 
     On a CPU it is up to three times slower on small networks; with several replicas Keras cannot compile the step.
     """
-    wanted = compiles and bool(tf.config.get_visible_devices("GPU")) if jit_compile == "auto" else bool(jit_compile)
+    wanted = supports_xla and bool(tf.config.get_visible_devices("GPU")) if jit_compile == "auto" else bool(jit_compile)
     return wanted and strategy.num_replicas_in_sync == 1
 
 

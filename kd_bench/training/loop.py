@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from kd_bench.distillers.base import Distiller, Stage
-from kd_bench.training.checkpoints import Checkpoint
+from kd_bench.runs.checkpoints import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _begin(
     steps = plan.steps_of(stage) if stage.learning_rate == "stepped" else None
     options = {"jit_compile": plan.jit_compile, "steps_per_execution": _steps_per_call(plan, first_step)}
     with distiller.distribute_strategy.scope():
-        optimizer = make_optimizer(steps, stage.rate_factor)
+        optimizer = make_optimizer(steps, stage.learning_rate_scale)
         distiller.begin(stage, optimizer, plan.epochs_of(stage), plan.steps_per_epoch, **options)
 
 

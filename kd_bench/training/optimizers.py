@@ -71,7 +71,7 @@ def stepped(learning_rate: float, steps: int | None, decay_at: Sequence[float], 
 
 def sgd(
     steps: int | None,
-    rate_factor: float = 1.0,
+    learning_rate_scale: float = 1.0,
     *,
     learning_rate: Positive,
     momentum: Probability,
@@ -81,13 +81,13 @@ def sgd(
     decay_factor: Positive,
 ) -> SGD:
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""
-    rate = stepped(learning_rate * rate_factor, steps, decay_at, decay_factor)
+    rate = stepped(learning_rate * learning_rate_scale, steps, decay_at, decay_factor)
     return SGD(learning_rate=rate, momentum=momentum, nesterov=nesterov, coupled_weight_decay=weight_decay)
 
 
 def adam(
     steps: int | None,
-    rate_factor: float = 1.0,
+    learning_rate_scale: float = 1.0,
     *,
     learning_rate: Positive,
     beta_1: Probability,
@@ -97,5 +97,5 @@ def adam(
     decay_factor: Positive,
 ) -> Adam:
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""
-    rate = stepped(learning_rate * rate_factor, steps, decay_at, decay_factor)
+    rate = stepped(learning_rate * learning_rate_scale, steps, decay_at, decay_factor)
     return Adam(learning_rate=rate, beta_1=beta_1, beta_2=beta_2, coupled_weight_decay=weight_decay)

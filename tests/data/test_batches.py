@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from kd_bench.data.batches import augment, crop_and_flip, evaluation_batches, training_batches
-from kd_bench.data.errors import DataError
 from kd_bench.data.images import ImageDataset, Images, channel_statistics
+from kd_bench.errors import DataError
 
 COUNT = 50
 

@@ -12,7 +12,7 @@ import pytest
 
 from kd_bench.data import digits, preparation
 from kd_bench.data.datasets import load_dataset
-from kd_bench.data.errors import DataError
+from kd_bench.errors import DataError
 
 INFO, FEATURES, TRAIN = "dataset_info.json", "features.json", "digits-train.tfrecord-00000-of-00001"
 

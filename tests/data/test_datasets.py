@@ -10,10 +10,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from sklearn.datasets import load_digits
 
-from kd_bench.checks import check_parameters
+from kd_bench.config.signature import check_parameters
 from kd_bench.data import digits
 from kd_bench.data.datasets import load_dataset
-from kd_bench.data.errors import DataError
+from kd_bench.errors import DataError
 
 CONF = Path(__file__).parents[2] / "conf"
 

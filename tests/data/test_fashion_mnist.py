@@ -8,7 +8,7 @@ import pytest
 
 from kd_bench.data import fashion_mnist
 from kd_bench.data.datasets import load_dataset
-from kd_bench.data.errors import DataError
+from kd_bench.errors import DataError
 
 FOLDER = Path(os.environ.get("KD_BENCH_FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 real_files = pytest.mark.skipif(

@@ -4,9 +4,9 @@ import itertools
 import numpy as np
 import pytest
 
-from kd_bench.data.errors import DataError
 from kd_bench.data.fractions import stratified_order, subset, take
 from kd_bench.data.images import Images
+from kd_bench.errors import DataError
 
 UNBALANCED = np.random.default_rng(1).choice(5, size=1297, p=[0.4, 0.3, 0.2, 0.07, 0.03]).astype(np.int32)
 

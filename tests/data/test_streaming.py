@@ -5,8 +5,8 @@ import pytest
 
 from kd_bench.data.batches import evaluation_batches, training_batches
 from kd_bench.data.datasets import load_dataset
-from kd_bench.data.errors import DataError
 from kd_bench.data.fractions import subset, take
+from kd_bench.errors import DataError
 
 
 @pytest.fixture(scope="module")

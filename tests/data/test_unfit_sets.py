@@ -5,7 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from kd_bench.data.datasets import load_dataset
-from kd_bench.data.errors import DataError
+from kd_bench.errors import DataError
 
 Image, Label, Sequence, Tensor = (
     tfds.features.Image,

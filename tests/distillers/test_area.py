@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from distillers.methods import build, small_batch
+from helpers.methods import build, small_batch
 
 from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch

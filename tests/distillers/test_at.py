@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from distillers import references
-from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
-from distillers.golden import STUDENT_MAP, TEACHER_MAP
+from helpers import references
+from helpers.golden import STUDENT_MAP, TEACHER_MAP
+from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
 
 from kd_bench.distillers.at import attention_transfer_loss, paper_attention_loss
 from kd_bench.errors import ConfigError

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from distillers.methods import METHODS, build, one_step, small_batch
+from helpers.methods import METHODS, build, one_step, small_batch
 
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.distillers.student import Student

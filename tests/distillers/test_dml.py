@@ -2,10 +2,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from distillers import references
-from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
-from distillers.golden import STUDENT_LOGITS, TEACHER_LOGITS
-from distillers.methods import build, one_step, small_batch
+from helpers import references
+from helpers.golden import STUDENT_LOGITS, TEACHER_LOGITS
+from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
+from helpers.methods import build, one_step, small_batch
 
 from kd_bench.distillers.base import Distiller, cross_entropy
 from kd_bench.distillers.dml import mutual_learning_loss

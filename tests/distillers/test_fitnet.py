@@ -3,10 +3,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from distillers import references
-from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
-from distillers.golden import STUDENT_LOGITS, STUDENT_MAP, TEACHER_LOGITS, TEACHER_MAP
-from distillers.methods import build, one_step
+from helpers import references
+from helpers.golden import STUDENT_LOGITS, STUDENT_MAP, TEACHER_LOGITS, TEACHER_MAP
+from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
+from helpers.methods import build, one_step
 
 from kd_bench.distillers.fitnet import hint_loss, soft_cross_entropy
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from distillers import references
-from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
+from helpers import references
+from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
 
 from kd_bench.distillers.fsp import fsp_loss, fsp_matrix
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
-from distillers.golden import STUDENT_MAP, TEACHER_MAP
-from distillers.methods import build, one_step
+from helpers.golden import STUDENT_MAP, TEACHER_MAP
+from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
+from helpers.methods import build, one_step
 
 from kd_bench.distillers.ft import factor_transfer_loss, paraphraser_loss
 from kd_bench.errors import ConfigError
@@ -67,7 +67,7 @@ def test_shapes_do_not_broadcast(loss):
 def test_the_paraphraser_learns_alone_and_is_frozen_then(batch_norm):
     distiller = build("ft", [f"method.batch_norm={batch_norm}"])
     paraphraser, main = distiller.stages()
-    assert (paraphraser.share, paraphraser.learning_rate, paraphraser.rate_factor) == (0.3, "constant", 1.0)
+    assert (paraphraser.share, paraphraser.learning_rate, paraphraser.learning_rate_scale) == (0.3, "constant", 1.0)
     student = values(distiller.student)
     one_step(distiller, paraphraser)
     np.testing.assert_array_equal(values(distiller.student), student)

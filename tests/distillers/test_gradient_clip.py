@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from distillers.methods import build, one_step, small_batch
+from helpers.methods import build, one_step, small_batch
 
 from kd_bench.distillers.base import Batch
 from kd_bench.distillers.gradient_clip import clip_to_task
@@ -48,7 +48,7 @@ def test_what_only_one_loss_reaches():
 def combined(distiller, task, distill, epoch=0.0):
     batch = Batch(distiller, None, None, tf.constant(epoch), tf.constant(0.0))
     gradients = {"task": [tf.constant(task)], "distill": [tf.constant(distill)]}
-    return float(distiller.combine(gradients, batch)[0])
+    return float(distiller.combine_gradients(gradients, batch)[0])
 
 
 def test_the_ramp_is_the_epochs_sigmoid():
@@ -68,7 +68,7 @@ def test_dropped_gradients_are_counted():
 
 def test_without_clip_the_step_follows_the_plain_sum():
     stage = build("kd_svd", ["method.clip=none"]).stages()[0]
-    assert stage.combine is None
+    assert stage.combine_gradients is None
 
 
 @pytest.mark.parametrize("method", ["kd_svd", "kd_eid", "mhgd"])
@@ -79,12 +79,12 @@ def test_the_clip_spares_connectors_and_holds_the_students_gradients(method, mon
         seen.update(gradients, total=original(gradients, batch))
         return seen["total"]
 
-    original = distiller.combine
-    monkeypatch.setattr(distiller, "combine", watch)
+    original = distiller.combine_gradients
+    monkeypatch.setattr(distiller, "combine_gradients", watch)
     stage = distiller.stages()[-1]
     distiller.begin(stage, keras.optimizers.SGD(0.1), 1, 1, run_eagerly=True)
     distiller.train_step(small_batch())
-    connectors = {id(v) for connector in distiller.connectors for v in connector.trainable_variables}
+    connectors = {id(v) for v in distiller.connectors.trainable_variables}
     assert connectors
     for variable, task, distill, total in zip(
         stage.variables, seen["task"], seen["distill"], seen["total"], strict=True
@@ -98,7 +98,7 @@ def test_the_clip_spares_connectors_and_holds_the_students_gradients(method, mon
 
 def test_equal_channels_have_no_connector():
     distiller = build("kd_eid", width=1)
-    variables = [v for connector in distiller.connectors for v in connector.variables]
+    variables = distiller.connectors.variables
     assert not variables
     logs = one_step(distiller, distiller.stages()[-1])
     assert np.isfinite(logs["loss"])

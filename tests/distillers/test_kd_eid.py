@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant, value_and_gradients
-from distillers.methods import build, one_step
-from distillers.test_kd_svd import degenerate_pairs, post_relu, reference, tall_and_wide
+from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant, value_and_gradients
+from helpers.methods import build, one_step
+from helpers.vectors import degenerate_pairs, post_relu, reference, tall_and_wide
 
 from kd_bench.distillers.kd_eid import kd_eid_loss
 from kd_bench.distillers.kd_svd import kd_svd_loss

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
-from distillers.methods import build, one_step, small_batch
-from distillers.test_kd_svd import degenerate_pairs, distilled, post_relu
+from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
+from helpers.methods import build, one_step, small_batch
+from helpers.vectors import degenerate_pairs, distilled, post_relu
 
 from kd_bench.distillers.mhgd import (
     GraphAttention,

@@ -3,16 +3,16 @@
 import keras
 import numpy as np
 import pytest
-from distillers.methods import METHODS, one_step
+from helpers.methods import METHODS, one_step
 from hydra.utils import get_class
 
-from kd_bench import command_line
+from kd_bench.config import compose
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_resnet_teaches_a_vgg(method):
     keras.utils.set_random_seed(0)
-    (config,) = command_line.jobs([f"method={method}", "model=tiny_mixed"])
+    (config,) = compose.jobs([f"method={method}", "model=tiny_mixed"])
     kind = get_class(config.method.target)
     teacher = None if kind.teacher_start is None else config.model.teacher.build((8, 8, 1), 10)
     distiller = config.method.build(config.model.student.build((8, 8, 1), 10), teacher)

@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
-from distillers.methods import build, small_batch
+from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
+from helpers.methods import build, small_batch
 
 from kd_bench.distillers.base import Batch
 from kd_bench.distillers.rkd import rkd_angle_loss, rkd_distance_loss

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from distillers.checks import assert_agrees, assert_finite, value_and_gradients
+from helpers.losses import assert_agrees, assert_finite, value_and_gradients
 
 from kd_bench.distillers.singular_vectors import align_vectors, distilled_vectors, rbf_less_one, top_singular
 from kd_bench.errors import ConfigError

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from distillers import references
-from distillers.checks import assert_agrees, assert_finite, assert_teacher_is_constant
-from distillers.golden import LABELS, STUDENT_LOGITS, TEACHER_LOGITS
+from helpers import references
+from helpers.golden import LABELS, STUDENT_LOGITS, TEACHER_LOGITS
+from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
 
 from kd_bench.distillers.base import cross_entropy
 from kd_bench.distillers.soft_logits import soft_logits_loss

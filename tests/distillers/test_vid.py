@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from distillers.checks import assert_agrees, assert_finite
-from distillers.golden import STUDENT_MAP, TEACHER_MAP
-from distillers.methods import build, small_batch
+from helpers.golden import STUDENT_MAP, TEACHER_MAP
+from helpers.losses import assert_agrees, assert_finite
+from helpers.methods import build, small_batch
 
 from kd_bench.distillers.vid import vid_initial_raw_variance, vid_loss
 from kd_bench.errors import ConfigError

@@ -8,9 +8,9 @@ import sys
 import time
 
 import pytest
-from command import ROOT
-from compare import assert_same_run, sessions
-from faults.attempts import After, InWrite, Never, attempt
+from helpers.attempts import After, InWrite, Never, attempt
+from helpers.command import ROOT
+from helpers.compare import assert_same_run, sessions
 
 RUN = ["method=fitnet", "epochs=12", "teacher.epochs=1", "deterministic=true", "hardware=cpu"]
 
@@ -52,7 +52,7 @@ def test_twenty_kills_change_nothing(tmp_path, undisturbed):
                 break
     for resumed in done:
         assert_same_run(expected, resumed)
-        assert not list(resumed.rglob("*.npz"))
+        assert not list(resumed.rglob("*.safetensors"))
     assert sum(len(sessions(resumed)) - 1 for resumed in done) > 5
 
 
@@ -73,7 +73,7 @@ def wait_for(outputs, pattern, seconds=120):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_stop_a_run_saves_first_and_goes_on_within_the_epoch(tmp_path, undisturbed, number, status):
     process = started(RUN, tmp_path)
-    wait_for(tmp_path, "digits/tiny/fitnet/*/*/checkpoints/*-main-*.npz")
+    wait_for(tmp_path, "digits/tiny/fitnet/*/*/checkpoints/*-main-*.safetensors")
     asked = time.monotonic()
     process.send_signal(number)
     printed, _ = process.communicate(timeout=100)
@@ -98,7 +98,7 @@ def test_checkpoints_within_an_epoch(tmp_path, undisturbed):
 def test_killed_with_its_command_while_its_teacher_trains(tmp_path):
     arguments = ["method=soft_logits", "epochs=1", "teacher.epochs=30", "deterministic=true", "hardware=cpu"]
     process = started(arguments, tmp_path)
-    wait_for(tmp_path, "digits/tiny/teacher/*/*/checkpoints/*.npz")
+    wait_for(tmp_path, "digits/tiny/teacher/*/*/checkpoints/*.safetensors")
     process.kill()
     process.communicate()
     again = subprocess.run(

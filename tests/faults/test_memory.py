@@ -2,7 +2,7 @@
 
 import json
 
-from command import SHORT, records, run
+from helpers.command import SHORT, records, run
 
 SWEEP = ["-m", "method=student", "epochs=1", "fraction=0.1", "hardware=cpu", "deterministic=true", "seed=range(0,40)"]
 

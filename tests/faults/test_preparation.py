@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from faults.preparation import fingerprints, killed_at, moments
+from helpers.preparation import fingerprints, killed_at, moments
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import sys
 import time
 
 import pytest
-from command import ROOT, SHORT, records, run
-from faults.attempts import attempt
+from helpers.attempts import attempt
+from helpers.command import ROOT, SHORT, records, run
 
 METHODS = ["student", "soft_logits", "fitnet", "at", "fsp", "ft", "rkd", "soft_logits"]
 
@@ -48,7 +48,7 @@ def test_a_dead_processs_lock_is_taken_over(tmp_path, student):
 
 def test_who_waits_says_for_whom(tmp_path):
     first = started("method=student", "epochs=300", outputs=tmp_path)
-    pattern = "digits/tiny/student/*/*/checkpoints/*.npz"
+    pattern = "digits/tiny/student/*/*/checkpoints/*.safetensors"
     while not list(tmp_path.glob(pattern)):
         assert first.poll() is None
         time.sleep(0.05)
@@ -73,7 +73,7 @@ def test_a_killed_run_does_not_end_the_sweep(tmp_path):
         [*command, f"outputs={tmp_path}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     holders = tmp_path.glob("digits/tiny/student/*/seed=0-*/.holder")
-    while not (found := list(tmp_path.glob("digits/tiny/student/*/seed=0-*/checkpoints/*.npz"))):
+    while not (found := list(tmp_path.glob("digits/tiny/student/*/seed=0-*/checkpoints/*.safetensors"))):
         assert sweep.poll() is None
         time.sleep(0.02)
     (holder,) = holders

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from command import ROOT, SHORT, records, run
+from helpers.command import ROOT, SHORT, records, run
 
 
 @contextlib.contextmanager
@@ -105,5 +105,5 @@ def test_a_loss_that_is_no_number(tmp_path):
     assert "stage hint, step " in record["reason"] and "the loss hint is not finite" in record["reason"]
     step = int(record["reason"].partition("step ")[2].partition(":")[0])
     assert 1 <= step <= 20
-    assert not list(tmp_path.rglob("fitnet/**/*.npz"))
+    assert not list(tmp_path.rglob("fitnet/**/*.safetensors"))
     json.loads(next(tmp_path.glob("digits/tiny/fitnet/*/*/result.json")).read_text())

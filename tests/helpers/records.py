@@ -5,8 +5,9 @@ import hashlib
 import json
 from dataclasses import fields
 
+from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.metrics import append_metrics
-from kd_bench.runs.record import CONFIG_NAME, Cost, Record, Run, Scores, Setting, checksums, write_record
+from kd_bench.runs.record import Cost, Record, Run, Scores, Setting, write_record
 
 DEFAULTS = {
     "experiment": "digits",
@@ -82,16 +83,16 @@ def folder_of(record):
 
 def write_run(outputs, record, curve=(), network=None):
     """Writes a run's folder: config, record, metrics with this test accuracy per epoch, and its network's bytes."""
-    directory = outputs / folder_of(record)
-    directory.mkdir(parents=True)
-    (directory / CONFIG_NAME).touch()
+    folder = RunFolder(outputs / folder_of(record))
+    folder.make()
+    folder.config.touch()
     for epoch, accuracy in enumerate(curve, start=1):
-        append_metrics(directory, {"stage": "joint", "epoch": epoch, "loss": 1.0, "test_accuracy": accuracy})
+        append_metrics(folder.metrics, {"stage": "joint", "epoch": epoch, "loss": 1.0, "test_accuracy": accuracy})
     if network is not None:
-        (directory / "network.keras").write_bytes(network)
-        record.files.update(checksums(directory, ["network.keras"]))
-    write_record(directory, record)
-    return directory
+        folder.network.write_bytes(network)
+        record.files.update(folder.checksums())
+    write_record(folder.record, record)
+    return folder.path
 
 
 def _config(values, settings):

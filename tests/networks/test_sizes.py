@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kd_bench import command_line
+from kd_bench.config import compose
 from kd_bench.errors import ConfigError
 from kd_bench.networks.resnet import resnet
 from kd_bench.networks.sizes import require_size
@@ -17,7 +17,7 @@ NETWORKS = {
     "wide_resnet": (lambda shape: wide_resnet(shape, 10, depth=10, **SIZES), 3),
     "vgg": (lambda shape: vgg(shape, 10, depth=8, stem_channels=4, poolings=3, points=[1, 2, 3]), 5),
 }
-PAIRS = sorted(path.stem for path in (Path(command_line.CONF) / "model").glob("*.yaml"))
+PAIRS = sorted(path.stem for path in (Path(compose.CONF) / "model").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -46,7 +46,7 @@ def test_a_stride_larger_than_the_map_is_refused():
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_points_of_a_pair_match_in_number_and_size(pair):
-    (config,) = command_line.jobs([f"model={pair}"])
+    (config,) = compose.jobs([f"model={pair}"])
     outputs = [part.build((28, 28, 1), 10).output for part in (config.model.teacher, config.model.student)]
     for point in ("raw", "pre", "post"):
         teacher, student = ([tensor.shape[1:3] for tensor in output[point]] for output in outputs)

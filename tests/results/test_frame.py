@@ -7,7 +7,7 @@ from helpers.records import folder_of, make_record, write_run
 
 from kd_bench.results import load_curves, load_runs
 from kd_bench.results.frame import split_repeats
-from kd_bench.results.sources import find_runs
+from kd_bench.runs.folder import find_runs
 
 
 def test_a_run_is_a_row_with_everything_that_its_record_knows(write_outputs):
@@ -75,7 +75,7 @@ def test_runs_are_found_finished_or_not_and_hidden_folders_are_not_runs(tmp_path
     for name in ("b/result.json", "b/config.yaml", "a/config.yaml", "a/.hydra/config.yaml", "c/other.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert list(find_runs(tmp_path)) == [(tmp_path / "a", False), (tmp_path / "b", True)]
+    assert [(run.path, done) for run, done in find_runs(tmp_path)] == [(tmp_path / "a", False), (tmp_path / "b", True)]
 
 
 def test_symbolic_links_are_followed_and_a_loop_ends(write_outputs, tmp_path):

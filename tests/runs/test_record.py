@@ -3,7 +3,6 @@ import hashlib
 import json
 import os
 import stat
-from dataclasses import replace
 
 import pytest
 
@@ -12,8 +11,6 @@ from kd_bench.runs.files import write_atomically
 from kd_bench.runs.record import (
     RecordError,
     SchemaError,
-    altered_files,
-    checksums,
     read_record,
     write_record,
 )
@@ -21,18 +18,18 @@ from kd_bench.runs.record import (
 
 def test_a_record_survives_the_round_trip(tmp_path, make_record):
     record = make_record("FitNet", 0.9731, overrides={"method.beta": 500}, steps={"hint": 180, "distill": 600})
-    write_record(tmp_path, record)
+    write_record(tmp_path / "result.json", record)
     assert read_record(tmp_path / "result.json") == record
     assert list(tmp_path.iterdir()) == [tmp_path / "result.json"]
 
 
 def test_stages_keep_their_order(tmp_path, make_record):
-    write_record(tmp_path, make_record(steps={"z": 1, "a": 2}))
+    write_record(tmp_path / "result.json", make_record(steps={"z": 1, "a": 2}))
     assert list(read_record(tmp_path / "result.json").cost.steps) == ["z", "a"]
 
 
 def test_a_failed_run_has_no_scores_but_a_reason(tmp_path, make_record):
-    write_record(tmp_path, make_record(failed="loss is NaN at step 12"))
+    write_record(tmp_path / "result.json", make_record(failed="loss is NaN at step 12"))
     record = read_record(tmp_path / "result.json")
     assert (record.status, record.reason) == ("failed", "loss is NaN at step 12")
     assert record.scores.last_accuracy is None
@@ -47,7 +44,7 @@ def test_a_record_that_makes_no_sense_is_never_made(make_record, changes):
 
 
 def test_a_truncated_record_is_named(tmp_path, make_record):
-    write_record(tmp_path, make_record())
+    write_record(tmp_path / "result.json", make_record())
     path = tmp_path / "result.json"
     path.write_text(path.read_text()[:100])
     with pytest.raises(RecordError, match=r"result\.json: .*; delete it and repeat the run"):
@@ -66,7 +63,7 @@ def rewrite(path, document):
     [('"last_accuracy": 0.9,', '"last_accuracy": 0.99,'), ('"seed": 0', '"seed": 1'), ("\n}\n", "\n}\n\n")],
 )
 def test_an_altered_record_is_found(tmp_path, make_record, before, after):
-    write_record(tmp_path, make_record(accuracy=0.9))
+    write_record(tmp_path / "result.json", make_record(accuracy=0.9))
     path = tmp_path / "result.json"
     assert before in path.read_text()
     path.write_text(path.read_text().replace(before, after))
@@ -76,22 +73,11 @@ def test_an_altered_record_is_found(tmp_path, make_record, before, after):
 
 @pytest.mark.parametrize("version", [0, 2, 4, "3"])
 def test_another_versions_records_are_refused_by_name(tmp_path, make_record, version):
-    write_record(tmp_path, make_record())
+    write_record(tmp_path / "result.json", make_record())
     path = tmp_path / "result.json"
     rewrite(path, json.loads(path.read_text()) | {"schema": version})
     with pytest.raises(SchemaError, match=rf"result\.json: its schema version is {version}, this version reads 3"):
         read_record(path)
-
-
-def test_files_beside_a_record_are_known_by_their_checksums(tmp_path, make_record):
-    for name in ("a", "b", "c"):
-        (tmp_path / name).write_text(name)
-    record = replace(make_record(), files=checksums(tmp_path, ("a", "b", "c", "missing")))
-    assert sorted(record.files) == ["a", "b", "c"]
-    assert altered_files(tmp_path, record) == []
-    (tmp_path / "b").write_text("B")
-    (tmp_path / "c").unlink()
-    assert altered_files(tmp_path, record) == [tmp_path / "b"]
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "3"])
@@ -107,14 +93,14 @@ def test_a_missing_record(tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, make_record, monkeypatch):
-    write_record(tmp_path, make_record(accuracy=0.5))
+    write_record(tmp_path / "result.json", make_record(accuracy=0.5))
 
     def full_disk(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(StorageError, match=r"result\.json: cannot be written: No space left on device\. Make room"):
-        write_record(tmp_path, make_record(accuracy=0.6))
+        write_record(tmp_path / "result.json", make_record(accuracy=0.6))
     assert list(tmp_path.iterdir()) == [tmp_path / "result.json"]
     assert read_record(tmp_path / "result.json").scores.last_accuracy == 0.5
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distillers.methods import METHODS
+from helpers.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 

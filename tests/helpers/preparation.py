@@ -33,7 +33,7 @@ def fingerprints(*data_dirs):
 
 def _context():
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kd_bench.preload"])
+    context.set_forkserver_preload(["kd_bench.launch.preload"])
     return context
 
 

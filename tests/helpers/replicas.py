@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import tensorflow as tf
-from distillers.methods import build, small_batch
 
+from helpers.methods import build, small_batch
 from kd_bench.training import hardware
 from kd_bench.training.optimizers import sgd
 

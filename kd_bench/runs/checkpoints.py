@@ -1,15 +1,13 @@
-"""Where a run stands, on disk: written whole or not at all, known by its checksum, the last two kept.
+"""The state of a run on disk: written whole or not at all, known by its checksum, the last two kept.
 
-A checkpoint is a NumPy archive without pickled objects. Its name holds its number, the stage, the step and the digest
-of its content: `000017-main-340-0f3c5a7e92b1d468.npz`.
+A checkpoint is a safetensors file. Its name holds its number, the stage, the step and the digest of its content:
+`000017-main-340-0f3c5a7e92b1d468.safetensors`.
 """
 
 import hashlib
-import io
 import json
 import shutil
 import sys
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,18 +15,20 @@ from typing import Any
 
 import keras
 import numpy as np
+import safetensors.numpy
 
 from kd_bench.errors import DamageError
 from kd_bench.runs.files import storing, write_atomically
-from kd_bench.runs.record import CHECKPOINTS_NAME
 
 _KEPT = 2
 _DIGITS = 16
+_SUFFIX = ".safetensors"
+_POSITION = "position"
 
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run had come.
+    """How far a run had come, and what it depends on.
 
     Attributes:
         stage: its name.
@@ -39,7 +39,7 @@ class Position:
         data: the fingerprint of the images.
         teacher: the checksum of the teacher's network; empty without one.
         code: the fingerprint of the code.
-        sessions: as in the record.
+        attempts: as `sessions` in the record.
     """
 
     stage: str
@@ -50,7 +50,7 @@ class Position:
     data: str
     teacher: str
     code: str
-    sessions: list[dict[str, Any]]
+    attempts: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one run."""
 
-    def __init__(self, directory: Path) -> None:
-        """Looks after the folder `checkpoints` in a run's directory."""
-        self._folder = directory / CHECKPOINTS_NAME
+    def __init__(self, folder: Path) -> None:
+        """Takes the folder that holds them, or will."""
+        self._folder = folder
 
     def latest(self) -> Checkpoint | None:
         """Returns the newest checkpoint that is whole, None if there is none; says which ones are damaged."""
@@ -100,13 +100,13 @@ class Checkpoints:
         Raises:
             StorageError: it cannot be written; the earlier ones are still there.
         """
-        content = _packed(position, [variable.numpy() for variable in variables])
+        content = _packed(position, [np.asarray(variable.numpy()) for variable in variables])
         earlier = self._paths()
         number = _number(earlier[-1]) + 1 if earlier else 1
         with storing(self._folder):
             self._folder.mkdir(exist_ok=True)
         write_atomically(
-            self._folder / f"{number:06d}-{position.stage}-{position.step}-{_digest(content)}.npz", content
+            self._folder / f"{number:06d}-{position.stage}-{position.step}-{_digest(content)}{_SUFFIX}", content
         )
         for path in earlier[: 1 - _KEPT]:
             path.unlink(missing_ok=True)
@@ -119,7 +119,7 @@ class Checkpoints:
 
     def _paths(self) -> list[Path]:
         """The oldest first; what a kill left half-written has a name of another kind."""
-        return sorted(self._folder.glob("[0-9]*-*-*-*.npz"))
+        return sorted(self._folder.glob(f"[0-9]*-*-*-*{_SUFFIX}"))
 
 
 def _number(path: Path) -> int:
@@ -127,38 +127,19 @@ def _number(path: Path) -> int:
 
 
 def _packed(position: Position, values: list[np.ndarray]) -> bytes:
-    """One array a dtype, not one a variable: hundreds of small members take longer than their content."""
-    layout = [(value.dtype.name, value.shape) for value in values]
-    members: dict[str, Any] = {
-        name: np.concatenate([value.ravel() for value in values if value.dtype.name == name])
-        for name in dict.fromkeys(name for name, _ in layout)
-    }
-    head = json.dumps({"position": asdict(position), "layout": layout})
-    stream = io.BytesIO()
-    np.savez(stream, head=np.frombuffer(head.encode(), np.uint8), **members)
-    return stream.getvalue()
+    tensors = {f"{number:06d}": value for number, value in enumerate(values)}
+    return safetensors.numpy.save(tensors, metadata={_POSITION: json.dumps(asdict(position))})
 
 
 def _read(path: Path) -> Checkpoint:
     try:
-        content = path.read_bytes()
-        if _digest(content) != path.stem.rpartition("-")[2]:
+        if _digest(path.read_bytes()) != path.stem.rpartition("-")[2]:
             raise ValueError("its checksum is not the one in its name")
-        with np.load(io.BytesIO(content), allow_pickle=False) as members:
-            head = json.loads(members["head"].tobytes())
-            values = _unpacked(head["layout"], {name: members[name] for name in members.files})
-        return Checkpoint(path, Position(**head["position"]), values)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            position = Position(**json.loads(file.metadata()[_POSITION]))
+            return Checkpoint(path, position, [file.get_tensor(name) for name in sorted(file.keys())])
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as problem:
         raise DamageError(f"{path}: is damaged: {problem}.") from problem
-
-
-def _unpacked(layout: list[tuple[str, list[int]]], members: dict[str, np.ndarray]) -> list[np.ndarray]:
-    values, taken = [], dict.fromkeys(members, 0)
-    for name, shape in layout:
-        start, size = taken[name], int(np.prod(shape, dtype=np.int64))
-        values.append(members[name][start : start + size].reshape(shape))
-        taken[name] += size
-    return values
 
 
 def _digest(content: bytes) -> str:

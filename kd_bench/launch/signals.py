@@ -12,46 +12,10 @@ from types import FrameType
 
 import psutil
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from kd_bench.training.interruption import SIGNALS, Interrupted, Interruption, signal_status
+
 _PATIENCE = 60.0
 """Seconds that the training processes have to save and leave; Slurm and others kill what stays longer anyway."""
-
-
-def exit_status(number: int) -> int:
-    """Returns the status of a program that a signal ended, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
-    return 128 + number
-
-
-class Interrupted(SystemExit):
-    """Someone asked the program to stop; no `Exception`, so that nothing takes it for a failure."""
-
-
-class Interruption:
-    """What was asked of a training process.
-
-    Attributes:
-        saving: whether someone will call `leave_if_asked` soon, having saved; else a signal ends the program at once.
-    """
-
-    def __init__(self) -> None:
-        self.saving = False
-        self._number: int | None = None
-
-    @property
-    def asked(self) -> bool:
-        """Whether a signal came."""
-        return self._number is not None
-
-    def leave_if_asked(self) -> None:
-        """Raises `Interrupted` if a signal came."""
-        if self._number is not None:
-            raise Interrupted(exit_status(self._number))
-
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        """Notes the signal; twice the same, one from the terminal and one forwarded, is once."""
-        self._number = self._number or number
-        if not self.saving:
-            self.leave_if_asked()
 
 
 @contextlib.contextmanager
@@ -72,7 +36,7 @@ def forwarding() -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.write(sys.stderr.fileno(), b"\nInterrupted: runs save where they stand; the same command goes on.\n")
         _ask_to_leave(number)
-        raise Interrupted(exit_status(number))
+        raise Interrupted(signal_status(number))
 
     with _handling(forward):
         yield
@@ -88,7 +52,7 @@ def _ask_to_leave(number: int) -> None:
 
 
 def _trains(process: psutil.Process) -> bool:
-    """Whether it was forked by a server of `own_process`; launchers' workers and the like are no concern of ours."""
+    """Whether it was forked by the server of `processes`; launchers' workers and the like are no concern of ours."""
     try:
         pair = (process, process.parent())
         return all(one is not None and "forkserver" in " ".join(one.cmdline()) for one in pair)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kd_bench import code
+from kd_bench.config import code
 
 TARGET = "mine.Mine"
 
@@ -59,9 +59,9 @@ def test_a_method_does_not_depend_on_another_ones_code():
 
 def test_a_change_of_the_loop_is_noticed_by_every_run(tmp_path):
     """In a copy of the package: the fingerprint is of the files, wherever they are."""
-    root = Path(code.__file__).parents[1]
+    root = Path(code.__file__).parents[2]
     shutil.copytree(root / "kd_bench", tmp_path / "kd_bench", ignore=shutil.ignore_patterns("__pycache__"))
-    program = "from kd_bench import code; print(code.fingerprint(['kd_bench.distillers.student.Student']))"
+    program = "from kd_bench.config import code; print(code.fingerprint(['kd_bench.distillers.student.Student']))"
 
     def ask():
         asked = subprocess.run(
@@ -80,7 +80,7 @@ def test_a_change_of_the_loop_is_noticed_by_every_run(tmp_path):
 
 def test_no_library_is_imported_for_it():
     program = (
-        "import sys; from kd_bench import code;"
+        "import sys; from kd_bench.config import code;"
         "code.fingerprint(['kd_bench.distillers.co.ComprehensiveOverhaul', 'keras.optimizers.SGD']);"
         "print(*sys.modules)"
     )

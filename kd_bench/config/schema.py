@@ -12,19 +12,10 @@ from typing import Any, Literal, Self, get_type_hints
 
 from hydra.utils import get_object
 
-from kd_bench import code
-from kd_bench.checks import (
-    NonNegativeInt,
-    PositiveInt,
-    Share,
-    check,
-    check_keys,
-    check_parameters,
-)
+from kd_bench.checks import NonNegativeInt, PositiveInt, Share, check, check_keys
+from kd_bench.config import TEACHER, code
+from kd_bench.config.signature import check_parameters
 from kd_bench.errors import ConfigError
-
-TEACHER = "teacher"
-"""The choice of the group `method` that trains a pair's teacher; students' runs ask for it by this name."""
 
 WITHOUT_EFFECT = (
     "outputs",
@@ -199,8 +190,16 @@ class RunConfig:
         place = Path(self.outputs, self.dataset.name, self.model.name, self.method.name)
         return place / f"fraction={self.fraction:g}" / f"seed={self.seed}-{self.digest}"
 
-    def teacher_run(self) -> "RunConfig":
+    @property
+    def title(self) -> str:
+        """The run in a few words, for messages."""
+        variant = "".join(f" {key}={value}" for key, value in self.overrides.items())
+        return f"{self.dataset.name} {self.method.name} fraction={self.fraction:g} seed={self.seed}{variant}"
+
+    def teacher_run(self) -> "RunConfig | None":
         """Returns the run that trains this run's teacher, by the teacher's own protocol."""
+        if self.method.name in ("student", "teacher", "dml"):
+            return None
         return replace(
             self,
             method=self.teacher.method,

@@ -17,51 +17,59 @@ from multiprocessing.context import ForkServerContext
 
 from filelock import Timeout
 
-from kd_bench.config import RunConfig
-from kd_bench.errors import BenchError
-from kd_bench.interruption import SIGNALS, Interrupted, exit_status, listening
-from kd_bench.locking import locked
-from kd_bench.report import record_failure, title
+from kd_bench.config.schema import RunConfig
+from kd_bench.errors import BenchError, ConfigError, DataError
+from kd_bench.launch.signals import listening
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.lock import locked
+from kd_bench.runs.outcome import record_failure
 from kd_bench.runs.record import write_record
-from kd_bench.standing import standing
+from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
-FAILED_STATUS, TEACHER_WANTED_STATUS = 1, 3
+FAILED_STATUS, REFUSED_STATUS = 1, 2
 _BEGUN = time.time()
 
 
 @cache
 def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kd_bench.preload"])
+    context.set_forkserver_preload(["kd_bench.launch.preload"])
     return context
 
 
-def run(config: RunConfig, since: float = _BEGUN) -> int:
-    """Runs the run in a process of its own, to the end; before it its teacher, if it has to be trained.
-
-    Args:
-        config: of the run.
-        since: when the command began, in seconds of Unix time: what failed after it is not tried again.
+def run(config: RunConfig) -> int:
+    """Runs the run in a process of its own, to the end; before it, in another one, its teacher if that is not done.
 
     Returns:
-        0 if the run is done, 1 if it failed, or minus the number of the signal that killed its process.
+        0 if the run is done, 1 if it failed, 2 if it was refused, or minus the number of the signal that killed its
+        process.
 
     Raises:
         Interrupted: the run was asked to stop.
     """
-    status = _run_once(config, since)
-    if status != TEACHER_WANTED_STATUS:
-        return status
-    run(config.teacher_run(), since)
-    return _run_once(config, since)
+    teacher = config.teacher_run()
+    if teacher is not None and _is_to_do(teacher):
+        status = _run_in_process(teacher)
+        if status == REFUSED_STATUS:
+            return status
+    return _run_in_process(config)
 
 
-def _run_once(config: RunConfig, since: float) -> int:
-    process = _server().Process(target=_child, args=(config, since))
+def _is_to_do(teacher: RunConfig) -> bool:
+    """Returns whether a teacher is not done, nor failed since this command began: it is tried once per command."""
+    folder = RunFolder(teacher.directory)
+    state = folder.state(teacher)
+    if state.failure is not None:
+        return folder.record.stat().st_mtime < _BEGUN
+    return state.done is None
+
+
+def _run_in_process(config: RunConfig) -> int:
+    process = _server().Process(target=_child, args=(config,))
     process.start()
     process.join()
     status = process.exitcode or 0
-    if status in map(exit_status, SIGNALS):
+    if status in map(signal_status, SIGNALS):
         raise Interrupted(status)
     if status < 0:
         _record_death(config, signal.Signals(-status).name)
@@ -71,13 +79,14 @@ def _run_once(config: RunConfig, since: float) -> int:
 def _record_death(config: RunConfig, name: str) -> None:
     """Records that the run's process was killed, unless another one has taken it over by now."""
     reason = f"{name} ended its process; if nobody sent it, the machine was out of memory: try a smaller batch_size."
-    with contextlib.suppress(Timeout), locked(config.directory, wait=False):
-        if standing(config).record is None:
-            write_record(config.directory, record_failure(config, reason))
-    print(f"error: {title(config)} failed: {reason}", file=sys.stderr, flush=True)
+    folder = RunFolder(config.directory)
+    with contextlib.suppress(Timeout), locked(folder, wait=False):
+        if folder.state(config).record is None:
+            write_record(folder.record, record_failure(config, reason))
+    print(f"error: {config.title} failed: {reason}", file=sys.stderr, flush=True)
 
 
-def _child(config: RunConfig, since: float) -> None:
+def _child(config: RunConfig) -> None:
     # Here, in the forked process, where it is there already: whoever calls `run` need not import TensorFlow.
     from kd_bench import experiment
 
@@ -86,9 +95,10 @@ def _child(config: RunConfig, since: float) -> None:
     with listening() as interruption:
         threading.Thread(target=_leave_with_parent, daemon=True).start()
         try:
-            experiment.run(config, since, interruption)
-        except experiment.TeacherWanted as wanted:
-            raise SystemExit(TEACHER_WANTED_STATUS) from wanted
+            experiment.run(config, interruption)
+        except (ConfigError, DataError) as problem:
+            print(f"error: {config.title}: {problem}", file=sys.stderr, flush=True)
+            raise SystemExit(REFUSED_STATUS) from problem
         except BenchError as problem:
             print(f"error: {problem}", file=sys.stderr, flush=True)
             raise SystemExit(FAILED_STATUS) from problem

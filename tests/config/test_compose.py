@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kd_bench import command_line
+from kd_bench.config import compose
 from kd_bench.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -66,7 +66,7 @@ REFUSED = {
 @pytest.mark.parametrize("argument", REFUSED)
 def test_refused(argument):
     with pytest.raises(ConfigError) as refusal:
-        command_line.jobs([argument])
+        compose.jobs([argument])
     message = str(refusal.value)
     assert REFUSED[argument] in message
     assert argument.lstrip("+").partition("=")[0] in message
@@ -94,9 +94,7 @@ def test_a_sweep_with_one_wrong_value_starts_nothing(tmp_path):
 
 
 def test_composing_imports_no_tensorflow():
-    code = (
-        "import sys; from kd_bench import command_line; command_line.jobs([]); assert 'tensorflow' not in sys.modules"
-    )
+    code = "import sys; from kd_bench.config import compose; compose.jobs([]); assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -110,7 +108,7 @@ GROUPS = ["model", "method", "dataset", "dataset_fraction", "optimizer", "hardwa
 @pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in GROUPS for choice in choices(group)])
 def test_every_file_composes(group, choice):
     needed = ["dataset.name=mnist"] if choice == "tfds" else []
-    (run,) = command_line.jobs([f"{group}={choice}", *needed])
+    (run,) = compose.jobs([f"{group}={choice}", *needed])
     if group in ("model", "method", "dataset") and not needed:
         assert getattr(run, group).name == choice
 
@@ -128,22 +126,22 @@ def test_method_configs_are_short_and_say_where_a_default_is_from(choice):
 
 
 def test_the_documented_sweep():
-    runs = command_line.jobs(["-m", "method=fitnet,at,fsp", "fraction=1.0,0.5,0.25,0.1"])
+    runs = compose.jobs(["-m", "method=fitnet,at,fsp", "fraction=1.0,0.5,0.25,0.1"])
     assert len({run.directory for run in runs}) == 12
 
 
 def test_a_fraction_by_number_or_by_name_is_the_same_run():
-    (by_number,), (by_name,) = command_line.jobs(["fraction=0.25"]), command_line.jobs(["dataset_fraction=quarter"])
+    (by_number,), (by_name,) = compose.jobs(["fraction=0.25"]), compose.jobs(["dataset_fraction=quarter"])
     assert by_number == by_name
 
 
 def test_the_experiment_yields_to_the_command_line():
-    (run,) = command_line.jobs(["experiment=cifar100", "model=tiny", "epochs=3"])
+    (run,) = compose.jobs(["experiment=cifar100", "model=tiny", "epochs=3"])
     assert (run.dataset.name, run.model.name, run.epochs, run.teacher.epochs) == ("cifar100", "tiny", 3, 100)
 
 
 def test_the_directory_is_a_function_of_what_changes_the_result():
-    (base,) = command_line.jobs([])
+    (base,) = compose.jobs([])
     same = [
         "hardware=cpu",
         "hardware.threads=1",
@@ -151,7 +149,7 @@ def test_the_directory_is_a_function_of_what_changes_the_result():
         "jit_compile=false",
         "experiment=digits",
     ]
-    assert all(command_line.jobs([argument])[0].directory == base.directory for argument in same)
+    assert all(compose.jobs([argument])[0].directory == base.directory for argument in same)
     others = ["seed=1", "subset_seed=1", "epochs=31", "method.temperature=5", "optimizer.learning_rate=0.2"]
     others += [
         "fraction=0.5",
@@ -160,44 +158,44 @@ def test_the_directory_is_a_function_of_what_changes_the_result():
         "teacher.epochs=7",
         "model.teacher.depth=22",
     ]
-    directories = {command_line.jobs([argument])[0].directory for argument in others}
+    directories = {compose.jobs([argument])[0].directory for argument in others}
     assert len(directories | {base.directory}) == len(others) + 1
 
 
 def test_overrides_name_what_differs_from_the_preset():
     arguments = ["method=at", "method.beta=500", "optimizer.learning_rate=0.05", "epochs=40", "seed=3", "fraction=0.1"]
-    (run,) = command_line.jobs(arguments)
+    (run,) = compose.jobs(arguments)
     assert run.overrides == {"method.beta": 500, "optimizer.learning_rate": 0.05, "epochs": 40}
-    assert command_line.jobs(["optimizer=adam"])[0].overrides == {"optimizer": "adam"}
-    assert command_line.jobs(["epochs=30", "hardware=cpu", "outputs=x"])[0].overrides == {}
+    assert compose.jobs(["optimizer=adam"])[0].overrides == {"optimizer": "adam"}
+    assert compose.jobs(["epochs=30", "hardware=cpu", "outputs=x"])[0].overrides == {}
 
 
 def test_only_runs_alike_share_a_protocol():
-    protocols = [command_line.jobs([argument])[0].protocol for argument in ("seed=1", "fraction=0.5", "epochs=3")]
+    protocols = [compose.jobs([argument])[0].protocol for argument in ("seed=1", "fraction=0.5", "epochs=3")]
     assert protocols[0] == protocols[1] != protocols[2]
 
 
 def test_a_student_run_asks_for_the_run_that_trains_its_teacher():
     arguments = ["method=at", "fraction=0.1", "seed=5", "epochs=3", "optimizer.learning_rate=0.3", "evaluate_every=2"]
-    (student,), (teacher,) = command_line.jobs(arguments), command_line.jobs(["method=teacher"])
+    (student,), (teacher,) = compose.jobs(arguments), compose.jobs(["method=teacher"])
     assert student.teacher_run().directory == teacher.directory
     assert student.teacher_run().epochs == 30
-    changed = command_line.jobs(["method=at", "model.teacher.depth=22"])[0].teacher_run()
-    assert changed.directory == command_line.jobs(["method=teacher", "model.teacher.depth=22"])[0].directory
+    changed = compose.jobs(["method=at", "model.teacher.depth=22"])[0].teacher_run()
+    assert changed.directory == compose.jobs(["method=teacher", "model.teacher.depth=22"])[0].directory
     assert changed.overrides == {"model.teacher.depth": 22}
 
 
 def test_a_teacher_that_a_student_run_trains_is_labelled_as_if_asked_for_directly():
-    (student,) = command_line.jobs(
+    (student,) = compose.jobs(
         ["method=at", "teacher.epochs=3", "teacher.seed=1", "epochs=7", "precision=mixed_bfloat16"]
     )
-    (teacher,) = command_line.jobs(["method=teacher", "epochs=3", "seed=1", "precision=mixed_bfloat16"])
+    (teacher,) = compose.jobs(["method=teacher", "epochs=3", "seed=1", "precision=mixed_bfloat16"])
     assert student.teacher_run().directory == teacher.directory
     assert student.teacher_run().overrides == teacher.overrides == {"epochs": 3, "precision": "mixed_bfloat16"}
 
 
 def test_a_teacher_is_the_same_run_at_every_fraction():
-    runs = command_line.jobs(["-m", "method=teacher", "fraction=1.0,0.1"])
+    runs = compose.jobs(["-m", "method=teacher", "fraction=1.0,0.1"])
     assert len({run.directory for run in runs}) == 1
 
 

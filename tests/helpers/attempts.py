@@ -6,7 +6,7 @@ import signal
 import threading
 from dataclasses import dataclass
 
-from kd_bench import command_line
+from kd_bench.config import compose
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class InWrite:
 def attempt(arguments, kill=Never()):
     """Runs the run in a process of its own; returns its exit code, -9 if it was killed."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kd_bench.preload"])
+    context.set_forkserver_preload(["kd_bench.launch.preload"])
     process = context.Process(target=_run, args=(arguments, kill))
     process.start()
     process.join(300)
@@ -74,10 +74,8 @@ def attempt(arguments, kill=Never()):
 def _run(arguments, kill):
     from kd_bench import experiment
 
-    (config,) = command_line.jobs(arguments)
+    (config,) = compose.jobs(arguments)
     kill.arm()
-    try:
-        experiment.run(config)
-    except experiment.TeacherWanted:
-        experiment.run(config.teacher_run())
-        experiment.run(config)
+    if (teacher := config.teacher_run()) is not None:
+        experiment.run(teacher)
+    experiment.run(config)

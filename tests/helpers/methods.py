@@ -7,17 +7,17 @@ import numpy as np
 import tensorflow as tf
 from hydra.utils import get_class
 
-from kd_bench import command_line
+from kd_bench.config import compose
 from kd_bench.networks.wide_resnet import wide_resnet
 from kd_bench.training.optimizers import sgd
 
-METHODS = sorted(path.stem for path in (Path(command_line.CONF) / "method").glob("*.yaml"))
+METHODS = sorted(path.stem for path in (Path(compose.CONF) / "method").glob("*.yaml"))
 
 
 def build(method, overrides=(), shape=(8, 8, 1), **of_teacher):
     """Returns the distiller of a method with its default hyper-parameters, seeded; `of_teacher`: its own sizes."""
     keras.utils.set_random_seed(0)
-    (config,) = command_line.jobs([f"method={method}", *overrides])
+    (config,) = compose.jobs([f"method={method}", *overrides])
     kind = get_class(config.method.target)
     sizes = {"depth": 10, "stem_channels": 8, "stem_stride": 1}
     teacher = None if kind.teacher_start is None else wide_resnet(shape, 10, **{"width": 2, **sizes, **of_teacher})

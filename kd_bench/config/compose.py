@@ -4,8 +4,6 @@ Hydra composes a sweep's jobs one by one as it comes to them; here all of them a
 """
 
 import itertools
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,12 +19,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from kd_bench.checks import unknown
-from kd_bench.config import WITHOUT_EFFECT, RunConfig
-from kd_bench.errors import BenchError, ConfigError
-from kd_bench.runs.files import storing
-from kd_bench.standing import NEW, Standing, standing
+from kd_bench.config.schema import WITHOUT_EFFECT, RunConfig
+from kd_bench.errors import ConfigError
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 
 _SEARCH_PATH = "hydra.searchpath"
 """The one of Hydra's own keys that changes what is composed: where a user's own methods are."""
@@ -167,90 +163,3 @@ def _differences(config: Mapping[str, Any], preset: Mapping[str, Any], prefix: s
         else:
             found[key] = value["name"] if isinstance(value, Mapping) and "name" in value else value
     return found
-
-
-def preflight(arguments: Sequence[str]) -> list[RunConfig]:
-    """Returns the runs to come; ends the program with status 2 and one message if the command line is wrong.
-
-    Where Hydra is only asked to show something there are none, and where all are done the program ends, too.
-    """
-    options = get_args_parser().parse_args(arguments)
-    if options.help:
-        print(help_text())
-        sys.exit(0)
-    if options.hydra_help or options.cfg or options.info:
-        return []
-    try:
-        runs = jobs(arguments)
-        standings = [standing(run) for run in runs]
-        to_do = [one for one in standings if one.done is None]
-        if to_do:
-            _require_room(runs)
-    except BenchError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(2)
-    if len(runs) > 1 or standings != [NEW]:
-        print(_summary(standings, to_do), flush=True)
-    if not to_do:
-        sys.exit(0)
-    return runs
-
-
-def _require_room(runs: Sequence[RunConfig]) -> None:
-    """Raises `StorageError` if nothing can be written where the runs are to go."""
-    for outputs in {Path(run.outputs) for run in runs}:
-        with storing(outputs):
-            outputs.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=outputs).close()
-
-
-def _summary(standings: Sequence[Standing], to_do: Sequence[Standing]) -> str:
-    kinds = {
-        "from a checkpoint": sum(one.resumable for one in to_do),
-        "again, having failed": sum(one.failure is not None for one in to_do),
-        "again, being damaged": sum(bool(one.damage) for one in to_do),
-        "again, having been done by other code": sum(one.outdated for one in to_do),
-    }
-    detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    done = [one for one in standings if one.done is not None]
-    outdated = sum(one.outdated for one in done)
-    by_other_code = f" ({outdated} by other code; redo=true does them again)" if outdated else ""
-    runs = f"{len(standings)} run{'' if len(standings) == 1 else 's'}"
-    return f"{runs}: {len(done)} done before{by_other_code}, {len(to_do)} to do{f' ({detail})' if detail else ''}."
-
-
-def exit_status(runs: Sequence[RunConfig]) -> int:
-    """Returns 0 if all runs are done, else 1, and says of a sweep which are not: the records tell, whoever ran them."""
-    missing = [run for run in runs if standing(run).done is None]
-    if missing and len(runs) > 1:
-        listed = "".join(f"\n  {run.directory}" for run in missing)
-        print(
-            f"{len(missing)} of {len(runs)} runs are not done; the same command tries again:{listed}", file=sys.stderr
-        )
-    return 1 if missing else 0
-
-
-def help_text() -> str:
-    """Returns every group's choices, each with the first comment of its file, and the keys that take a value."""
-    values = sorted(str(key) for key, value in _compose(()).items() if not isinstance(value, DictConfig))
-    return "\n".join(
-        [
-            "usage: python run.py [-m] [group=choice ...] [key=value ...]",
-            "       -m runs every combination of values with commas: -m method=at,fsp fraction=1.0,0.1 seed=0,1,2",
-            *itertools.chain.from_iterable(map(_group_help, _GROUPS)),
-            "",
-            f"keys: {', '.join(values)}",
-            "and those inside a group, such as method.temperature=4; --cfg job shows them all with their values.",
-        ]
-    )
-
-
-def _group_help(group: str) -> list[str]:
-    files = sorted((CONF / group).glob("*.yaml"))
-    return ["", f"{group}:", *(f"  {file.stem:<23} {_first_comment(file)}" for file in files)]
-
-
-def _first_comment(file: Path) -> str:
-    lines = file.read_text().splitlines()
-    comments = [line.removeprefix("# ") for line in lines if line.startswith("# ") and "@package" not in line]
-    return next(iter(comments), "")

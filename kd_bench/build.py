@@ -1,0 +1,140 @@
+"""What a run needs before its first step: data, networks, distiller, plan, batches, callbacks."""
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+from hydra.utils import get_class
+
+from kd_bench.config.schema import Component, RunConfig, require_equal_shares
+from kd_bench.data.batches import evaluation_batches, require_batches, training_batches
+from kd_bench.data.fractions import subset, take
+from kd_bench.data.images import ImageDataset, Images
+from kd_bench.distillers.base import Distiller, Stage
+from kd_bench.errors import ConfigError
+from kd_bench.networks.complexity import multiply_adds
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.record import Record
+from kd_bench.seeds import seed_for
+from kd_bench.training import hardware
+from kd_bench.training.evaluation import Evaluator
+from kd_bench.training.loop import Plan
+from kd_bench.training.saving import load_weights
+
+_EVALUATION_BATCH = 500
+_MOST_STEPS_PER_CALL = 32
+_MULTIPLY_ADDS_PER_CALL = 2e11
+"""Limit on the student's forward multiply-adds per compiled call. It keeps a call to a few seconds; signals are handled
+only between calls."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained teacher: the folder and the record of its run."""
+
+    folder: RunFolder
+    record: Record
+
+    @property
+    def checksum(self) -> str:
+        """Of its network."""
+        return self.record.files[self.folder.network.name]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run trains, on what, and how.
+
+    Attributes:
+        config: the run's.
+        dataset: as it was read.
+        images: the fraction to learn from.
+        distiller: built under the run's strategy, with its networks.
+        plan: lengths.
+        precision: in force.
+        replicas: how many share each batch.
+    """
+
+    config: RunConfig
+    dataset: ImageDataset
+    images: Images
+    distiller: Distiller
+    plan: Plan
+    precision: str
+    replicas: int
+
+    def batches(self, stage: Stage, first_step: int, steps: int) -> tf.data.Dataset:
+        """Returns the training batches of a stage's steps `first_step` to `steps - 1`."""
+        # The main stage sees what a plain student of the same seed sees, whatever came before it.
+        seed = self.config.seed if stage.is_main else seed_for(self.config.seed, stage.name)
+        options = {"batch_size": self.config.batch_size, "seed": seed, "first_step": first_step, "steps": steps}
+        return training_batches(self.images, self.dataset, **options)
+
+    def evaluator(self, network: keras.Model) -> Evaluator:
+        """Returns what evaluates a network on the test set."""
+        test = self.dataset.test
+        return Evaluator(network, evaluation_batches(test, self.dataset, batch_size=_EVALUATION_BATCH), test.labels)
+
+
+def build(config: RunConfig, teacher: Teacher | None) -> Parts:
+    """Prepares the process, and reads and builds what the run needs.
+
+    Args:
+        config: the run's.
+        teacher: the trained one, if the method has one.
+
+    Raises:
+        ConfigError, DataError: something cannot be had as asked for; the message says which key to change.
+        DamageError: the teacher's network is not one of this run's teacher.
+    """
+    kind: type[Distiller] = get_class(config.method.target)
+    strategy = config.hardware.build()
+    replicas = strategy.num_replicas_in_sync
+    require_equal_shares("batch_size", config.batch_size, replicas)
+    precision = hardware.prepare_process(config.precision, config.deterministic, seed_for(config.seed, "process"))
+    dataset: ImageDataset = config.dataset.build(config.dataset.name)
+    _require_same_data(dataset, teacher)
+    images = take(dataset.train, subset(dataset.train.labels, config.fraction, config.subset_seed))
+    require_batches(images, dataset, config.batch_size)
+    with strategy.scope():
+        distiller = _distiller(config, kind, dataset, teacher)
+    jit_compile = hardware.resolve_jit(config.jit_compile, strategy, kind.supports_xla)
+    plan = _plan(config, dataset, images, distiller, jit_compile)
+    return Parts(config, dataset, images, distiller, plan, precision, replicas)
+
+
+def _require_same_data(dataset: ImageDataset, teacher: Teacher | None) -> None:
+    """Makes sure that the images are those that the teacher learned from."""
+    if teacher is not None and teacher.record.setting.data != dataset.fingerprint:
+        raise ConfigError(
+            f"dataset.data_dir: these images (fingerprint {dataset.fingerprint}) are not those that the teacher in "
+            f"{teacher.folder} learned from ({teacher.record.setting.data}); use the same data, or set another "
+            "outputs= to train a teacher on these."
+        )
+
+
+def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: Teacher | None) -> Distiller:
+    """Builds the networks and the distiller; every method's student starts from the same weights for one seed."""
+    teacher = None
+    if kind.teacher_start is not None:
+        teacher = _network(config.model.teacher, dataset, seed_for(config.seed, "peer"))
+    if teacher is not None and trained is not None:
+        load_weights(trained.folder.network, teacher)
+    architecture = config.model.teacher if kind.network == "teacher" else config.model.student
+    student = _network(architecture, dataset, seed_for(config.seed, "initialisation"))
+    keras.utils.set_random_seed(seed_for(config.seed, "method"))
+    return config.method.build(student, teacher)
+
+
+def _network(architecture: Component, dataset: ImageDataset, seed: int) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return architecture.build(dataset.train.pixels.shape[1:], dataset.num_classes)
+
+
+def _plan(config: RunConfig, dataset: ImageDataset, images: Images, distiller: Distiller, jit_compile: bool) -> Plan:
+    counted = dataset.train if config.budget == "steps" else images
+    work = config.batch_size * multiply_adds(distiller.student)
+    most = min(
+        _MOST_STEPS_PER_CALL, config.checkpoint_every or _MOST_STEPS_PER_CALL, int(_MULTIPLY_ADDS_PER_CALL / work)
+    )
+    return Plan(config.epochs, len(counted) // config.batch_size, max(1, most), jit_compile)

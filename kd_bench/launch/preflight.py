@@ -1,0 +1,76 @@
+"""Checks a whole command before its first run starts, and says at its end which runs are not done."""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra._internal.utils import get_args_parser
+
+from kd_bench.config.compose import jobs
+from kd_bench.config.schema import RunConfig
+from kd_bench.errors import BenchError
+from kd_bench.launch.help import help_text
+from kd_bench.runs.files import storing
+from kd_bench.runs.folder import NEW, RunFolder, State
+
+
+def preflight(arguments: Sequence[str]) -> list[RunConfig]:
+    """Returns the runs to come; ends the program with status 2 and one message if the command line is wrong.
+
+    Where Hydra is only asked to show something there are none, and where all are done the program ends, too.
+    """
+    options = get_args_parser().parse_args(arguments)
+    if options.help:
+        print(help_text())
+        sys.exit(0)
+    if options.hydra_help or options.cfg or options.info:
+        return []
+    try:
+        runs = jobs(arguments)
+        states = [RunFolder(run.directory).state(run) for run in runs]
+        to_do = [one for one in states if one.done is None]
+        if to_do:
+            _require_room(runs)
+    except BenchError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    if len(runs) > 1 or states != [NEW]:
+        print(_summary(states, to_do), flush=True)
+    if not to_do:
+        sys.exit(0)
+    return runs
+
+
+def _require_room(runs: Sequence[RunConfig]) -> None:
+    """Raises `StorageError` if nothing can be written where the runs are to go."""
+    for outputs in {Path(run.outputs) for run in runs}:
+        with storing(outputs):
+            outputs.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=outputs).close()
+
+
+def _summary(states: Sequence[State], to_do: Sequence[State]) -> str:
+    kinds = {
+        "from a checkpoint": sum(one.resumable for one in to_do),
+        "again, having failed": sum(one.failure is not None for one in to_do),
+        "again, being damaged": sum(bool(one.damage) for one in to_do),
+        "again, having been done by other code": sum(one.outdated for one in to_do),
+    }
+    detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    done = [one for one in states if one.done is not None]
+    outdated = sum(one.outdated for one in done)
+    by_other_code = f" ({outdated} by other code; redo=true does them again)" if outdated else ""
+    runs = f"{len(states)} run{'' if len(states) == 1 else 's'}"
+    return f"{runs}: {len(done)} done before{by_other_code}, {len(to_do)} to do{f' ({detail})' if detail else ''}."
+
+
+def exit_status(runs: Sequence[RunConfig]) -> int:
+    """Returns 0 if all runs are done, else 1, and says of a sweep which are not: the records tell, whoever ran them."""
+    missing = [run for run in runs if RunFolder(run.directory).state(run).done is None]
+    if missing and len(runs) > 1:
+        listed = "".join(f"\n  {run.directory}" for run in missing)
+        print(
+            f"{len(missing)} of {len(runs)} runs are not done; the same command tries again:{listed}", file=sys.stderr
+        )
+    return 1 if missing else 0

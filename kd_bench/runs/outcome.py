@@ -1,0 +1,82 @@
+"""From a run's config and outcome to its record. Imports no TensorFlow."""
+
+import datetime
+from typing import Any
+
+from kd_bench.config.schema import RunConfig
+from kd_bench.runs import environment
+from kd_bench.runs.record import DONE, FAILED, Cost, Record, Run, Scores, Setting
+from kd_bench.seeds import seed_for
+
+
+def record_done(config: RunConfig, **outcome: Any) -> Record:
+    """Returns the record of a run that is done.
+
+    Args:
+        config: the run's.
+        **outcome: further fields of `Record`.
+    """
+    return Record(status=DONE, run=_identity(config), config=config.facts(), **outcome)
+
+
+def record_failure(config: RunConfig, reason: str) -> Record:
+    """Returns the record of a run that failed."""
+    return Record(
+        status=FAILED,
+        reason=reason,
+        run=_identity(config),
+        scores=Scores(),
+        cost=Cost(),
+        setting=setting(config, config.precision, replicas=0),
+        config=config.facts(),
+    )
+
+
+def scores(metrics: list[dict[str, Any]], final: dict[str, Any]) -> Scores:
+    """Returns a run's scores.
+
+    Args:
+        metrics: all lines of its metrics.
+        final: the scores after the last epoch but its accuracy, by their names in `Scores`.
+    """
+    evaluations = [line for line in metrics if "test_accuracy" in line]
+    best = max(evaluations, key=lambda line: line["test_accuracy"])
+    return Scores(
+        last_accuracy=evaluations[-1]["test_accuracy"],
+        best_accuracy=best["test_accuracy"],
+        best_epoch=best["epoch"],
+        **final,
+    )
+
+
+def setting(config: RunConfig, precision: str, replicas: int) -> Setting:
+    """Returns where and with what the run happened, now."""
+    purposes = ("initialisation", "shuffle", "augmentation", "method")
+    return Setting(
+        precision=precision,
+        replicas=replicas,
+        seeds={purpose: seed_for(config.seed, purpose) for purpose in purposes},
+        versions=environment.versions(),
+        machine=environment.machine(),
+        git=environment.git_revision(),
+        code=config.code,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _identity(config: RunConfig) -> Run:
+    """Returns what was asked for."""
+    return Run(
+        experiment=config.experiment,
+        dataset=config.dataset.name,
+        model=config.model.name,
+        method=config.method.name,
+        label=config.method.label,
+        fraction=config.fraction,
+        seed=config.seed,
+        subset_seed=config.subset_seed,
+        budget=config.budget,
+        digest=config.digest,
+        protocol=config.protocol,
+        overrides=config.overrides,
+    )

@@ -1,0 +1,55 @@
+"""A teacher that is not this run's is refused."""
+
+from dataclasses import replace
+
+import keras
+import pytest
+from helpers.records import make_record
+
+from kd_bench.build import Teacher, build
+from kd_bench.config.compose import jobs
+from kd_bench.errors import ConfigError, DamageError
+from kd_bench.networks.wide_resnet import wide_resnet
+from kd_bench.runs.folder import RunFolder
+
+
+@pytest.fixture
+def config():
+    return jobs(["method=at"])[0]
+
+
+def teacher_with(tmp_path, network, data):
+    folder = RunFolder(tmp_path)
+    network.save(folder.network)
+    record = make_record("Teacher")
+    return Teacher(folder, replace(record, setting=replace(record.setting, data=data)))
+
+
+def network(classes):
+    return wide_resnet((8, 8, 1), classes, depth=10, width=2, stem_channels=16, stem_stride=1)
+
+
+def fingerprint(config):
+    return config.dataset.build(config.dataset.name).fingerprint
+
+
+def test_a_teacher_of_other_images(tmp_path, config):
+    teacher = teacher_with(tmp_path, network(10), "0" * 16)
+    with pytest.raises(ConfigError, match=r"dataset\.data_dir: these images .* are not those that the teacher in"):
+        build(config, teacher)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's, in `save`
+def test_a_teacher_of_another_number_of_classes(tmp_path, config):
+    teacher = teacher_with(tmp_path, network(7), fingerprint(config))
+    with pytest.raises(DamageError, match=r"is of another network than this run's teacher .* number of classes"):
+        build(config, teacher)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's, in `save`
+def test_the_teacher_gets_the_weights_of_its_run(tmp_path, config):
+    keras.utils.set_random_seed(7)
+    trained = network(10)
+    parts = build(config, teacher_with(tmp_path, trained, fingerprint(config)))
+    for one, other in zip(trained.variables, parts.distiller.teacher.variables, strict=True):
+        assert (one.numpy() == other.numpy()).all()
