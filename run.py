@@ -3,10 +3,9 @@
 import sys
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from kd_bench.config.compose import checked, overrides_of
+from kd_bench.config.compose import of_job
 from kd_bench.launch import preflight, processes
 from kd_bench.launch.signals import forwarding
 
@@ -14,7 +13,9 @@ from kd_bench.launch.signals import forwarding
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
     """Runs the run that Hydra composed; one that fails does not stop the sweep's others."""
-    processes.run(checked(config, overrides_of(HydraConfig.get())))
+    with preflight.refusing():
+        run = of_job(config)
+    processes.run(run)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from functools import cached_property
 
 import keras
 import numpy as np
-from hydra.utils import get_class
 
 from benchmarks import PAIR_NAMES
 from kd_bench.config import compose
@@ -67,10 +66,10 @@ class Pair:
     def distiller(self, method: str) -> Distiller:
         """Builds a method on networks of its own."""
         config = self.config(method)
-        kind: type[Distiller] = get_class(config.method.target)
+        kind: type[Distiller] = config.method.load()
         keras.utils.set_random_seed(0)
         student = self.teacher() if kind.network == "teacher" else self.student()
-        return config.method.build(student, None if kind.teacher_start is None else self.teacher())
+        return config.method.build(student, None if kind.teacher_init is None else self.teacher())
 
     @cached_property
     def dataset(self) -> ImageDataset:

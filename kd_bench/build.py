@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
-from hydra.utils import get_class
 
 from kd_bench.config.schema import Component, RunConfig, require_equal_shares
 from kd_bench.data.batches import evaluation_batches, require_batches, training_batches
@@ -87,7 +86,7 @@ def build(config: RunConfig, teacher: Teacher | None) -> Parts:
         ConfigError, DataError: something cannot be had as asked for; the message says which key to change.
         DamageError: the teacher's network is not one of this run's teacher.
     """
-    kind: type[Distiller] = get_class(config.method.target)
+    kind: type[Distiller] = config.method.load()
     strategy = config.hardware.build()
     replicas = strategy.num_replicas_in_sync
     require_equal_shares("batch_size", config.batch_size, replicas)
@@ -116,7 +115,7 @@ def _require_same_data(dataset: ImageDataset, teacher: Teacher | None) -> None:
 def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: Teacher | None) -> Distiller:
     """Builds the networks and the distiller; every method's student starts from the same weights for one seed."""
     teacher = None
-    if kind.teacher_start is not None:
+    if config.teacher_init is not None:
         teacher = _network(config.model.teacher, dataset, seed_for(config.seed, "peer"))
     if teacher is not None and trained is not None:
         load_weights(trained.folder.network, teacher)

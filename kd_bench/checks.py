@@ -1,11 +1,13 @@
 """Checks values against annotations, with messages for people."""
 
 import difflib
+import itertools
 import math
+import re
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Optional, Union, get_args, get_origin
 
 from kd_bench.errors import ConfigError
 
@@ -23,15 +25,34 @@ class Range:
 
     def __str__(self) -> str:
         low = f"above {self.above:g}" if self.above > -math.inf else f"at least {self.least:g}"
-        return low if self.most == math.inf else f"{low} and at most {self.most:g}"
+        return low if self.most == math.inf else f"{low} and at most {self.most:.10g}"
+
+
+@dataclass(frozen=True)
+class Rising:
+    """Marks a list in which each item must be above the one before it."""
+
+
+@dataclass(frozen=True)
+class FolderName:
+    """Marks a text that becomes a folder below `outputs`, or a few nested ones, as `cifar10_corrupted/fog_1` does."""
+
+    part: ClassVar[str] = r"\w[\w.:+=@, -]{0,99}"
+
+    def __contains__(self, value: str) -> bool:
+        return re.fullmatch(f"{self.part}(/{self.part})*", value) is not None
 
 
 PositiveInt = Annotated[int, Range(least=1)]
+Count = Annotated[int, Range(least=1, most=1_000_000)]
+"""Of epochs or of images in a batch: products of a few of them fit into TensorFlow's 64-bit integers."""
 NonNegativeInt = Annotated[int, Range(least=0)]
 Positive = Annotated[float, Range(above=0)]
 NonNegative = Annotated[float, Range(least=0)]
 Share = Annotated[float, Range(above=0, most=1)]
 Probability = Annotated[float, Range(least=0, most=1)]
+Name = Annotated[str, FolderName()]
+RisingShares = Annotated[list[Share], Rising()]
 
 VOCABULARY: dict[str, Any] = {
     "PositiveInt": PositiveInt,
@@ -40,12 +61,18 @@ VOCABULARY: dict[str, Any] = {
     "NonNegative": NonNegative,
     "Share": Share,
     "Probability": Probability,
+    "RisingShares": RisingShares,
     "Literal": Literal,
+    "Optional": Optional,
+    "Union": Union,
+    "Any": Any,
     "float": float,
     "int": int,
     "str": str,
     "bool": bool,
     "list": list,
+    "tuple": tuple,
+    "dict": dict,
 }
 """The annotations a config can be checked against, by the names that signatures use."""
 
@@ -58,21 +85,23 @@ def check(key: str, value: Any, annotation: Any) -> Any:
     Args:
         key: the config key, for the message.
         value: what the config holds.
-        annotation: a type, a `Literal`, a `list[...]`, a union with `None`, or a number annotated with a `Range`.
+        annotation: a type, a `Literal`, a list, a tuple, a union, or one of them annotated by a class above.
 
     Raises:
         ConfigError: naming the key, the value and what is allowed.
     """
     origin = get_origin(annotation)
     if origin is Annotated:
-        kind, bounds = get_args(annotation)
-        return _number(key, value, kind, bounds)
+        kind, rule = get_args(annotation)
+        if isinstance(rule, Range):
+            return _number(key, value, kind, rule)
+        return _name(key, value, rule) if isinstance(rule, FolderName) else _rising(key, value, kind)
     if origin is Literal:
         return _choice(key, value, get_args(annotation))
     if origin is list:
-        if not isinstance(value, list):
-            raise ConfigError(f"{key}={value}: must be a list, such as [0.3,0.6].")
-        return [check(f"{key}[{place}]", item, get_args(annotation)[0]) for place, item in enumerate(value)]
+        return _list(key, value, get_args(annotation)[0])
+    if origin is tuple:
+        return _tuple(key, value, get_args(annotation))
     if origin in (Union, types.UnionType):
         return _union(key, value, get_args(annotation))
     if annotation in (int, float):
@@ -88,6 +117,36 @@ def _number(key: str, value: Any, kind: type, bounds: Range) -> Any:
     if isinstance(value, bool) or not isinstance(value, accepted) or value not in bounds:
         raise ConfigError(f"{key}={value}: must be {allowed}.")
     return kind(value)
+
+
+def _list(key: str, value: Any, kind: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{key}={value}: must be a list, such as [0.3,0.6].")
+    return [check(f"{key}[{place}]", item, kind) for place, item in enumerate(value)]
+
+
+def _rising(key: str, value: Any, kind: Any) -> list[Any]:
+    items = check(key, value, kind)
+    if any(later <= earlier for earlier, later in itertools.pairwise(items)):
+        raise ConfigError(f"{key}={value}: must be a list of rising values, such as [0.3,0.6].")
+    return items
+
+
+def _tuple(key: str, value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    if kinds[1:] == (...,):
+        return tuple(_list(key, value, kinds[0]))
+    if not isinstance(value, list | tuple) or len(value) != len(kinds):
+        raise ConfigError(f"{key}={value}: must be a list of {len(kinds)} values.")
+    return tuple(check(f"{key}[{place}]", value[place], kind) for place, kind in enumerate(kinds))
+
+
+def _name(key: str, value: Any, rule: FolderName) -> str:
+    if not isinstance(value, str) or value not in rule:
+        raise ConfigError(
+            f"{key}={value}: must be a name of letters, digits and _.:+=@,- that can stand in the path of a folder "
+            "(at most 100 between two /); it is no path itself."
+        )
+    return value
 
 
 def _choice(key: str, value: Any, choices: tuple[Any, ...]) -> Any:
@@ -112,18 +171,24 @@ def _union(key: str, value: Any, members: tuple[Any, ...]) -> Any:
     raise ConfigError(f"{key}={value}: must be {' or '.join(problems)}.")
 
 
-def check_keys(key: str, present: Iterable[str], allowed: Iterable[str]) -> None:
+def check_keys(key: str, present: Iterable[str], allowed: Iterable[str], optional: Iterable[str] = ()) -> None:
     """Refuses a key that nothing reads, and a missing one, with the nearest of the allowed ones.
+
+    Args:
+        key: of the group.
+        present: the names in it.
+        allowed: the names that it may have.
+        optional: those of them that may be left out.
 
     Raises:
         ConfigError: for the first such key.
     """
-    present, allowed = list(present), list(allowed)
+    present, allowed, optional = list(present), list(allowed), list(optional)
     for name in present:
         if name not in allowed:
             raise ConfigError(unknown(join(key, name), name, allowed))
     for name in allowed:
-        if name not in present:
+        if name not in present and name not in optional:
             raise ConfigError(f"{join(key, name)}: is missing.")
 
 

@@ -12,6 +12,11 @@ from kd_bench.errors import ConfigError, DamageError
 from kd_bench.networks.wide_resnet import wide_resnet
 from kd_bench.runs.folder import RunFolder
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation"),  # Keras's, in `save`
+    pytest.mark.filterwarnings("ignore:Skipping nested container"),  # Keras's, before it refuses a network
+]
+
 
 @pytest.fixture
 def config():
@@ -39,14 +44,12 @@ def test_a_teacher_of_other_images(tmp_path, config):
         build(config, teacher)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's, in `save`
 def test_a_teacher_of_another_number_of_classes(tmp_path, config):
     teacher = teacher_with(tmp_path, network(7), fingerprint(config))
     with pytest.raises(DamageError, match=r"is of another network than this run's teacher .* number of classes"):
         build(config, teacher)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's, in `save`
 def test_the_teacher_gets_the_weights_of_its_run(tmp_path, config):
     keras.utils.set_random_seed(7)
     trained = network(10)

@@ -1,15 +1,27 @@
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Optional
 
 import pytest
 
-from kd_bench.checks import NonNegativeInt, Positive, Range, Share, check
-from kd_bench.config.signature import check_parameters, keyword_only
+from kd_bench.checks import Count, Name, NonNegativeInt, Positive, Range, RisingShares, Share, check
 from kd_bench.errors import ConfigError
 
 
 @pytest.mark.parametrize(
     ("value", "annotation"),
-    [(1, int), (1.5, float), (2, Positive), ("a", str), (True, bool), (None, int | None), ("b", Literal["a", "b"])],
+    [
+        *(
+            (1, int),
+            (1.5, float),
+            (2, Positive),
+            ("a", str),
+            (True, bool),
+            (None, int | None),
+            ("b", Literal["a", "b"]),
+        ),
+        *((None, Optional[str]), ("a", Optional[str]), ((1, "a"), tuple[int, str]), ((1, 2, 3), tuple[int, ...])),  # noqa: UP045
+        *(([], RisingShares), ([0.3, 0.6], RisingShares), (10**6, Count)),
+        *(("digits", Name), ("cifar10_corrupted/fog_1", Name), ("mnist:3.0.1", Name), ("Zahlen, größer", Name)),
+    ],
 )
 def test_what_is_allowed_passes(value, annotation):
     assert check("key", value, annotation) == value
@@ -42,34 +54,15 @@ def test_a_whole_number_becomes_a_float_where_one_is_asked_for():
         (3, list[Share]),
         ([0.5, 2], list[Share]),
         ("x", NonNegativeInt | None),
+        (1, Optional[str]),  # noqa: UP045
+        ([1], tuple[int, int]),
+        ([1, "a"], tuple[int, int]),
+        ([0.6, 0.3], RisingShares),
+        ([0.3, 0.3], RisingShares),
+        (10**6 + 1, Count),
+        *((name, Name) for name in ("..", "../../evil", "a/../b", "/tmp/a", "~/a", "", "a//b", "a/", "a" * 101)),
     ],
 )
 def test_what_is_not_allowed_is_refused_by_key_and_value(value, annotation):
     with pytest.raises(ConfigError, match=r"method\.key.*=.*: must be"):
         check("method.key", value, annotation)
-
-
-TARGET = "kd_bench.distillers.soft_logits.SoftLogits"
-
-
-def test_a_signature_is_read_without_importing_it():
-    assert list(keyword_only("method", TARGET)) == ["temperature", "task_weight", "distill_weight"]
-    assert keyword_only("method", "kd_bench.distillers.student.Student") == {}
-    inherited = keyword_only("method", "kd_bench.distillers.kd_eid.KDEID")
-    assert inherited == keyword_only("method", "kd_bench.distillers.kd_svd.KDSVD")
-    assert "beta" in inherited
-    assert keyword_only("model", "kd_bench.networks.wide_resnet.wide_resnet")["depth"] == Annotated[int, Range(least=1)]
-
-
-@pytest.mark.parametrize("target", ["soft_logits", "no.such.Module", "kd_bench.config.Missing", ""])
-def test_a_target_that_does_not_exist_is_refused(target):
-    with pytest.raises(ConfigError, match="_target_"):
-        keyword_only("method", target)
-
-
-def test_a_misspelt_parameter_is_refused_with_the_nearest():
-    given = {"temprature": 1.0, "task_weight": 1.0, "distill_weight": 1.0}
-    with pytest.raises(ConfigError, match=r"method\.temprature.*Did you mean temperature\?"):
-        check_parameters("method", TARGET, given)
-    with pytest.raises(ConfigError, match=r"method\.temperature: is missing"):
-        check_parameters("method", TARGET, {"task_weight": 1.0, "distill_weight": 1.0})

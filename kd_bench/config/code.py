@@ -6,11 +6,11 @@ change of one method leaves the fingerprints of the others alone. Comments, docs
 
 import ast
 import hashlib
-import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path
+
+from kd_bench.config.sources import origin, source, tree
 
 LOOP = "kd_bench.experiment"
 """The module that does a run, whatever the run is."""
@@ -25,23 +25,28 @@ def fingerprint(targets: Iterable[str]) -> str:
 
     Args:
         targets: import paths of the functions and classes that its config names.
+
+    Raises:
+        ConfigError: one of the sources is not valid Python.
     """
-    modules = _reached({LOOP, *(target.rpartition(".")[0] for target in targets)})
+    return _fingerprint(frozenset({LOOP, *(target.rpartition(".")[0] for target in targets)}))
+
+
+@cache
+def _fingerprint(modules: frozenset[str]) -> str:
     digest = hashlib.sha256()
-    for module in sorted(modules):
-        source = _source(module)
-        assert source is not None, "it was reached by its source"
-        digest.update(f"{module}\n{_normalised(source)}\n".encode())
+    for module in sorted(_reached(modules)):
+        digest.update(f"{module}\n{_normalised(module)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _reached(modules: set[str]) -> set[str]:
+def _reached(modules: Iterable[str]) -> set[str]:
     """Returns the modules and all that they import, directly or not, without libraries."""
     reached: set[str] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module not in reached and _source(module) is not None:
+        if module not in reached and source(module) is not None:
             reached.add(module)
             waiting += [found for found in _imports(module) if _is_own(found)]
     return reached
@@ -51,50 +56,33 @@ def _is_own(module: str) -> bool:
     """Returns whether a module belongs to this package or to the user: libraries have versions of their own."""
     if module.split(".")[0] in sys.stdlib_module_names or module.startswith(_DERIVED):
         return False
-    source = _source(module)
-    return source is not None and (module.startswith("kd_bench") or not set(source.parts) & set(_LIBRARIES))
+    file = source(module)
+    return file is not None and (module.startswith("kd_bench") or not set(file.parts) & set(_LIBRARIES))
 
 
 @cache
 def _imports(module: str) -> list[str]:
     """Returns what a module imports anywhere: `from a import b` may mean the module `a.b`."""
-    source = _source(module)
-    assert source is not None, "only modules with a source are asked"
-    package = module if source.name == "__init__.py" else module.rpartition(".")[0]
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    return [name for node in ast.walk(tree) for name in _imported(node, package)]
+    return [name for node in ast.walk(tree(module)) for name in _imported(node, module)]
 
 
-def _imported(node: ast.AST, package: str) -> Iterator[str]:
+def _imported(node: ast.AST, module: str) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+        base = origin(node, module)
         yield base
         yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 @cache
-def _source(module: str) -> Path | None:
-    """Returns a module's file; None for what is no module, or not written in Python."""
-    top, *below = module.split(".")
-    # Of a top-level name alone: to find a submodule's, Python would import the packages above it.
-    found = importlib.util.find_spec(top) if top else None
-    if found is None or found.origin is None:
-        return None
-    place = Path(found.origin).parent.joinpath(*below) if below else Path(found.origin)
-    files = (place.with_suffix(".py"), place / "__init__.py") if below else (place,)
-    return next((file for file in files if file.suffix == ".py" and file.is_file()), None)
-
-
-@cache
-def _normalised(source: Path) -> str:
+def _normalised(module: str) -> str:
     """Returns a module's code without comments, docstrings and layout."""
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    code = ast.parse(ast.unparse(tree(module)))  # a copy: the tree is shared
+    for node in ast.walk(code):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
-    return ast.unparse(tree)
+    return ast.unparse(code)
 
 
 def _is_text(node: ast.stmt) -> bool:

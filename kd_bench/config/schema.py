@@ -7,14 +7,15 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_type_hints
 
 from hydra.utils import get_object
 
-from kd_bench.checks import NonNegativeInt, PositiveInt, Share, check, check_keys
-from kd_bench.config import TEACHER, code
-from kd_bench.config.signature import check_parameters
+from kd_bench.checks import Count, Name, NonNegativeInt, PositiveInt, Share, check, check_keys
+from kd_bench.config import code
+from kd_bench.config.signature import check_parameters, class_constant
 from kd_bench.errors import ConfigError
 
 WITHOUT_EFFECT = (
@@ -23,7 +24,7 @@ WITHOUT_EFFECT = (
     "jit_compile",
     "checkpoint_every",
     "experiment",
-    "overrides",
+    "variant",
     "redo",
     "dataset.data_dir",
     "dataset.manual_dir",
@@ -31,6 +32,12 @@ WITHOUT_EFFECT = (
     "method.label",
 )
 """The keys that say where and on what a run happens, and under which name: they cannot change its result."""
+
+_COLUMNS = ("seed", "fraction")
+"""The keys over which the table averages, or that have a column each."""
+
+PRETRAINED = "pretrained"
+"""The `teacher_init` of a method that needs a trained teacher."""
 
 _OF_TEACHER = ("teacher.", "model.teacher.", "dataset.", "precision", "deterministic")
 """The keys of a student's run, by how they begin, that its teacher's run depends on."""
@@ -60,7 +67,11 @@ class Component:
     def build(self, *given: Any, **late: Any) -> Any:
         """Calls the target with the arguments that code gives and the parameters that the config gives."""
         # Not `instantiate`: it would wrap an error that is the user's to mend into one of Hydra's.
-        return get_object(self.target)(*given, **self.parameters, **late)
+        return self.load()(*given, **self.parameters, **late)
+
+    def load(self) -> Any:
+        """Imports the target."""
+        return get_object(self.target)
 
 
 @dataclass(frozen=True)
@@ -72,12 +83,12 @@ class Named(Component):
     @classmethod
     def parse(cls, key: str, node: Any) -> Self:
         """Reads a config node that has a `_target_` and a `name`."""
-        component = Component.parse(key, node)
-        return cls(component.target, component.parameters, name=check(f"{key}.name", node.get("name"), str))
+        component = super().parse(key, node)
+        return replace(component, name=check(f"{key}.name", node.get("name"), Name))
 
 
 @dataclass(frozen=True)
-class Method(Named):
+class Labelled(Named):
     """A distiller; `label` is its row in the table."""
 
     label: str = ""
@@ -85,15 +96,15 @@ class Method(Named):
     @classmethod
     def parse(cls, key: str, node: Any) -> Self:
         """Reads a config node that has a `_target_`, a `name` and a `label`."""
-        named = Named.parse(key, node)
-        return cls(named.target, named.parameters, name=named.name, label=check(f"{key}.label", node.get("label"), str))
+        named = super().parse(key, node)
+        return replace(named, label=check(f"{key}.label", node.get("label"), str))
 
 
 @dataclass(frozen=True)
 class Pair:
     """A teacher's and a student's architecture."""
 
-    name: str
+    name: Name
     teacher: Component
     student: Component
 
@@ -102,10 +113,10 @@ class Pair:
 class TeacherProtocol:
     """How the pair's shared teacher is trained, whatever a student's run changes about its own training."""
 
-    method: Method
+    method: Labelled
     seed: NonNegativeInt
-    epochs: PositiveInt
-    batch_size: PositiveInt
+    epochs: Count
+    batch_size: Count
     optimizer: Component
 
 
@@ -128,7 +139,7 @@ class RunConfig:
         deterministic: whether operations that could differ from run to run are avoided, at some cost.
         outputs: the folder of all runs.
         redo: whether a finished run is done again if other code made it.
-        overrides: what differs from the preset, key by key: the run's row in the table is labelled with it.
+        variant: what differs from the preset, key by key: the run's row in the table is labelled with it.
     """
 
     experiment: str
@@ -136,8 +147,8 @@ class RunConfig:
     subset_seed: NonNegativeInt
     fraction: Share
     budget: Literal["steps", "epochs"]
-    epochs: PositiveInt
-    batch_size: PositiveInt
+    epochs: Count
+    batch_size: Count
     evaluate_every: PositiveInt
     checkpoint_every: PositiveInt | None
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
@@ -146,61 +157,99 @@ class RunConfig:
     outputs: str
     redo: bool
     model: Pair
-    method: Method
+    method: Labelled
     dataset: Named
     optimizer: Component
     hardware: Named
     teacher: TeacherProtocol
-    overrides: dict[str, Any]
+    variant: dict[str, Any]
 
     @classmethod
-    def parse(cls, node: Mapping[str, Any], overrides: Mapping[str, Any]) -> Self:
+    def parse(cls, node: Mapping[str, Any], variant: Mapping[str, Any]) -> Self:
         """Checks a composed config, as plain containers, and makes a run of it.
+
+        Args:
+            node: the composed config.
+            variant: dotted key -> value of what differs from the preset.
 
         Raises:
             ConfigError: the first value that is of the wrong type, out of range, unknown or missing.
         """
-        check_keys("", node, [field.name for field in fields(cls) if field.name != "overrides"])
-        config = _parse("", {**node, "overrides": dict(overrides)}, cls)
-        if config.method.name == TEACHER:
+        check_keys("", node, [field.name for field in fields(cls) if field.name != "variant"])
+        config = _parse("", {**node, "variant": {}}, cls)
+        config = replace(
+            config,
+            outputs=_folder(config.outputs),
             # A teacher is trained on the full data: at any other fraction it is the same run.
-            config = replace(config, fraction=1.0)
-        for key, batch_size in (("batch_size", config.batch_size), ("teacher.batch_size", config.teacher.batch_size)):
-            require_equal_shares(key, batch_size, config.hardware.parameters.get("replicas") or 1)
+            fraction=1.0 if config.is_teacher else config.fraction,
+            variant={key: value for key, value in variant.items() if not config.ignores(key)},
+        )
+        config.require_consistency()
         return config
 
+    def require_consistency(self) -> None:
+        """Refuses values that do not go together.
+
+        Raises:
+            ConfigError: naming one of them.
+        """
+        wrong = {"Teacher": not self.is_teacher, "Student": self.is_teacher or self.teacher_init is not None}
+        if wrong.get(self.method.label):
+            raise ConfigError(f"method.label={self.method.label}: is the label of another method; choose another one.")
+        sizes = {"batch_size": self.batch_size}
+        if self.teacher_init == PRETRAINED:
+            sizes["teacher.batch_size"] = self.teacher.batch_size
+        for key, batch_size in sizes.items():
+            require_equal_shares(key, batch_size, self.hardware.parameters.get("replicas") or 1)
+
     @property
+    def teacher_init(self) -> str | None:
+        """How the method gets a teacher: "pretrained", trained from "scratch" beside the student, or None without."""
+        return class_constant("method", self.method.target, "teacher_init")
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether the run trains a pair's teacher."""
+        return class_constant("method", self.method.target, "network") == "teacher"
+
+    @cached_property
     def digest(self) -> str:
         """Eight hexadecimal digits over everything that can change the result."""
         return _digest(self.facts())
 
-    @property
+    @cached_property
     def protocol(self) -> str:
         """The digest without seed and fraction: only runs that share it may be averaged."""
         return _digest({key: value for key, value in self.facts().items() if key not in ("seed", "fraction")})
 
-    @property
+    @cached_property
     def code(self) -> str:
         """16 hexadecimal digits over the sources that can change the result."""
         return code.fingerprint(_targets(self.facts()))
 
-    @property
+    @cached_property
     def directory(self) -> Path:
-        """Where the run writes its facts: a pure function of the config."""
-        place = Path(self.outputs, self.dataset.name, self.model.name, self.method.name)
-        return place / f"fraction={self.fraction:g}" / f"seed={self.seed}-{self.digest}"
+        """Where the run writes its facts: a pure function of the config. Pairs with the same teacher share its run."""
+        place = Path(self.outputs, self.dataset.name)
+        if self.is_teacher:
+            return place / "teachers" / self.model.teacher.target.rpartition(".")[2] / self._last_folder
+        return place / self.model.name / self.method.name / f"fraction={self.fraction:g}" / self._last_folder
+
+    @property
+    def _last_folder(self) -> str:
+        return f"seed={self.seed}-{self.digest}"
 
     @property
     def title(self) -> str:
         """The run in a few words, for messages."""
-        variant = "".join(f" {key}={value}" for key, value in self.overrides.items())
+        variant = "".join(f" {key}={value}" for key, value in self.variant.items())
         return f"{self.dataset.name} {self.method.name} fraction={self.fraction:g} seed={self.seed}{variant}"
 
     def teacher_run(self) -> "RunConfig | None":
-        """Returns the run that trains this run's teacher, by the teacher's own protocol."""
-        if self.method.name in ("student", "teacher", "dml"):
+        """Returns the run that trains this run's teacher, by the teacher's own protocol; None if it needs none."""
+        if self.teacher_init != PRETRAINED:
             return None
-        return replace(
+        run = replace(
             self,
             method=self.teacher.method,
             fraction=1.0,
@@ -208,27 +257,33 @@ class RunConfig:
             epochs=self.teacher.epochs,
             batch_size=self.teacher.batch_size,
             optimizer=self.teacher.optimizer,
-            # As if that run had been asked for directly: `teacher.epochs=3` is its `epochs=3`.
-            overrides={
-                key.removeprefix("teacher."): value
-                for key, value in self.overrides.items()
-                if key.startswith(_OF_TEACHER) and key != "teacher.seed"
-            },
         )
+        # As if that run had been asked for directly: `teacher.epochs=3` is its `epochs=3`.
+        variant = {
+            key.removeprefix("teacher."): value for key, value in self.variant.items() if key.startswith(_OF_TEACHER)
+        }
+        return replace(run, variant={key: value for key, value in variant.items() if not run.ignores(key)})
+
+    def ignores(self, key: str) -> bool:
+        """Returns whether a dotted key is no part of the run's label: it has no effect on the run, or a column."""
+        unused = (*WITHOUT_EFFECT, *self._unused(), *_COLUMNS)
+        return any(f"{key}.".startswith(f"{one}.") for one in unused)
 
     def facts(self) -> dict[str, Any]:
         """Returns everything that can change the result, as plain containers."""
         facts = asdict(self)
-        for key in WITHOUT_EFFECT:
+        for key in (*WITHOUT_EFFECT, *self._unused()):
             group, _, name = key.rpartition(".")
             node = facts[group] if group else facts
             node.pop(name, None)
             node.get("parameters", {}).pop(name, None)
-        if self.method.name == TEACHER:
-            for unused in ("teacher", "budget", "subset_seed", "evaluate_every"):
-                facts.pop(unused)
-            facts["model"].pop("student")
         return facts
+
+    def _unused(self) -> tuple[str, ...]:
+        """Returns the keys that the method has no use for."""
+        if self.is_teacher:
+            return ("teacher", "model.name", "model.student", "budget", "subset_seed", "evaluate_every")
+        return {PRETRAINED: (), "scratch": ("teacher",), None: ("teacher", "model.teacher")}[self.teacher_init]
 
 
 def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:
@@ -250,9 +305,24 @@ def _parse(key: str, node: Any, schema: Any) -> Any:
     if not isinstance(node, Mapping):
         raise ConfigError(f"{key}={node}: must be a group of keys.")
     check_keys(key, node, [field.name for field in fields(schema)])
-    hints = get_type_hints(schema, include_extras=True)
+    hints = _hints(schema)  # type: ignore[arg-type]
     prefix = f"{key}." if key else ""
     return schema(**{name: _parse(prefix + name, node[name], hints[name]) for name in node})  # type: ignore[operator]
+
+
+def _folder(outputs: str) -> str:
+    """Returns the folder of all runs, with a leading `~` replaced by the user's home."""
+    if not outputs:
+        raise ConfigError("outputs=: must be the folder of all runs.")
+    try:
+        return str(Path(outputs).expanduser())
+    except RuntimeError as problem:
+        raise ConfigError(f"outputs={outputs}: there is no such user.") from problem
+
+
+@cache
+def _hints(schema: Any) -> dict[str, Any]:
+    return get_type_hints(schema, include_extras=True)
 
 
 def _targets(facts: Mapping[str, Any]) -> Iterator[str]:

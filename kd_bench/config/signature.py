@@ -5,13 +5,30 @@ NonNegative)` admits `method.beta=500` and refuses `method.beat=500` and `method
 """
 
 import ast
-import importlib.util
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from kd_bench.checks import VOCABULARY, check, check_keys, join
+from kd_bench.config.sources import origin, source, statements, tree
 from kd_bench.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A keyword-only parameter: the annotation its value must match, and whether it has to be given."""
+
+    annotation: Any
+    required: bool
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A class or a function, and the module that defines it."""
+
+    module: str
+    node: ast.ClassDef | ast.FunctionDef
 
 
 def check_parameters(key: str, target: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,62 +37,135 @@ def check_parameters(key: str, target: str, parameters: Mapping[str, Any]) -> di
     Raises:
         ConfigError: the target does not exist, or a parameter is unknown, missing, of the wrong type or out of range.
     """
-    annotations = keyword_only(key, target)
-    check_keys(key, parameters, annotations)
-    return {name: check(join(key, name), value, annotations[name]) for name, value in parameters.items()}
+    accepted = keyword_only(key, target)
+    optional = [name for name, parameter in accepted.items() if not parameter.required]
+    check_keys(key, parameters, accepted, optional)
+    return {name: check(join(key, name), value, accepted[name].annotation) for name, value in parameters.items()}
 
 
-def keyword_only(key: str, target: str) -> dict[str, Any]:
-    """Returns name -> annotation of a function's, or a class's constructor's, keyword-only parameters.
-
-    Reads the source, so that nothing heavy is imported.
+@cache
+def keyword_only(key: str, target: str) -> dict[str, Parameter]:
+    """Returns name -> keyword-only parameter of a function, or of a class's constructor.
 
     Raises:
-        ConfigError: no such function or class.
+        ConfigError: there is no such function or class.
     """
-    module, definition = _definition(key, target)
-    if isinstance(definition, ast.ClassDef):
-        constructors = [
-            node for node in definition.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"
-        ]
-        if not constructors:
-            base = _base(target, module, definition)
-            return {} if base is None else keyword_only(key, base)
-        definition = constructors[0]
-    return {argument.arg: _annotation(argument) for argument in definition.args.kwonlyargs}
+    return _accepted(key, _definition(key, target))
 
 
-def _definition(key: str, target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef]:
-    module, _, name = str(target).rpartition(".")
-    try:
-        found = importlib.util.find_spec(module) if module else None
-    except ModuleNotFoundError:
-        found = None
-    if found is None or found.origin is None:
-        raise ConfigError(f"{key}._target_={target}: there is no module {module!r}; give an import path.")
-    tree = ast.parse(Path(found.origin).read_text())
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return tree, node
-    raise ConfigError(f"{key}._target_={target}: {module} defines no {name!r}.")
+@cache
+def class_constant(key: str, target: str, name: str) -> Any:
+    """Returns the value of a class attribute that the class or one of its bases sets to a literal.
+
+    Raises:
+        ConfigError: the target is no class, or neither it nor a base defines the constant.
+    """
+    definition = _definition(key, target)
+    if not isinstance(definition.node, ast.ClassDef):
+        raise ConfigError(f"{key}._target_={target}: must be a class, not a function.")
+    for found in _with_bases(definition):
+        for statement in found.node.body:
+            if isinstance(statement, ast.Assign | ast.AnnAssign) and _assigns(statement, name):
+                return _literal(f"{key}._target_={target}: {name}", statement.value)
+    raise ConfigError(f"{key}._target_={target}: neither the class nor a base of it defines {name}.")
 
 
-def _base(target: str, module: ast.Module, definition: ast.ClassDef) -> str | None:
-    """Returns the import path of a class's first base, if the module defines it or imports it by name."""
-    if not definition.bases or not isinstance(definition.bases[0], ast.Name):
-        return None
-    name = definition.bases[0].id
-    for node in module.body:
-        if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
-            return f"{node.module}.{name}"
-    return f"{target.rpartition('.')[0]}.{name}"
+def _accepted(key: str, definition: Definition) -> dict[str, Parameter]:
+    function = definition.node
+    if isinstance(function, ast.ClassDef):
+        constructors = (node for node in function.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+        constructor = next(constructors, None)
+        inherited = {name: one for base in _bases(definition) for name, one in _accepted(key, base).items()}
+        if constructor is None:
+            return inherited
+        # `**options` hands what it does not name to the base's constructor.
+        return (inherited if constructor.args.kwarg else {}) | _keyword_only(key, constructor)
+    return _keyword_only(key, function)
 
 
-def _annotation(argument: ast.arg) -> Any:
-    source = "object" if argument.annotation is None else ast.unparse(argument.annotation)
-    try:
-        return eval(source, {**VOCABULARY, "object": object})
-    except NameError as problem:
+def _keyword_only(key: str, function: ast.FunctionDef) -> dict[str, Parameter]:
+    defaults = function.args.kw_defaults
+    return {
+        argument.arg: Parameter(_annotation(key, argument), required=default is None)
+        for argument, default in zip(function.args.kwonlyargs, defaults, strict=True)
+    }
+
+
+@cache
+def _definition(key: str, target: str) -> Definition:
+    module, _, name = target.rpartition(".")
+    if source(module) is None:
         raise ConfigError(
-            f"{argument.arg}: its annotation {source!r} is not in kd_bench.checks.VOCABULARY."
+            f"{key}._target_={target}: there is no Python source of a module {module!r}; give the import path of a "
+            "function or class."
+        )
+    found = _find(module, name)
+    if found is None:
+        raise ConfigError(f"{key}._target_={target}: {module} defines no function or class {name!r}.")
+    return found
+
+
+def _find(module: str, name: str, seen: frozenset[str] = frozenset()) -> Definition | None:
+    """Finds a definition by its name in a module, or in the module that this one imports the name from."""
+    if module in seen:
+        return None
+    for node in statements(tree(module).body):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return Definition(module, node)
+        for alias in node.names if isinstance(node, ast.ImportFrom) else ():
+            assert isinstance(node, ast.ImportFrom)
+            if name == (alias.asname or alias.name) or alias.name == "*":
+                wanted = name if alias.name == "*" else alias.name
+                if found := _find(origin(node, module), wanted, seen | {module}):
+                    return found
+    return None
+
+
+def _with_bases(definition: Definition) -> Iterator[Definition]:
+    yield definition
+    for base in _bases(definition):
+        yield from _with_bases(base)
+
+
+def _bases(definition: Definition) -> Iterator[Definition]:
+    """Yields a class's bases, as far as their source can be found."""
+    assert isinstance(definition.node, ast.ClassDef)
+    for base in definition.node.bases:
+        named = base.value if isinstance(base, ast.Subscript) else base
+        prefix, _, name = ast.unparse(named).rpartition(".")
+        found = _find(_imported_module(definition.module, prefix) if prefix else definition.module, name)
+        if found is not None and isinstance(found.node, ast.ClassDef):
+            yield found
+
+
+def _imported_module(module: str, name: str) -> str:
+    """Returns the full name of a module that `module` imports and calls `name`."""
+    for node in statements(tree(module).body):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return f"{origin(node, module)}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
+    return name
+
+
+def _assigns(statement: ast.Assign | ast.AnnAssign, name: str) -> bool:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return statement.value is not None and any(isinstance(one, ast.Name) and one.id == name for one in targets)
+
+
+def _literal(message: str, node: ast.expr | None) -> Any:
+    try:
+        return ast.literal_eval(node)  # type: ignore[arg-type]
+    except ValueError as problem:
+        raise ConfigError(f"{message} must be a plain value.") from problem
+
+
+def _annotation(key: str, argument: ast.arg) -> Any:
+    node = argument.annotation
+    written = node.value if isinstance(node, ast.Constant) else "object" if node is None else ast.unparse(node)
+    try:
+        return eval(str(written), {"__builtins__": {}, "object": object, **VOCABULARY})
+    except Exception as problem:
+        raise ConfigError(
+            f"{join(key, argument.arg)}: its annotation {written!r} cannot be checked; use {', '.join(VOCABULARY)}."
         ) from problem

@@ -102,14 +102,15 @@ class Distiller(keras.Model):
 
     Attributes:
         network: which architecture of the pair is trained as the student.
-        teacher_start: where the teacher comes from: `trained`, `scratch`, or None where there is none.
+        teacher_init: how the teacher starts: `pretrained`, from `scratch`, or None without a teacher. A literal: the
+            launcher reads it from the source, to train the teacher first.
         supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
         own_metrics: what a method logs besides its losses.
         effective: hyper-parameters that the method scaled to its networks, by name: the values in force.
     """
 
     network: ClassVar[Literal["teacher", "student"]] = "student"
-    teacher_start: ClassVar[Literal["trained", "scratch"] | None] = "trained"
+    teacher_init: ClassVar[Literal["pretrained", "scratch"] | None] = "pretrained"
     supports_xla: ClassVar[bool] = True
 
     def __init__(self, student: keras.Model, teacher: keras.Model | None) -> None:
@@ -158,7 +159,7 @@ class Distiller(keras.Model):
 
     def run_teacher(self, images: tf.Tensor) -> Outputs:
         """Returns the frozen teacher's outputs in inference mode."""
-        assert self.teacher is not None, "the method's teacher_start is None"
+        assert self.teacher is not None, "the method's teacher_init is None"
         return self.teacher(images, training=False)
 
     def begin(

@@ -37,7 +37,7 @@ def mutual_learning_loss(logits: tf.Tensor, peer_logits: tf.Tensor, temperature:
 class DeepMutualLearning(Distiller):
     """One stage: cross-entropy + weight * mutual_learning_loss, for the student and for its peer."""
 
-    teacher_start = "scratch"
+    teacher_init = "scratch"
 
     def __init__(
         self,

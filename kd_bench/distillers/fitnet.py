@@ -53,7 +53,7 @@ class FitNet(Distiller):
         hint_share: Share,
         stage2: Literal["ce", "kd"],
         temperature: Positive,
-        kd_weights: list[NonNegative],
+        kd_weights: tuple[NonNegative, NonNegative],
     ) -> None:
         super().__init__(student, teacher)
         self.hint_point = hint_point

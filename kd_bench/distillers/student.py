@@ -6,7 +6,7 @@ from kd_bench.distillers.base import Distiller, Stage
 class Student(Distiller):
     """Trains one network on the labels alone."""
 
-    teacher_start = None
+    teacher_init = None
 
     def stages(self) -> list[Stage]:
         """Returns the one stage."""

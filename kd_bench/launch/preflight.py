@@ -1,13 +1,13 @@
 """Checks a whole command before its first run starts, and says at its end which runs are not done."""
 
+import contextlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hydra._internal.utils import get_args_parser
-
-from kd_bench.config.compose import jobs
+from kd_bench.config.compose import UnlistedSweepError, jobs
+from kd_bench.config.overrides import read_options
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError
 from kd_bench.launch.help import help_text
@@ -18,28 +18,39 @@ from kd_bench.runs.folder import NEW, RunFolder, State
 def preflight(arguments: Sequence[str]) -> list[RunConfig]:
     """Returns the runs to come; ends the program with status 2 and one message if the command line is wrong.
 
-    Where Hydra is only asked to show something there are none, and where all are done the program ends, too.
+    There are none where Hydra is only asked to show something, or where a sweeper chooses them while it runs: each
+    job checks its own config then. Where all are done the program ends, too.
     """
-    options = get_args_parser().parse_args(arguments)
-    if options.help:
-        print(help_text())
-        sys.exit(0)
-    if options.hydra_help or options.cfg or options.info:
-        return []
-    try:
-        runs = jobs(arguments)
+    options = read_options(arguments)
+    with refusing():
+        if options.help:
+            print(help_text(arguments))
+            sys.exit(0)
+        if options.hydra_help or options.cfg or options.info or options.shell_completion:
+            return []
+        try:
+            runs = jobs(arguments)
+        except UnlistedSweepError:
+            return []
         states = [RunFolder(run.directory).state(run) for run in runs]
         to_do = [one for one in states if one.done is None]
         if to_do:
             _require_room(runs)
-    except BenchError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(2)
     if len(runs) > 1 or states != [NEW]:
         print(_summary(states, to_do), flush=True)
     if not to_do:
         sys.exit(0)
     return runs
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Ends the program with status 2 and one line if the body finds something wrong with the command."""
+    try:
+        yield
+    except BenchError as problem:
+        print("error:", *str(problem).split(), file=sys.stderr)
+        sys.exit(2)
 
 
 def _require_room(runs: Sequence[RunConfig]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from kd_bench.config import TEACHER
+from kd_bench.config import TEACHER_METHOD
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.folder import RunFolder
@@ -164,7 +164,7 @@ def _restore(entry: Entry, bundle: Path, outputs: Path) -> bool:
     if not _is_wanted(record, folder.record):
         return False
     folder.make()
-    if record.run.method == TEACHER and record.status == DONE:
+    if record.run.method == TEACHER_METHOD and record.status == DONE:
         _restore_network(network_path(bundle, record), record, folder)
     write_atomically(folder.record, entry.record)
     return True

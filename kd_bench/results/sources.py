@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kd_bench.config import TEACHER
+from kd_bench.config import TEACHER_METHOD
 from kd_bench.errors import BenchError
 from kd_bench.results.bundle import (
     ENDINGS,
@@ -128,7 +128,7 @@ def bundle_runs(runs: pd.DataFrame, path: Path) -> None:
 
 
 def _has_needed_network(runs: pd.DataFrame) -> pd.Series:
-    return (runs["method"] == TEACHER) & (runs["status"] == DONE)
+    return (runs["method"] == TEACHER_METHOD) & (runs["status"] == DONE)
 
 
 def _curve(folder: RunFolder) -> Curve:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kd_bench.config import TEACHER
 from kd_bench.runs.files import sha256, storing, write_atomically
 from kd_bench.runs.record import DONE, FAILED, Record, RecordError, read_record
 
@@ -128,7 +127,7 @@ class RunFolder:
         except RecordError as problem:
             return State(None, [str(problem)], resumable)
         damage = [f"{path}: is not what the run wrote (its checksum differs)" for path in self.altered(record)]
-        if config.method.name == TEACHER and record.status == DONE and not self.network.exists():
+        if config.is_teacher and record.status == DONE and not self.network.exists():
             # Others need it; a student's may be deleted to save room.
             damage.append(f"{self.network}: is missing")
         outdated = record.status == DONE and record.setting.code != config.code

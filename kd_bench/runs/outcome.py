@@ -78,5 +78,5 @@ def _identity(config: RunConfig) -> Run:
         budget=config.budget,
         digest=config.digest,
         protocol=config.protocol,
-        overrides=config.overrides,
+        overrides=config.variant,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kd_bench.checks import NonNegative, Positive, Probability, Share
+from kd_bench.checks import NonNegative, Positive, Probability, RisingShares
 
 
 class CoupledWeightDecay:
@@ -58,10 +58,10 @@ def stepped(learning_rate: float, steps: int | None, decay_at: Sequence[float], 
     Args:
         learning_rate: at first.
         steps: of the stage; None keeps the rate constant.
-        decay_at: shares of the steps, rising.
+        decay_at: shares of the steps, rising; none of them keeps the rate constant.
         decay_factor: 0.2 in the published protocol.
     """
-    if steps is None:
+    if steps is None or not decay_at:
         return learning_rate
     # Keras keeps a value up to and including the boundary.
     boundaries = [round(share * steps) - 1 for share in decay_at]
@@ -77,7 +77,7 @@ def sgd(
     momentum: Probability,
     nesterov: bool,
     weight_decay: NonNegative,
-    decay_at: list[Share],
+    decay_at: RisingShares,
     decay_factor: Positive,
 ) -> SGD:
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""
@@ -93,7 +93,7 @@ def adam(
     beta_1: Probability,
     beta_2: Probability,
     weight_decay: NonNegative,
-    decay_at: list[Share],
+    decay_at: RisingShares,
     decay_factor: Positive,
 ) -> Adam:
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""

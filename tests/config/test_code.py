@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kd_bench.config import code
+from kd_bench.config import code, sources
 
 TARGET = "mine.Mine"
 
@@ -24,7 +24,7 @@ def package(tmp_path, monkeypatch):
 
 
 def fingerprint(*targets):
-    for cached in (code._imports, code._source, code._normalised):
+    for cached in (code._fingerprint, code._imports, code._normalised, sources.source, sources.tree):
         cached.cache_clear()
     importlib.invalidate_caches()
     return code.fingerprint(targets)

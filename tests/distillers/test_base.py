@@ -39,7 +39,7 @@ def test_a_step_moves_every_variable_of_its_stage_and_no_other(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_trained_teacher_stays_bit_identical(method):
     for distiller, stage in each_stage(method):
-        if distiller.teacher_start == "trained":
+        if distiller.teacher_init == "pretrained":
             before = values(distiller.teacher)
             one_step(distiller, stage)
             for old, new in zip(before, values(distiller.teacher), strict=True):

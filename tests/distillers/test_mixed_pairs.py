@@ -14,7 +14,7 @@ def test_a_resnet_teaches_a_vgg(method):
     keras.utils.set_random_seed(0)
     (config,) = compose.jobs([f"method={method}", "model=tiny_mixed"])
     kind = get_class(config.method.target)
-    teacher = None if kind.teacher_start is None else config.model.teacher.build((8, 8, 1), 10)
+    teacher = None if kind.teacher_init is None else config.model.teacher.build((8, 8, 1), 10)
     distiller = config.method.build(config.model.student.build((8, 8, 1), 10), teacher)
     for stage in distiller.stages():
         logs = one_step(distiller, stage)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHORT = ["epochs=2", "teacher.epochs=2", "batch_size=64", "hardware=cpu"]
 
 

@@ -20,7 +20,7 @@ def build(method, overrides=(), shape=(8, 8, 1), **of_teacher):
     (config,) = compose.jobs([f"method={method}", *overrides])
     kind = get_class(config.method.target)
     sizes = {"depth": 10, "stem_channels": 8, "stem_stride": 1}
-    teacher = None if kind.teacher_start is None else wide_resnet(shape, 10, **{"width": 2, **sizes, **of_teacher})
+    teacher = None if kind.teacher_init is None else wide_resnet(shape, 10, **{"width": 2, **sizes, **of_teacher})
     student = wide_resnet(shape, 10, width=2 if kind.network == "teacher" else 1, **sizes)
     return config.method.build(student, teacher)
 

@@ -1,0 +1,83 @@
+"""Reads a command line as Hydra reads it: its flags, then `key=value` overrides. Messages are in plain words."""
+
+from argparse import Namespace
+from collections.abc import Collection, Sequence
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+
+from kd_bench.errors import ConfigError
+
+SEARCH_PATH = "hydra.searchpath"
+
+_SEVERAL_CHOICES = ("experiment", "callbacks")
+"""The groups of which several choices can be combined, as in experiment=[cifar100,quick]."""
+
+
+def read_options(arguments: Sequence[str]) -> Namespace:
+    """Returns Hydra's flags, such as --multirun, and in `overrides` all other arguments."""
+    # The one internal of Hydra in use here: no public function tells which flags there are and what they mean.
+    return get_args_parser().parse_args(arguments)
+
+
+def parsed(lines: Sequence[str]) -> list[Override]:
+    """Returns the overrides that the lines mean, with what `glob(*)` needs to list its choices.
+
+    Raises:
+        ConfigError: a line cannot be read.
+    """
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    overrides = []
+    for line in lines:
+        try:
+            (override,) = parser.parse_overrides([line])
+        except HydraException as problem:
+            raise ConfigError(
+                f"{line}: cannot be read. Write key=value, as in epochs=40, a list as [1,2], a sweep as 1,2; and a "
+                "value with signs such as ~ or [ in quotes of its own, as in \"dataset.train_split='train[:90%]'\"."
+            ) from problem
+        if not override.key_or_group:
+            raise ConfigError(f"{line}: the key is missing. Write key=value.")
+        overrides.append(override)
+    return overrides
+
+
+def refuse_wrong_choices(overrides: Sequence[Override], groups: Collection[str]) -> None:
+    """Refuses what Hydra would accept of a group, or refuse in words of its own.
+
+    Raises:
+        ConfigError: naming the override and what to write instead.
+    """
+    for override in overrides:
+        line, group = override.input_line, override.key_or_group
+        if group not in groups or override.package is not None or override.is_sweep_override():
+            continue
+        choice = override.value()
+        if override.type is OverrideType.DEL:
+            raise ConfigError(f"{line}: a run needs a choice of {group}; choose another one by {group}=...")
+        if override.type is OverrideType.ADD:
+            raise ConfigError(f"{line}: {group} has a choice already. Write {group}={choice}.")
+        if isinstance(choice, list) and group not in _SEVERAL_CHOICES:
+            several = ",".join(map(str, choice))
+            raise ConfigError(f"{line}: a run has one {group}. For a run of each, write -m {group}={several}.")
+        if not isinstance(choice, str | list):
+            raise ConfigError(f"{line}: must be the name of a {group}.")
+
+
+def values(override: Override) -> list[str]:
+    """Returns an override as one line, or a sweep's as a line per value.
+
+    Raises:
+        ConfigError: the sweep's values cannot be listed.
+    """
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    if not override.is_discrete_sweep():
+        raise ConfigError(
+            f"{override.input_line}: an interval has no list of values. Write the values with commas, or choose a "
+            "sweeper that can search, by hydra/sweeper=..."
+        )
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]

@@ -1,0 +1,111 @@
+"""The command as a user starts it: refused early, in one line, with nothing left on disk."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from helpers.command import ROOT, SHORT, run
+
+from kd_bench.launch import preflight
+from kd_bench.launch.help import help_text
+
+
+def command(*arguments, cwd, env=None):
+    return subprocess.run(
+        [sys.executable, ROOT / "run.py", *arguments], cwd=cwd, capture_output=True, text=True, env=env, timeout=400
+    )
+
+
+@pytest.mark.parametrize("argument", ["method.temprature=3", "+typo=1", "fraction=1.5", "method=fitnett", "seed=1,2,"])
+def test_a_wrong_command_ends_in_one_line_and_leaves_nothing(argument, tmp_path):
+    done = command(argument, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refusal_imports_no_tensorflow():
+    code = (
+        "import sys; from kd_bench.launch import preflight\n"
+        "try: preflight.preflight(['fraction=7'])\n"
+        "except SystemExit as end: assert end.code == 2\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_sweep_with_one_wrong_value_starts_nothing(tmp_path):
+    done = command("-m", "method=student", f"outputs={tmp_path}/outputs", "fraction=1.0,7", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "fraction=7" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--cfg", "job"], ["--info", "defaults"], ["--hydra-help"], ["-sc", "install=bash"], ["-sc", "query=bash"]],
+)
+def test_a_command_that_only_shows_checks_nothing(arguments, monkeypatch):
+    monkeypatch.setattr(preflight, "jobs", lambda _: pytest.fail("it composed the runs"))
+    assert preflight.preflight(arguments) == []
+
+
+def test_the_shell_completes_choices(tmp_path):
+    line = f"python {ROOT / 'run.py'} method=fi"
+    done = command(
+        "-sc", "query=bash", cwd=tmp_path, env=os.environ | {"COMP_LINE": line, "COMP_POINT": str(len(line))}
+    )
+    assert done.stdout.split() == ["method=fitnet"]
+    assert "complete" in command("-sc", "install=bash", cwd=tmp_path).stdout
+
+
+def test_help_lists_every_choice_with_a_line(tmp_path):
+    (tmp_path / "method").mkdir()
+    (tmp_path / "method/mine.yaml").write_text("# A method of mine.\n")
+    text = help_text([f"--config-dir={tmp_path}"])
+    groups = [path for path in (ROOT / "conf").iterdir() if path.is_dir()]
+    for group in groups:
+        (section,) = [part for part in text.split("\n\n") if part.startswith(f"{group.name}:")]
+        listed = dict(line.split(maxsplit=1) for line in section.splitlines()[1:])
+        own = {"mine"} if group.name == "method" else set()
+        assert listed.keys() == {path.stem for path in group.glob("*.yaml")} | own
+    assert "A method of mine." in text
+
+
+def test_results_go_where_the_command_was_started_even_if_the_job_changes_its_folder(tmp_path):
+    arguments = ["method=student", *SHORT, "outputs=results", "hydra.job.chdir=true", "hydra.run.dir=elsewhere"]
+    done = command(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (
+        len(list(tmp_path.rglob("result.json"))) == len(list(tmp_path.glob("results/digits/*/*/*/*/result.json"))) == 1
+    )
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_job_of_an_unlisted_sweep_checks_itself(tmp_path):
+    (tmp_path / "hydra/sweeper").mkdir(parents=True)
+    sweeper = "_target_: hydra._internal.core_plugins.basic_sweeper.BasicSweeper\nmax_batch_size: null\nparams: {}\n"
+    (tmp_path / "hydra/sweeper/searching.yaml").write_text(sweeper)
+    arguments = ["-m", f"--config-dir={tmp_path}", "hydra/sweeper=searching", "method=student", "fraction=7"]
+    done = command(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == "error: fraction=7: must be a number above 0 and at most 1.\n"
+
+
+def test_started_again_a_sweep_in_a_preset_does_what_is_missing(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/study.yaml").write_text(
+        "# @package _global_\ndefaults: [digits]\nexperiment: study\nepochs: 1\n"
+        "hydra: {mode: MULTIRUN, sweeper: {params: {method: student, seed: '0,1'}}}\n"
+    )
+    arguments = [f"--config-dir={tmp_path}", "experiment=study"]
+    assert run(*arguments, outputs=tmp_path / "out").returncode == 0
+    records = sorted((tmp_path / "out").rglob("result.json"))
+    assert len(records) == 2
+    records[0].unlink()
+    done = run(*arguments, outputs=tmp_path / "out")
+    assert "2 runs: 1 done before, 1 to do" in done.stdout
+    assert sorted((tmp_path / "out").rglob("result.json")) == records
