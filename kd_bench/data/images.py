@@ -6,6 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
+from kd_bench.errors import DataError
+
+_IMAGES_RANK = 4
 _BLOCK = 64
 
 
@@ -52,6 +55,9 @@ class ImageDataset:
         std: float32 [C], likewise; 1 for a constant channel.
         padding: by how many pixels a training image is reflected outwards before it is cropped back; 0 for no crop.
         flip: whether a training image is mirrored, left to right, half of the time.
+
+    Raises:
+        DataError: a part is empty, its pixels are not uint8 [M, H, W, C], or its labels do not fit.
     """
 
     name: str
@@ -63,6 +69,12 @@ class ImageDataset:
     padding: int
     flip: bool
 
+    def __post_init__(self) -> None:
+        for part, images in (("training", self.train), ("test", self.test)):
+            problem = _pixels_problem(images.pixels) or _labels_problem(images, self.num_classes)
+            if problem:
+                raise DataError(f"dataset.name={self.name}: its {part} set has {problem}.")
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits over all images and labels, in any order: the same name may stand for other data."""
@@ -72,6 +84,21 @@ class ImageDataset:
             digest.update(f"{images.pixels.dtype}{images.labels.dtype}{shape}".encode())
             digest.update(np.sort(image_digests(images)).astype("<u8").data)
         return digest.hexdigest()
+
+
+def _pixels_problem(pixels: np.ndarray) -> str | None:
+    if pixels.ndim == _IMAGES_RANK and pixels.dtype == np.uint8 and pixels.size:
+        return None
+    return f"pixels of type {pixels.dtype} and shape {pixels.shape}, not uint8 [M, H, W, C] with one image or more"
+
+
+def _labels_problem(images: Images, num_classes: int) -> str | None:
+    labels, count = images.labels, len(images.pixels if images.rows is None else images.rows)
+    if len(labels) != count or not count:
+        return f"{count} images and {len(labels)} labels"
+    if labels.min() < 0 or labels.max() >= num_classes:
+        return f"labels from {labels.min()} to {labels.max()}, outside 0 to {num_classes - 1} (-1 means no label)"
+    return None
 
 
 def in_canonical_order(images: Images) -> Images:
@@ -119,7 +146,12 @@ def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         mean and std, float32 [C]; std is 1 for a constant channel.
+
+    Raises:
+        DataError: there are no pixels, or they are of another type or shape.
     """
+    if problem := _pixels_problem(pixels):
+        raise DataError(f"The images have {problem}.")
     counts = np.stack([_histogram(pixels[..., channel]) for channel in range(pixels.shape[-1])])
     values = np.arange(256)
     total = counts.sum(axis=1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kd_bench.data.images import ImageDataset, Images, channel_statistics, image_digests, in_canonical_order
+from kd_bench.errors import DataError
 
 
 def test_statistics_are_those_of_numpy():
@@ -60,6 +61,39 @@ ALTERATIONS = {
     "shape": lambda images: replace(images, pixels=images.pixels.reshape(len(images), 3, 4, 2)),
     "number": lambda images: Images(images.pixels[:-1], images.labels[:-1]),
 }
+
+
+def with_pixels(pixels):
+    return lambda images: replace(images, pixels=pixels)
+
+
+UNFIT = {
+    "no images": (lambda images: Images(images.pixels[:0], images.labels[:0]), r"shape \(0, 4, 3, 2\), not uint8"),
+    "no pixels": (with_pixels(np.zeros((6, 0, 0, 1), np.uint8)), r"shape \(6, 0, 0, 1\), not uint8"),
+    "floats": (with_pixels(np.zeros((6, 4, 3, 2), np.float32)), "pixels of type float32"),
+    "no channels": (with_pixels(np.zeros((6, 4, 3), np.uint8)), r"shape \(6, 4, 3\), not uint8 \[M, H, W, C\]"),
+    "a label too few": (lambda images: replace(images, labels=images.labels[1:]), "images and [35] labels"),
+    "labels from one": (
+        lambda images: replace(images, labels=images.labels + 3),
+        "labels from 3 to [68], outside",
+    ),
+    "no label": (lambda images: replace(images, labels=images.labels - 1), "labels from -1 to [24], outside"),
+}
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("kind", UNFIT)
+def test_images_that_no_network_can_learn_from_are_refused(kind, part):
+    alter, problem = UNFIT[kind]
+    dataset = make_dataset()
+    with pytest.raises(DataError, match=rf"^dataset\.name=made: its {part}(ing)? set has .*{problem}"):
+        replace(dataset, **{part: alter(getattr(dataset, part))})
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((2, 0, 0, 1), np.uint8), np.zeros((2, 4, 4, 1), np.float32)])
+def test_statistics_of_anything_but_pixels_are_refused(pixels):
+    with pytest.raises(DataError, match="The images have pixels of type"):
+        channel_statistics(pixels)
 
 
 def test_a_fingerprint_is_a_function_of_the_data():
@@ -139,7 +173,7 @@ def test_equal_images_differ_by_their_labels():
 
 
 def test_a_fingerprint_copies_nothing():
-    dataset = make_dataset(train=make_images(count=1 << 12, size=(32, 32), channels=1))
+    dataset = make_dataset(train=make_images(count=1 << 12, size=(32, 32), channels=1), num_classes=1 << 12)
     tracemalloc.start()
     assert dataset.fingerprint
     _, peak = tracemalloc.get_traced_memory()
