@@ -1,17 +1,20 @@
 """Reads a set of TensorFlow Datasets by name, into memory or, if it is too large, into a file of decoded images."""
 
+import math
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import psutil
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from kd_bench.checks import NonNegativeInt, PositiveInt
-from kd_bench.data.damage import reason, require_whole_slices, unreadable_split, unusable, way_out
-from kd_bench.data.images import ImageDataset, Images, channel_statistics, in_canonical_order
+from kd_bench.data.damage import require_whole_slices, usable
+from kd_bench.data.images import ImageDataset, Images, channel_statistics, image_digests, in_canonical_order
 from kd_bench.data.preparation import find_builder, prepare, quietly
 from kd_bench.data.streaming import decoded
 from kd_bench.errors import DataError
@@ -20,6 +23,7 @@ __all__ = ["DataError", "ImageDataset", "Images", "load_dataset"]
 
 _BLOCK = 256
 _IMAGE_RANK = 3
+_USUAL_KEYS = ("image", "label")
 _ANOTHER = "choose a set for image classification"
 
 
@@ -53,29 +57,35 @@ def load_dataset(
         streaming: leaves the images on disk, decoded, beside the prepared set; the results are the same.
 
     Raises:
-        DataError: the set is unknown, has no images with labels, varies in size, lacks a split, or cannot be prepared.
+        DataError: the set is unknown, has no images with labels, varies in size, lacks a split, cannot be prepared or
+            read, or is too large for the memory.
     """
+    if train_split == test_split:
+        raise DataError(f"dataset.test_split={test_split}: is the training split, too; name another, or a slice.")
     builder = find_builder(name, data_dir, manual_dir)
     shape = _image_shape(builder, image_size)
-    _check_labels(builder)
+    num_classes = _num_classes(builder)
     if padding >= min(shape[:2]):
         raise DataError(f"dataset.padding={padding}: must be below the images' size, {shape[0]}x{shape[1]}.")
     prepare(builder, manual_dir)
     read = _stream if streaming else _read
     train, test = (read(builder, split, shape, key) for split, key in ((train_split, "train"), (test_split, "test")))
-    _check_classes(train, test, train_split, test_split)
     mean, std = channel_statistics(train.pixels)
-    num_classes = builder.info.features[builder.info.supervised_keys[1]].num_classes
-    return ImageDataset(name, train, test, num_classes, mean, std, padding, flip)
+    dataset = ImageDataset(name, train, test, num_classes, mean, std, padding, flip)
+    _check_classes(train, test, train_split, test_split)
+    _warn_of_shared_images(train, test, train_split, test_split)
+    return dataset
 
 
 def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> tuple[int, int, int]:
     """Returns the height, width and channels of the images in memory, before anything is downloaded."""
-    image, _ = _supervised_features(builder)
+    image = builder.info.features[_keys(builder)[0]]
     shape = tuple(image.shape)
-    if not isinstance(image, tfds.features.Image) or len(shape) != _IMAGE_RANK or image.np_dtype != np.uint8:
+    is_image = isinstance(image, tfds.features.Image) and len(shape) == _IMAGE_RANK and image.np_dtype == np.uint8
+    if not is_image or 0 in shape:
         raise DataError(
-            f"dataset.name={builder.name}: its inputs are {image}, not images of 8 bits a channel; {_ANOTHER}."
+            f"dataset.name={builder.name}: its inputs are {image}, not images with pixels of 8 bits a channel; "
+            f"{_ANOTHER}."
         )
     height, width, channels = shape
     if channels is None:
@@ -89,30 +99,44 @@ def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> t
     return height, width, channels
 
 
-def _check_labels(builder: tfds.core.DatasetBuilder) -> None:
-    _, label = _supervised_features(builder)
+def _num_classes(builder: tfds.core.DatasetBuilder) -> int:
+    label = builder.info.features[_keys(builder)[1]]
     if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
         raise DataError(
             f"dataset.name={builder.name}: its targets are {label}, not one of a number of classes; {_ANOTHER}."
         )
+    return label.num_classes
 
 
-def _supervised_features(builder: tfds.core.DatasetBuilder) -> tuple[Any, Any]:
-    keys, features = builder.info.supervised_keys, builder.info.features
-    if keys is None or len(keys) != 2 or not all(isinstance(key, str) and key in features for key in keys):  # noqa: PLR2004
+def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
+    """Returns the names of the features that are the image and the label."""
+    features = builder.info.features
+    keys = builder.info.supervised_keys or _USUAL_KEYS  # `store_as_tfds_dataset` cannot declare any
+    if len(keys) != 2 or not all(isinstance(key, str) and key in features for key in keys):  # noqa: PLR2004
         raise DataError(
-            f"dataset.name={builder.name}: does not say which feature is the image and which the label "
-            f"(it has {', '.join(features)}); {_ANOTHER}."
+            f"dataset.name={builder.name}: does not say which feature is the image and which the label, and none are "
+            f"named so (it has {', '.join(features)}); {_ANOTHER}."
         )
-    return features[keys[0]], features[keys[1]]
+    return keys
 
 
 def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
     """Reads a split into memory."""
     count = _count(builder, split, key)
+    _require_memory(count, shape, f"dataset.{key}_split={split}")
     pixels, labels = np.empty((count, *shape), np.uint8), np.empty(count, np.int32)
     _fill(builder, split, shape, pixels, labels)
-    return in_canonical_order(_checked(Images(pixels, labels), builder, split, key))
+    return in_canonical_order(Images(pixels, labels))
+
+
+def _require_memory(count: int, shape: tuple[int, int, int], setting: str) -> None:
+    needed, there = count * math.prod(shape), psutil.virtual_memory().total
+    if needed > there:
+        raise DataError(
+            f"{setting}: {count} images of {'x'.join(map(str, shape))} bytes need more than {needed / 1e9:,.1f} GB of "
+            f"memory, and this machine has {there / 1e9:,.1f}; set a smaller dataset.image_size, or "
+            "dataset.streaming=true."
+        )
 
 
 def _stream(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
@@ -121,29 +145,20 @@ def _stream(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
     folder = Path(builder.data_dir)
     # Its name must not be one that TensorFlow Datasets takes for a version.
     place = folder.parent / f"decoded.{folder.name}" / f"{quote(split, safe='')}-{'x'.join(map(str, shape))}"
-    try:
-        images = decoded(place, (count, *shape), partial(_fill, builder, split, shape))
-    except DataError:  # of the set it is decoded from
-        raise
-    except (OSError, ValueError) as error:
-        raise unusable(place, reason(error), place) from error
-    return in_canonical_order(_checked(images, builder, split, key))
+    with usable(place):
+        return in_canonical_order(decoded(place, (count, *shape), partial(_fill, builder, split, shape)))
 
 
 def _fill(
     builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], pixels: np.ndarray, labels: np.ndarray
 ) -> None:
-    require_whole_slices(builder, split)
     read = 0
-    try:
+    with usable(Path(builder.data_dir)):
+        require_whole_slices(builder, split)
         for block_pixels, block_labels in _blocks(builder, split, shape):
             filled = slice(read, read + len(block_labels))
             pixels[filled], labels[filled] = block_pixels, block_labels
             read = filled.stop
-    except (tf.errors.OpError, OSError, ImportError) as error:
-        raise unreadable_split(builder, split, f"cannot be read: {reason(error)}") from error
-    if read != len(labels):
-        raise unreadable_split(builder, split, f"holds {read} images, not {len(labels)}")
 
 
 def _count(builder: tfds.core.DatasetBuilder, split: str, key: str) -> int:
@@ -152,12 +167,11 @@ def _count(builder: tfds.core.DatasetBuilder, split: str, key: str) -> int:
     except (KeyError, ValueError, AssertionError) as error:
         raise DataError(
             f"dataset.{key}_split={split}: {builder.name} has the splits {', '.join(builder.info.splits)}; "
-            f"name one, or a slice such as train[:90%]. If one is missing there, {way_out(Path(builder.data_dir))}."
+            "name one, or a slice such as train[:90%]."
         ) from error
     if not count:
         raise DataError(
-            f"dataset.{key}_split={split}: holds no images of {builder.name}; name another split or a wider slice. "
-            f"If it should hold some, {way_out(Path(builder.data_dir))}."
+            f"dataset.{key}_split={split}: holds no images of {builder.name}; name another split or a wider slice."
         )
     return count
 
@@ -169,23 +183,16 @@ def _blocks(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
         resized = tf.image.resize(image, shape[:2], antialias=True)
         return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8), label
 
+    keys = _keys(builder)
+    decoders = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
     # One file after the other: the order doesn't matter, and no more than one file's buffer is held.
-    config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+    config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, assert_cardinality=True)
     with quietly():
-        images = builder.as_dataset(split=split, as_supervised=True, read_config=config)
+        examples = builder.as_dataset(split=split, decoders=decoders, read_config=config)
+    images = examples.map(lambda example: tuple(example[key] for key in keys))
     if images.element_spec[0].shape != shape:
         images = images.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
     return images.batch(_BLOCK).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
-
-
-def _checked(images: Images, builder: tfds.core.DatasetBuilder, split: str, key: str) -> Images:
-    num_classes = builder.info.features[builder.info.supervised_keys[1]].num_classes
-    if images.labels.min() < 0 or images.labels.max() >= num_classes:
-        raise DataError(
-            f"{builder.name}'s split {split} has labels from {images.labels.min()} to {images.labels.max()}, outside 0 "
-            f"to {num_classes - 1} (-1 marks a split without labels); set dataset.{key}_split to another."
-        )
-    return images
 
 
 def _check_classes(train: Images, test: Images, train_split: str, test_split: str) -> None:
@@ -194,4 +201,15 @@ def _check_classes(train: Images, test: Images, train_split: str, test_split: st
         raise DataError(
             f"dataset.train_split={train_split}: has no image of {unknown.size} classes that "
             f"dataset.test_split={test_split} has, such as {unknown[0]}; choose splits of the same classes."
+        )
+
+
+def _warn_of_shared_images(train: Images, test: Images, train_split: str, test_split: str) -> None:
+    shared = np.isin(image_digests(test), image_digests(train)).sum()
+    if shared:
+        print(
+            f"warning: dataset.test_split={test_split}: {shared} of its {len(test)} images are also in "
+            f"dataset.train_split={train_split}, with the same label.",
+            file=sys.stderr,
+            flush=True,
         )

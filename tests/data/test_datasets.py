@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from sklearn.datasets import load_digits
+from tensorflow_datasets.core.download import downloader
 
 from kd_bench.config.signature import check_parameters
 from kd_bench.data import digits
@@ -125,7 +127,7 @@ def test_images_of_varying_size(odd):
 
 
 def test_labels_out_of_range(odd):
-    with pytest.raises(DataError, match=r"unlabelled has labels from -1 to -1, outside 0 to 1"):
+    with pytest.raises(DataError, match=r"its test set has labels from -1 to -1, outside 0 to 1 \(-1 means no label"):
         load_dataset("odd", test_split="unlabelled", image_size=5, data_dir=odd)
 
 
@@ -133,7 +135,8 @@ def test_labels_out_of_range(odd):
     ("name", "message"),
     [
         ("cifar1000", r"dataset\.name=cifar1000: TensorFlow Datasets has no such set\. Did you mean cifar100 or"),
-        ("no such set", r"dataset\.name=no such set: "),
+        ("no such set", r"dataset\.name=no such set: is not a name; write one such as cifar10"),
+        ("", r"dataset\.name=: is not a name; write one such as cifar10"),
         ("cifar100:9.9.9", r"dataset\.name=cifar100:9\.9\.9: .*only: 3\.0\.2"),
         ("coco", "does not say which feature is the image and which the label"),
         ("imdb_reviews", "its inputs are Text.* not images"),
@@ -164,8 +167,43 @@ def test_without_network_the_error_comes_soon_and_says_what_to_put_where(offline
     assert time.monotonic() - started < 10
     for part in ("dataset.name=cifar100", "cifar-100-binary.tar.gz", "manual_dir=", "data_dir=", "cifar100/3.0.2"):
         assert part in str(caught.value)
-    assert not (tmp_path / "cifar100/3.0.2").exists()
     assert "Retrying" not in "".join(capfd.readouterr())
+
+
+def test_a_preparation_that_failed_leaves_no_rubbish_and_keeps_what_was_downloaded(offline, tmp_path):
+    earlier = tmp_path / "downloads/mnist/train.gz"
+    earlier.parent.mkdir(parents=True)
+    earlier.touch()
+    settings = downloader.MAX_RETRIES, downloader._open_url
+    for name in ("mnist", "cifar100"):
+        with pytest.raises(DataError, match="could not be prepared"):
+            load_dataset(name, data_dir=str(tmp_path))
+    empty = tmp_path / "downloads/extracted"  # preparations of other sets may be using it
+    assert set(tmp_path.rglob("*")) == {tmp_path / "downloads", empty, earlier.parent, earlier}
+    assert (downloader.MAX_RETRIES, downloader._open_url) == settings
+
+
+def test_a_folder_of_images_is_said_to_be_no_prepared_set(tmp_path):
+    (tmp_path / "png/cats").mkdir(parents=True)
+    (tmp_path / "png/cats/1.png").touch()
+    problem = rf"no such set\. {tmp_path}/png holds none .*: a prepared set is a folder such as 1\.0\.0 .*store_as_tfds"
+    with pytest.raises(DataError, match=problem):
+        load_dataset("png", data_dir=str(tmp_path))
+
+
+def test_a_set_that_declares_no_keys_has_image_and_label(tmp_path):
+    features = {"image": tfds.features.Image(shape=(8, 8, 1)), "label": tfds.features.ClassLabel(num_classes=3)}
+    parts = {}
+    for split, count in (("train", 20), ("test", 6)):
+        pixels = np.random.default_rng(count).integers(0, 256, (count, 8, 8, 1), np.uint8)
+        parts[split] = tf.data.Dataset.from_tensor_slices({"image": pixels, "label": np.arange(count) % 3})
+    tfds.dataset_builders.store_as_tfds_dataset(
+        "own", "1.0.0", tfds.features.FeaturesDict(features), parts, data_dir=tmp_path
+    )
+    dataset = load_dataset("own", data_dir=str(tmp_path))
+    assert np.bincount(dataset.train.labels).tolist() == [7, 7, 6]
+    assert np.bincount(dataset.test.labels).tolist() == [2, 2, 2]
+    assert (dataset.num_classes, dataset.train.pixels.shape) == (3, (20, 8, 8, 1))
 
 
 def test_a_file_that_is_not_the_registered_one_is_refused(offline, tmp_path):

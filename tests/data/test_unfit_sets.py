@@ -17,16 +17,16 @@ GRAY, TEN = Image(shape=(8, 8, 1)), Label(num_classes=10)
 PAIR = ("image", "label")
 
 UNFIT = {
-    "no label": (GRAY, None, None, r"which feature is the image and which the label \(it has image\)"),
-    "a label that is not said to be one": (GRAY, TEN, None, r"\(it has image, label\)"),
+    "no label": (GRAY, None, None, r"which feature is the image and which the label, .*\(it has image\)"),
     "three parts": (GRAY, TEN, ("image", "label", "image"), r"\(it has image, label\)"),
     "a number for a label": (GRAY, Tensor(shape=(), dtype=np.float32), PAIR, "its targets are Tensor"),
     "several labels": (GRAY, Sequence(TEN), PAIR, "its targets are Sequence"),
     "an unknown number of classes": (GRAY, Label(), PAIR, "its targets are ClassLabel"),
     "a vector": (Tensor(shape=(64,), dtype=np.uint8), TEN, PAIR, r"its inputs are Tensor\(shape=\(64,\)"),
     "an array": (Tensor(shape=(8, 8, 1), dtype=np.uint8), TEN, PAIR, "its inputs are Tensor"),
-    "16 bits": (Image(shape=(8, 8, 1), dtype=np.uint16), TEN, PAIR, "dtype=uint16.*not images of 8 bits"),
-    "floats": (Image(shape=(8, 8, 1), dtype=np.float32), TEN, PAIR, "dtype=float32.*not images of 8 bits"),
+    "16 bits": (Image(shape=(8, 8, 1), dtype=np.uint16), TEN, PAIR, "dtype=uint16.*not images with pixels of 8 bits"),
+    "floats": (Image(shape=(8, 8, 1), dtype=np.float32), TEN, PAIR, "dtype=float32.*not images with pixels of 8 bits"),
+    "no pixels": (Image(shape=(0, 0, 1)), TEN, PAIR, r"shape=\(0, 0, 1\).*not images with pixels"),
     "films": (tfds.features.Video(shape=(None, 8, 8, 1)), TEN, PAIR, "its inputs are Video"),
     "images in a sequence": (Sequence(GRAY), TEN, PAIR, "its inputs are Sequence"),
     "text": (tfds.features.Text(), TEN, PAIR, "its inputs are Text"),
@@ -88,3 +88,22 @@ def test_a_split_without_images_is_refused(data_dir, key, split):
         DataError, match=rf"^dataset\.{key}_split=test.*: holds no images of digits; name another split"
     ):
         load_dataset("digits", padding=1, data_dir=data_dir, **{f"{key}_split": split})
+
+
+@pytest.mark.parametrize("split", ["train", "train[:90%]"])
+def test_the_same_split_is_not_both_trained_and_tested_on(data_dir, split):
+    with pytest.raises(DataError, match=r"^dataset\.test_split=train.*: is the training split, too"):
+        load_dataset("digits", padding=1, data_dir=data_dir, train_split=split, test_split=split)
+
+
+def test_images_that_both_splits_have_are_counted_on_stderr(data_dir, capsys):
+    load_dataset("digits", padding=1, data_dir=data_dir, test_split="train[90%:]")
+    warning = "warning: dataset.test_split=train[90%:]: 130 of its 130 images are also in dataset.train_split=train"
+    assert capsys.readouterr().err.startswith(warning)
+    load_dataset("digits", padding=1, data_dir=data_dir)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_larger_than_the_memory_is_refused_before_it_is_read(data_dir):
+    with pytest.raises(DataError, match=r"^dataset\.train_split=train: 1297 images .* 1,297,000\.0 GB .*streaming"):
+        load_dataset("digits", image_size=1_000_000, data_dir=data_dir)
