@@ -5,6 +5,7 @@ The order of the images is then what it is in memory, a permutation of the whole
 makes of it; and a run goes on at any step.
 """
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ import numpy as np
 from filelock import FileLock
 
 from kd_bench.data.images import Images, image_digests
+from kd_bench.errors import DataError
 
 _PIXELS, _LABELS, _DIGESTS = "pixels.npy", "labels.npy", "digests.npy"
 
@@ -29,6 +31,7 @@ def decoded(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.n
     Raises:
         ValueError: what the folder holds is cut short, or has another shape or type.
         OSError: the folder cannot be read or written.
+        DataError: the disk has no room for the images.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
@@ -61,6 +64,7 @@ def _decode(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.n
     """Writes a folder of another name and renames it last: what was interrupted counts as absent."""
     unfinished = folder.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
+    _require_space(folder, math.prod(shape))
     unfinished.mkdir()
     pixels = np.lib.format.open_memmap(unfinished / _PIXELS, mode="w+", dtype=np.uint8, shape=shape)
     labels = np.empty(shape[0], np.int32)
@@ -68,3 +72,13 @@ def _decode(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.n
     pixels.flush()
     np.save(unfinished / _LABELS, labels, allow_pickle=False)
     unfinished.rename(folder)
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    """Refuses what does not fit: to write to a mapped file on a full disk ends the process without a word."""
+    free = shutil.disk_usage(folder.parent).free
+    if needed > free:
+        raise DataError(
+            f"{folder}: cannot be written: the images need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} are free; "
+            "make room, or set another dataset.data_dir or a smaller dataset.image_size."
+        )

@@ -157,7 +157,7 @@ def test_a_file_in_place_of_the_folder_is_refused(folder):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-@pytest.mark.parametrize("name", ["", INFO, FEATURES, TRAIN])
+@pytest.mark.parametrize("name", ["", INFO, TRAIN])
 def test_what_may_not_be_read_is_named(folder, name):
     (folder / name).chmod(0)
     try:

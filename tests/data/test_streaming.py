@@ -69,6 +69,12 @@ def test_what_is_cut_short_is_refused_and_what_is_half_made_is_made_again(tmp_pa
     assert not list(tmp_path.rglob("*.unfinished"))
 
 
+def test_images_that_do_not_fit_on_the_disk_are_refused_before_any_is_written(tmp_path):
+    with pytest.raises(DataError, match=r"train-1000000x1000000x1: cannot be written: .* 1,297,000\.0 GB.*image_size"):
+        load_dataset("digits", image_size=1_000_000, data_dir=str(tmp_path), streaming=True)
+    assert not list(tmp_path.rglob("*.unfinished"))
+
+
 @pytest.fixture
 def streamed(tmp_path):
     """A folder of decoded images, and how to load them."""
