@@ -70,7 +70,7 @@ def build_tables(
     """
     tables = []
     for (dataset, model), group in runs.groupby(SAME_TABLE):
-        rows = build_rows(group)
+        rows = build_rows(_with_teachers(group, runs))
         cells = _build_cells(rows, reference)
         kept = [row for row in rows if shown is None or row.runs.index.isin(shown).any()]
         inside = f"/{dataset}/{model}/"  # An unfinished run is known by its folder alone.
@@ -86,6 +86,12 @@ def build_tables(
         )
         tables += [table] if kept else []
     return tables
+
+
+def _with_teachers(group: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Adds the teachers of the table's runs that another pair's runs had trained: pairs share them."""
+    elsewhere = runs.loc[runs.index.difference(group.index)]
+    return pd.concat([group, elsewhere[elsewhere["digest"].isin(group["teacher_digest"].dropna())]])
 
 
 def _count(runs: pd.DataFrame | None, dataset: Hashable, model: Hashable) -> int:

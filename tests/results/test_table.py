@@ -267,3 +267,15 @@ def test_rows_are_compared_before_a_filter_takes_them_away(make_runs):
     assert list(cells(part)) == ["AT"]
     assert cells(part)["AT"]["p_value"] == cells(whole)["AT"]["p_value"]
     assert cell_text(cells(part)["AT"]) == "90.50 ± 0.71 (2)*"
+
+
+def test_a_teacher_that_two_pairs_share_stands_in_both_tables(make_runs):
+    teacher = make_record("Teacher", 0.99, model="a", digest="7eac7eac")
+    students = [make_record("AT", 0.9, model=model, teacher_digest="7eac7eac") for model in ("a", "b")]
+    other = make_record("AT", 0.8, model="c", teacher_digest="07e407e4")
+    tables = build_tables(make_runs(teacher, *students, other))
+    assert [list(texts(table)) for table in tables] == [
+        ["Teacher", "AT"],
+        ["Teacher", "AT"],
+        ["AT"],
+    ]
