@@ -15,7 +15,8 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from kd_bench.config.composer import Composer, composer, container
+from kd_bench.config.composer import Composer, composer
+from kd_bench.config.library import containers
 from kd_bench.config.overrides import SEARCH_PATH, parsed, read_options, refuse_wrong_choices, values
 from kd_bench.config.schema import RunConfig
 from kd_bench.config.search import config_dir
@@ -39,13 +40,15 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
     """
     with composing(arguments) as (by, overrides):
         of_runs = [override for override in overrides if not override.is_hydra_override()]
-        of_hydra = [str(override.input_line) for override in overrides if override.is_hydra_override()]
-        refuse_wrong_choices(of_runs, by.groups)
-        hydra = by.hydra([*of_hydra, *by.choices(of_runs)])
-        if hydra.launcher.get("n_jobs") == 0:
-            raise ConfigError("hydra.launcher.n_jobs=0: must be at least 1, or -1 for all cores.")
-        is_sweep = hydra.mode == RunMode.MULTIRUN
-        return [by.run(lines) for lines in (_sweep(by, hydra, of_runs) if is_sweep else [_single(of_runs)])]
+        refuse_wrong_choices(of_runs, by.library.groups)
+        hydra = _hydra(by, [override for override in overrides if override.is_hydra_override()], of_runs)
+        if hydra.mode != RunMode.MULTIRUN:
+            return [by.run(_single(of_runs))]
+        if hydra.runtime.choices["hydra/sweeper"] != "basic":
+            raise UnlistedSweepError
+        by.require_keys(of_runs)
+        in_config = parsed([f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()])
+        return [by.run(lines) for lines in _sweep([*in_config, *of_runs])]
 
 
 @contextlib.contextmanager
@@ -72,11 +75,24 @@ def of_job(config: DictConfig) -> RunConfig:
     """
     hydra = HydraConfig.get()
     search = [line for line in hydra.overrides.hydra if line.startswith(SEARCH_PATH)]
-    run = composer(hydra.job.config_name, search).checked(container(config), hydra.overrides.task)
+    run = composer(hydra.job.config_name, search).checked(containers(config), hydra.overrides.task)
     if Path(hydra.runtime.cwd) == Path.cwd():
         return run
     # With hydra.job.chdir=true the job is in another folder than the one where the command was started.
     return replace(run, outputs=str(Path(hydra.runtime.cwd, run.outputs)))
+
+
+def _hydra(by: Composer, own: Sequence[Override], of_runs: Sequence[Override]) -> DictConfig:
+    """Returns Hydra's own config: mode, sweeper, launcher."""
+    for override in own:
+        if override.is_sweep_override():
+            raise ConfigError(f"{override.input_line}: a key of Hydra's own takes one value.")
+    lines = [str(override.input_line) for override in own]
+    composed = by.library.compose([*lines, *by.shared(of_runs)], with_hydra=True)
+    if composed.hydra.launcher.get("n_jobs") == 0:
+        raise ConfigError("hydra.launcher.n_jobs=0: must be at least 1, or -1 for all cores.")
+    HydraConfig.instance().set_config(composed)  # for interpolations such as ${hydra:runtime.cwd}
+    return composed.hydra
 
 
 def _single(overrides: Sequence[Override]) -> list[str]:
@@ -86,11 +102,7 @@ def _single(overrides: Sequence[Override]) -> list[str]:
     return [str(override.input_line) for override in overrides]
 
 
-def _sweep(by: Composer, hydra: DictConfig, overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
-    """Yields the overrides of each of a sweep's runs, from its config (`hydra.sweeper.params`) and its command line."""
-    if hydra.runtime.choices["hydra/sweeper"] != "basic":
-        raise UnlistedSweepError
-    by.require_keys(overrides)
-    in_config = parsed([f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()])
-    lines = {override.get_key_element(): values(override) for override in (*in_config, *overrides)}
+def _sweep(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
+    """Yields the overrides of each run. Of several overrides of a key the last one counts: the command line's."""
+    lines = {override.get_key_element(): values(override) for override in overrides}
     return itertools.product(*lines.values())

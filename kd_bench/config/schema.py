@@ -205,7 +205,8 @@ class RunConfig:
     @property
     def teacher_init(self) -> str | None:
         """How the method gets a teacher: "pretrained", trained from "scratch" beside the student, or None without."""
-        return class_constant("method", self.method.target, "teacher_init")
+        value = class_constant("method", self.method.target, "teacher_init")
+        return check(f"{self.method.target}.teacher_init", value, Literal["pretrained", "scratch"] | None)
 
     @property
     def is_teacher(self) -> bool:

@@ -4,8 +4,10 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from kd_bench.config.compose import composing
-from kd_bench.config.composer import Composer
+from kd_bench.config.library import Library
 
 _USAGE = """\
 usage: python run.py [-m] [group=choice ...] [key=value ...]
@@ -22,23 +24,25 @@ def help_text(arguments: Sequence[str]) -> str:
     Raises:
         ConfigError: the primary config cannot be composed.
     """
-    with composing(arguments) as (composer, _):
+    with composing(arguments) as (by, _):
+        library = by.library
+        keys = sorted(str(key) for key, value in library.compose(()).items() if not isinstance(value, DictConfig))
         return "\n".join(
             [
                 _USAGE,
-                *itertools.chain.from_iterable(_group_help(composer, group) for group in composer.groups),
+                *itertools.chain.from_iterable(_group_help(library, group) for group in library.groups),
                 "",
-                f"keys: {', '.join(composer.keys())}",
+                f"keys: {', '.join(keys)}",
                 "and those inside a group, such as method.temperature=4; --cfg job shows them all with their values.",
                 "Parts of a group are chosen by @, as in optimizer@teacher.optimizer=adam, network@model.student=vgg.",
             ]
         )
 
 
-def _group_help(composer: Composer, group: str) -> list[str]:
+def _group_help(library: Library, group: str) -> list[str]:
     files = [
-        next(file for folder in composer.folders() if (file := folder / group / f"{choice}.yaml").is_file())
-        for choice in composer.options(group)
+        next(file for folder in library.folders() if (file := folder / group / f"{choice}.yaml").is_file())
+        for choice in library.choices(group)
     ]
     return ["", f"{group}:", *(f"  {file.stem:<23} {_first_comment(file)}" for file in files)]
 

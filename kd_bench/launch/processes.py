@@ -34,6 +34,8 @@ _BEGUN = time.time()
 def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["kd_bench.launch.preload"])
+    # Python 3.11's server looks for it on a path of its own, and where it finds nothing it preloads nothing.
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     return context
 
 

@@ -1,5 +1,7 @@
 """What users of Hydra type is checked beforehand as Hydra will run it."""
 
+from pathlib import Path
+
 import pytest
 
 from kd_bench.config import compose
@@ -116,6 +118,11 @@ def test_a_value_that_only_swept_choices_have_is_refused_as_hydra_would():
     assert [
         run.method.parameters["beta"] for run in compose.jobs(["-m", "method=at,kd_svd", "method.beta=choice(1)"])
     ] == [1, 1]
+
+
+def test_an_interpolation_of_hydra_s_own_is_resolved():
+    (run,) = compose.jobs(["dataset.data_dir=${hydra:runtime.cwd}/sets"])
+    assert run.dataset.parameters["data_dir"] == str(Path.cwd() / "sets")
 
 
 def test_values_are_set_as_hydra_sets_them():

@@ -26,7 +26,7 @@ def undisturbed(tmp_path_factory):
 
 
 def directory(outputs, method="fitnet"):
-    (path,) = outputs.glob(f"digits/tiny/{method}/*/*/")
+    (path,) = outputs.glob("digits/teachers/*/*/" if method == "teacher" else f"digits/tiny/{method}/*/*/")
     return path
 
 
@@ -98,7 +98,7 @@ def test_checkpoints_within_an_epoch(tmp_path, undisturbed):
 def test_killed_with_its_command_while_its_teacher_trains(tmp_path):
     arguments = ["method=soft_logits", "epochs=1", "teacher.epochs=30", "deterministic=true", "hardware=cpu"]
     process = started(arguments, tmp_path)
-    wait_for(tmp_path, "digits/tiny/teacher/*/*/checkpoints/*.safetensors")
+    wait_for(tmp_path, "digits/teachers/*/*/checkpoints/*.safetensors")
     process.kill()
     process.communicate()
     again = subprocess.run(

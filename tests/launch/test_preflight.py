@@ -109,3 +109,9 @@ def test_started_again_a_sweep_in_a_preset_does_what_is_missing(tmp_path):
     done = run(*arguments, outputs=tmp_path / "out")
     assert "2 runs: 1 done before, 1 to do" in done.stdout
     assert sorted((tmp_path / "out").rglob("result.json")) == records
+
+
+def test_from_another_folder_tensorflow_is_imported_once_for_a_sweep(tmp_path):
+    done = command("-m", "method=student", *SHORT, "seed=0,1", "fraction=0.1", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == ""  # what TensorFlow says as it is imported is held back once, by the server

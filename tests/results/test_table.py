@@ -181,7 +181,7 @@ def test_a_method_that_diverged_does_not_hide_the_others(table):
     found = cells(table(*make_seeds("Student", *student), *make_seeds("AT", *at), *calm))
     without = cells(table(*make_seeds("Student", *student), *calm))
     assert found["AT"]["test"] == "welch"
-    assert found["AT"]["p_value"] == pytest.approx(stats.ttest_ind(at, student, equal_var=False).pvalue, abs=1e-6)
+    assert found["AT"]["p_value"] == pytest.approx(stats.ttest_ind(at, student, equal_var=False).pvalue, abs=1e-4)
     assert {name: found[name]["p_value"] for name in others} == {name: without[name]["p_value"] for name in others}
     assert mark(found["AB"]) == "*"
 

@@ -1,0 +1,97 @@
+"""The config files that Hydra finds: which groups and choices there are, and in plain words what is wrong with them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.object_type import ObjectType
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kd_bench.errors import ConfigError
+
+
+class Library:
+    """The configs that one primary config can be composed of, by the Hydra that is initialised.
+
+    Attributes:
+        groups: the config groups, those on the search path included.
+    """
+
+    def __init__(self, loader: ConfigLoader, name: str, search: Sequence[str]) -> None:
+        self._loader = loader
+        self._name = name
+        self._search = list(search)
+        self.groups = [group for group in self._found("", ObjectType.GROUP) if group != "hydra"]
+
+    def compose(self, lines: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
+        """Composes the overrides, as Hydra does.
+
+        Raises:
+            ConfigError: a choice does not exist, or a file or an override cannot be used.
+        """
+        try:
+            return compose(self._name, [*self._search, *lines], return_hydra_config=with_hydra)
+        except MissingConfigException as problem:
+            raise ConfigError(self._unknown_choice(lines, problem)) from problem
+        except yaml.MarkedYAMLError as problem:
+            mark = problem.problem_mark
+            place = f"{mark.name}, line {mark.line + 1}" if mark else " ".join(lines)
+            raise ConfigError(f"{place}: is not valid YAML: {problem.problem}.") from problem
+        except UnicodeDecodeError as problem:
+            raise ConfigError(f"{self._not_text()}: is not UTF-8 text.") from problem
+        except (HydraException, OmegaConfBaseException, ValueError) as problem:
+            reason = str(problem.__cause__ or problem).splitlines()[0].rstrip(".")
+            raise ConfigError(f"{' '.join(lines) or self._name}: {reason}.") from problem
+
+    def choices(self, group: str) -> list[str]:
+        """Returns the choices of a group, those on the search path included."""
+        return self._found(group, ObjectType.CONFIG)
+
+    def folders(self) -> list[Path]:
+        """Returns the folders with config files, those on the search path included."""
+        sources = compose(overrides=self._search, return_hydra_config=True).hydra.runtime.config_sources
+        return [Path(source.path) for source in sources if source.schema == "file"]
+
+    def _found(self, group: str, kind: ObjectType) -> list[str]:
+        return sorted(self._loader.get_group_options(group, kind, self._name, self._search))
+
+    def _unknown_choice(self, lines: Sequence[str], problem: MissingConfigException) -> str:
+        group, _, choice = str(problem.missing_cfg_file or "").rpartition("/")
+        if not group:
+            return f"{choice or self._name}: {str(problem).splitlines()[0]}"
+        line = next((line for line in lines if line.endswith(f"={choice}")), f"{group}={choice}")
+        choices = self.choices(group)
+        if not choices:
+            return f"{line}: there is no config group {group!r}."
+        return f"{line}: there is no such {group}. Choose one of: {', '.join(choices)}."
+
+    def _not_text(self) -> str:
+        """Returns the first config file that is not UTF-8: the error does not name it."""
+        for folder in self.folders():
+            for file in sorted(folder.rglob("*.yaml")):
+                try:
+                    file.read_text(encoding="utf-8")
+                except UnicodeDecodeError:
+                    return str(file)
+        return "a config file"
+
+
+def containers(config: DictConfig, *, may_miss: bool = False) -> dict[str, Any]:
+    """Returns a composed config as plain containers, with its interpolations resolved.
+
+    Args:
+        config: as Hydra composed it.
+        may_miss: whether a value may still be `???`.
+
+    Raises:
+        ConfigError: a value is missing, or an interpolation cannot be resolved.
+    """
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=not may_miss)  # type: ignore[return-value]
+    except OmegaConfBaseException as problem:
+        raise ConfigError(f"{problem.full_key}: {str(problem.msg).splitlines()[0]}.") from problem
