@@ -18,9 +18,20 @@ _SEVERAL_CHOICES = ("experiment", "callbacks")
 
 
 def read_options(arguments: Sequence[str]) -> Namespace:
-    """Returns Hydra's flags, such as --multirun, and in `overrides` all other arguments."""
+    """Returns Hydra's flags, such as --multirun, and in `overrides` all other arguments.
+
+    Raises:
+        ConfigError: the flags ask for two things at once, or for one that does not work here.
+    """
     # The one internal of Hydra in use here: no public function tells which flags there are and what they mean.
-    return get_args_parser().parse_args(arguments)
+    options = get_args_parser().parse_args(arguments)
+    commands = ("run", "multirun", "cfg", "info", "shell_completion")
+    asked_for = [f"--{command.replace('_', '-')}" for command in commands if getattr(options, command)]
+    if len(asked_for) > 1:
+        raise ConfigError(f"{' '.join(asked_for)}: only one of them can be asked for at a time.")
+    if options.experimental_rerun:
+        raise ConfigError("--experimental-rerun: is not supported. The same command again goes on where it stopped.")
+    return options
 
 
 def parsed(lines: Sequence[str]) -> list[Override]:

@@ -21,8 +21,8 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
     There are none where Hydra is only asked to show something, or where a sweeper chooses them while it runs: each
     job checks its own config then. Where all are done the program ends, too.
     """
-    options = read_options(arguments)
     with refusing():
+        options = read_options(arguments)
         if options.help:
             print(help_text(arguments))
             sys.exit(0)

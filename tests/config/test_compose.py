@@ -103,6 +103,8 @@ def test_refused_of_two_arguments():
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: must be at least 1"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=abc"], "'abc' of type 'str' could not be converted"),
         (["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1,2"], "a key of Hydra's own takes one value"),
+        (["--multirun", "--cfg", "job"], "--multirun --cfg: only one of them"),
+        (["--experimental-rerun", "x"], "--experimental-rerun: is not supported"),
         (["method=fitnet", "method.kd_weights=[1]"], "method.kd_weights=[1]: must be a list of 2 values"),
         (["method=dml", "method._target_=kd_bench.distillers.dml.mutual_learning_loss"], "method.temperature"),
     ]:

@@ -83,6 +83,13 @@ def test_results_go_where_the_command_was_started_even_if_the_job_changes_its_fo
         len(list(tmp_path.rglob("result.json"))) == len(list(tmp_path.glob("results/digits/*/*/*/*/result.json"))) == 1
     )
     assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "results"]
+
+
+def test_hydra_s_own_files_stay_in_outputs(tmp_path):
+    done = command("method=student", *SHORT, "fraction=0.1", "hydra/job_logging=default", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
 
 
 def test_a_job_of_an_unlisted_sweep_checks_itself(tmp_path):
