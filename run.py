@@ -3,6 +3,8 @@
 import sys
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from kd_bench.config.compose import of_job
@@ -15,7 +17,9 @@ def main(config: DictConfig) -> None:
     """Runs the run that Hydra composed; one that fails does not stop the sweep's others."""
     with preflight.refusing():
         run = of_job(config)
-    processes.run(run)
+    status = processes.run(run)
+    if status == processes.REFUSED_STATUS and HydraConfig.get().mode == RunMode.RUN:
+        sys.exit(status)  # the others of a sweep go on
 
 
 if __name__ == "__main__":
