@@ -1,18 +1,23 @@
 """What `python run.py --help` prints: every group's choices and the keys that take a value."""
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig
 
 from kd_bench.config.compose import composing
 from kd_bench.config.library import Library
+from kd_bench.config.schema import RunConfig
 
 _USAGE = """\
 usage: python run.py [-m] [group=choice ...] [key=value ...]
        -m runs every combination of values with commas: -m method=at,fsp fraction=1.0,0.1 seed=0,1,2
        hydra/launcher=joblib hydra.launcher.n_jobs=4 runs four of them at a time; --hydra-help: Hydra's own flags"""
+
+_PARTS = """\
+and those inside a group, such as method.temperature=4; --cfg job shows them all with their values.
+Parts of a group are chosen by @, as in optimizer@teacher.optimizer=adam, network@model.student=vgg."""
 
 
 def help_text(arguments: Sequence[str]) -> str:
@@ -25,29 +30,33 @@ def help_text(arguments: Sequence[str]) -> str:
         ConfigError: the primary config cannot be composed.
     """
     with composing(arguments) as (by, _):
-        library = by.library
-        keys = sorted(str(key) for key, value in library.compose(()).items() if not isinstance(value, DictConfig))
-        return "\n".join(
-            [
-                _USAGE,
-                *itertools.chain.from_iterable(_group_help(library, group) for group in library.groups),
-                "",
-                f"keys: {', '.join(keys)}",
-                "and those inside a group, such as method.temperature=4; --cfg job shows them all with their values.",
-                "Parts of a group are chosen by @, as in optimizer@teacher.optimizer=adam, network@model.student=vgg.",
-            ]
-        )
+        groups = [line for group in by.library.groups for line in _group_help(by.library, group)]
+        launchers = ", ".join(by.library.choices("hydra/launcher"))
+        keys = ", ".join(map(_key_help, _keys(by.library)))
+    return "\n".join([_USAGE, *groups, "", f"hydra/launcher: {launchers}", f"keys: {keys}", _PARTS])
 
 
 def _group_help(library: Library, group: str) -> list[str]:
-    files = [
-        next(file for folder in library.folders() if (file := folder / group / f"{choice}.yaml").is_file())
-        for choice in library.choices(group)
-    ]
-    return ["", f"{group}:", *(f"  {file.stem:<23} {_first_comment(file)}" for file in files)]
+    folders = library.folders()
+    lines = [f"  {choice:<23} {_first_comment(folders, f'{group}/{choice}.yaml')}" for choice in library.choices(group)]
+    return ["", f"{group}:", *lines]
 
 
-def _first_comment(file: Path) -> str:
-    lines = file.read_text(encoding="utf-8").splitlines()
+def _first_comment(folders: Sequence[Path], name: str) -> str:
+    file = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    lines = file.read_text(encoding="utf-8").splitlines() if file else []
     comments = [line.removeprefix("# ") for line in lines if line.startswith("# ") and "@package" not in line]
     return next(iter(comments), "")
+
+
+def _keys(library: Library) -> Iterator[str]:
+    """Yields the keys that are in no group and take a value."""
+    for key, value in sorted(library.compose(()).items()):
+        if not isinstance(value, DictConfig):
+            yield str(key)
+
+
+def _key_help(key: str) -> str:
+    annotation = get_type_hints(RunConfig).get(key)
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return f"{key}={'|'.join(str(choice).lower() for choice in choices)}" if choices else key

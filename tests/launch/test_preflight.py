@@ -73,6 +73,8 @@ def test_help_lists_every_choice_with_a_line(tmp_path):
         own = {"mine"} if group.name == "method" else set()
         assert listed.keys() == {path.stem for path in group.glob("*.yaml")} | own
     assert "A method of mine." in text
+    assert "hydra/launcher: basic, joblib" in text
+    assert "budget=steps|epochs" in text
 
 
 def test_results_go_where_the_command_was_started_even_if_the_job_changes_its_folder(tmp_path):

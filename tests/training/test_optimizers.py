@@ -50,3 +50,7 @@ def test_the_learning_rate_steps_at_shares_of_the_steps():
 
 def test_without_steps_the_rate_is_constant():
     assert float(sgd(None, **SETTINGS, decay_at=[0.1], decay_factor=0.1).learning_rate) == pytest.approx(0.1)
+
+
+def test_without_a_decay_the_learning_rate_is_constant():
+    assert stepped(0.1, 100, [], 0.2) == 0.1
