@@ -196,6 +196,9 @@ class RunConfig:
         wrong = {"Teacher": not self.is_teacher, "Student": self.is_teacher or self.teacher_init is not None}
         if wrong.get(self.method.label):
             raise ConfigError(f"method.label={self.method.label}: is the label of another method; choose another one.")
+        if class_constant("teacher.method", self.teacher.method.target, "network") != "teacher":
+            raise ConfigError(f"teacher.method._target_={self.teacher.method.target}: does not train a teacher.")
+        _require_held_out_images(self.dataset.parameters)
         sizes = {"batch_size": self.batch_size}
         if self.teacher_init == PRETRAINED:
             sizes["teacher.batch_size"] = self.teacher.batch_size
@@ -295,6 +298,14 @@ def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:
             f"{key}={batch_size}: {replicas} replicas (hardware.replicas) cannot share it equally; "
             f"set it to {below or above} or {above}, or choose other replicas."
         )
+
+
+def _require_held_out_images(parameters: Mapping[str, Any]) -> None:
+    """Refuses to test on training images, as far as the splits' names show it: `train` holds all of `train[:10%]`."""
+    train, test = str(parameters.get("train_split")), str(parameters.get("test_split"))
+    same_split = train.partition("[")[0] == test.partition("[")[0] and "test_split" in parameters
+    if same_split and (train == test or "[" not in train or "[" not in test):
+        raise ConfigError(f"dataset.test_split={test}: holds training images (dataset.train_split={train}).")
 
 
 def _parse(key: str, node: Any, schema: Any) -> Any:

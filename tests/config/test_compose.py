@@ -82,6 +82,7 @@ REFUSED = {
     "method._target_=os.system": "no Python source",
     "hydra/launcher=nosuch": "Choose one of: basic, joblib",
     "hydra.mode=twice": "RUN, MULTIRUN",
+    "dataset.test_split=train": "holds training images",
     "teacher=7": "a group of keys",
     "model.student.depth=${nosuch}": "'nosuch' not found",
 }
@@ -103,6 +104,8 @@ def test_refused_of_two_arguments():
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: must be at least 1"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=abc"], "'abc' of type 'str' could not be converted"),
         (["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1,2"], "a key of Hydra's own takes one value"),
+        (["method@teacher.method=student"], "does not train a teacher"),
+        (["dataset.train_split='train[:90%]'", "dataset.test_split=train"], "dataset.test_split=train: holds training"),
         (["--multirun", "--cfg", "job"], "--multirun --cfg: only one of them"),
         (["--experimental-rerun", "x"], "--experimental-rerun: is not supported"),
         (["method=fitnet", "method.kd_weights=[1]"], "method.kd_weights=[1]: must be a list of 2 values"),
@@ -270,6 +273,11 @@ def test_a_tilde_is_the_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     (run,) = compose.jobs(["outputs='~/x'"])
     assert run.directory.is_relative_to("/home/me/x/digits")
+
+
+def test_two_slices_of_a_split_can_be_told_apart_by_the_set_alone():
+    (run,) = compose.jobs(["dataset.train_split='train[:90%]'", "dataset.test_split='train[90%:]'"])
+    assert run.dataset.parameters["test_split"] == "train[90%:]"
 
 
 def test_a_constant_rate_is_an_empty_list():
