@@ -53,7 +53,7 @@ def training_batches(
 
 
 def require_batches(images: Images, dataset: ImageDataset, batch_size: int) -> None:
-    """Refuses what no batch can be made of; a run's length can only be told of what passes.
+    """Refuses images of which no batch can be formed. Call it before computing the number of steps.
 
     Raises:
         DataError: the batch is larger than the set, or the padding not smaller than the images.

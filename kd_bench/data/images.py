@@ -162,6 +162,6 @@ def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _histogram(channel: np.ndarray) -> np.ndarray:
-    # In blocks, because `bincount` widens its input to eight bytes a pixel.
+    # In blocks, because `bincount` widens its input to eight bytes per pixel.
     blocks = np.array_split(channel, max(1, channel.size >> 24))
     return np.sum([np.bincount(block.ravel(), minlength=256) for block in blocks], axis=0)

@@ -54,7 +54,7 @@ class Batch:
 
 Loss = Callable[[Batch], tf.Tensor]
 Gradients = list[tf.Tensor | None]
-"""One gradient a variable, in the order of the stage's variables; None where a loss does not reach."""
+"""One gradient per variable, in the order of the stage's variables; None where a loss does not reach."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def clip_to_task(
     entry that is not finite becomes 0.
 
     Args:
-        task_gradients: one a variable, or None.
+        task_gradients: one per variable, or None.
         distill_gradients: likewise.
         tau: the largest ratio of lengths.
     """

@@ -1,7 +1,7 @@
 """Variational information distillation: Ahn, Hu, Damianou, Lawrence, Dai, CVPR 2019, arXiv:1904.05835.
 
 The student maximises a lower bound of the mutual information of its features and the teacher's: a Gaussian, its mean a
-small network of the student's map and its variance one learned number a channel, predicts the teacher's map.
+small network of the student's map and its variance one learned number per channel, predicts the teacher's map.
 
 In RepDistiller's form, the port that trains mean and variance both: a mean over channels and space and one weight for
 all layers, where the paper sums and tunes each. Ours: no weight decay on the variances, which it would pull to 0.69.

@@ -1,4 +1,4 @@
-"""What happens between steps: the test set, the metrics file, a checkpoint, a line for who is watching."""
+"""What happens between steps: evaluation, metrics, checkpoints, progress."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ class NonFiniteLossError(BenchError):
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Ends the run, at the end of an epoch or before a checkpoint, if a loss was not a number."""
+    """Ends the run at the end of an epoch, or before a checkpoint, if a loss was NaN or infinite."""
 
     def __init__(self, stage: Stage, steps_per_epoch: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
 
 class Checkpointing(keras.callbacks.Callback):
-    """Saves the run after so many steps, or each epoch, and when the program is asked to stop."""
+    """Saves the run after a number of steps, or after each epoch, and when the process is asked to stop."""
 
     def __init__(
         self,
@@ -58,15 +58,15 @@ class Checkpointing(keras.callbacks.Callback):
         check: Callable[[], None],
         save: Callable[[Distiller, int], None],
     ) -> None:
-        """Saves `every` so many steps, None for each epoch, and after the last one.
+        """Saves every `every` steps, or after each epoch if it is None, and after the last step.
 
         Args:
-            plan: lengths.
-            stage: the current one.
-            every: steps.
-            interruption: what the program was asked.
-            check: raises if the current state is not worth saving.
-            save: takes the distiller and the number of steps that are done.
+            plan: the run's lengths.
+            stage: the current stage.
+            every: a number of steps, or None.
+            interruption: whether the process was asked to stop.
+            check: raises an error if the current state must not be saved.
+            save: saves; takes the distiller and the number of finished steps.
         """
         super().__init__()
         self._steps_per_epoch = plan.steps_per_epoch
@@ -78,12 +78,12 @@ class Checkpointing(keras.callbacks.Callback):
         self._saved: int | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Finds the step to count from: `fit` itself counts from where it was started in the epoch."""
+        """Computes the stage's step at which this `fit` call began: Keras numbers batches from there."""
         self._begin = (epoch + 1) * self._steps_per_epoch - self.params["steps"]
         self._saved = self._begin if self._saved is None else self._saved
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Saves if it is time to, but at the epoch's end leaves that to `on_epoch_end`, after the evaluation."""
+        """Saves if a checkpoint is due. At an epoch's end `on_epoch_end` does, after the evaluation."""
         # From now on there is something to lose.
         self._interruption.saving = True
         self._step = self._begin + batch + 1
@@ -91,11 +91,11 @@ class Checkpointing(keras.callbacks.Callback):
             self._save_if_due()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Saves if it is time to."""
+        """Saves if a checkpoint is due."""
         self._save_if_due()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Lets a signal end the program at once until there are new steps."""
+        """From now on a signal ends the process at once: nothing is unsaved until the next step."""
         self._interruption.saving = False
 
     def _save_if_due(self) -> None:
@@ -114,12 +114,12 @@ class Checkpointing(keras.callbacks.Callback):
 
 
 class EpochLog(keras.callbacks.Callback):
-    """Evaluates the student, in the main stage, and writes one line of facts an epoch."""
+    """Evaluates the student in the main stage, and writes one line of metrics per epoch."""
 
     def __init__(
         self, plan: Plan, stage: Stage, evaluator: Evaluator, every: int, write: Callable[[dict], None]
     ) -> None:
-        """Evaluates `every` so many epochs and after the last; `write` takes a line."""
+        """Evaluates every `every` epochs and after the last one; `write` appends a line to the metrics."""
         super().__init__()
         self._stage = stage
         self._steps = plan.steps_per_epoch
@@ -135,7 +135,7 @@ class EpochLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes stage, epoch, step, learning rate, seconds, losses and, where it was measured, test accuracy."""
         logs = {} if logs is None else logs
-        facts = {
+        line = {
             "stage": self._stage.name,
             "epoch": epoch + 1,
             "step": (epoch + 1) * self._steps,
@@ -145,12 +145,12 @@ class EpochLog(keras.callbacks.Callback):
         }
         last = epoch + 1 == self._epochs
         if self._stage.is_main and (last or (epoch + 1) % self._every == 0):
-            facts["test_accuracy"] = logs["test_accuracy"] = self._evaluator.accuracy()
-        self._write(facts)
+            line["test_accuracy"] = logs["test_accuracy"] = self._evaluator.accuracy()
+        self._write(line)
 
 
 class Progress(keras.callbacks.Callback):
-    """One bar a stage, in a terminal; nothing in a file, where the run's last line says it all."""
+    """One progress bar per stage in a terminal; nothing in a file."""
 
     def __init__(self, title: str, epochs: int) -> None:
         super().__init__()

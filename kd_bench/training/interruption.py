@@ -19,7 +19,7 @@ class Interruption:
     """What was asked of a training process.
 
     Attributes:
-        saving: whether someone will call `leave_if_asked` soon, having saved; else a signal ends the program at once.
+        saving: whether a training loop will save a checkpoint and then exit; if not, a signal ends the process at once.
     """
 
     def __init__(self) -> None:

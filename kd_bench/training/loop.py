@@ -16,9 +16,10 @@ class Plan:
     """How long a run trains.
 
     Attributes:
-        epochs: of the main stage; another stage has its share of them, at least one, and at least its `min_steps`.
+        epochs: of the main stage. Another stage has its share of them, but at least one epoch and its `min_steps`.
         steps_per_epoch: the same in every epoch of every stage.
-        steps_per_call: at most so many steps are done before Python has a look: at checkpoints, at a signal.
+        steps_per_call: upper bound for Keras's `steps_per_execution`; checkpoints and signals are handled only between
+            calls.
         jit_compile: whether XLA compiles the step.
     """
 
@@ -98,7 +99,7 @@ def _begin(
 
 
 def _parts(first: int, total: int, steps_per_epoch: int) -> Iterator[tuple[int, int, int]]:
-    """Yields begin, end and steps an epoch: the rest of an epoch that was broken off, then the whole ones."""
+    """Yields begin, end and steps per epoch: the rest of an epoch that was broken off, then the whole ones."""
     if done := first % steps_per_epoch:
         left = steps_per_epoch - done
         yield first, first + left, left

@@ -27,7 +27,7 @@ class CoupledWeightDecay:
 
 
 class FusedSGD(keras.optimizers.SGD):
-    """Keras's SGD with momentum: the same numbers, by one kernel a variable in place of seven small operations."""
+    """Keras's SGD with momentum: the same numbers, by one kernel per variable instead of seven small operations."""
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one variable."""
