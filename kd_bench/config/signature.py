@@ -50,7 +50,16 @@ def keyword_only(key: str, target: str) -> dict[str, Parameter]:
     Raises:
         ConfigError: there is no such function or class.
     """
-    return _accepted(key, _definition(key, target))
+    definition = _definition(key, target)
+    if not isinstance(definition.node, ast.ClassDef):
+        return _keyword_only(key, definition.node)
+    accepted: dict[str, Parameter] = {}
+    for constructor in _constructors(definition):
+        accepted = _keyword_only(key, constructor) | accepted
+        if constructor.args.kwarg is None:
+            break
+        # `**options` hands what it does not name to the next constructor.
+    return accepted
 
 
 @cache
@@ -70,17 +79,12 @@ def class_constant(key: str, target: str, name: str) -> Any:
     raise ConfigError(f"{key}._target_={target}: neither the class nor a base of it defines {name}.")
 
 
-def _accepted(key: str, definition: Definition) -> dict[str, Parameter]:
-    function = definition.node
-    if isinstance(function, ast.ClassDef):
-        constructors = (node for node in function.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
-        constructor = next(constructors, None)
-        inherited = {name: one for base in _bases(definition) for name, one in _accepted(key, base).items()}
-        if constructor is None:
-            return inherited
-        # `**options` hands what it does not name to the base's constructor.
-        return (inherited if constructor.args.kwarg else {}) | _keyword_only(key, constructor)
-    return _keyword_only(key, function)
+def _constructors(definition: Definition) -> Iterator[ast.FunctionDef]:
+    """Yields the constructors of a class and of its bases, in the order in which Python finds them."""
+    for found in _with_bases(definition):
+        for node in found.node.body:
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                yield node
 
 
 def _keyword_only(key: str, function: ast.FunctionDef) -> dict[str, Parameter]:

@@ -97,6 +97,12 @@ def test_options_that_a_constructor_hands_on_can_be_set(module):
     assert list(keyword_only("key", "handing.Mine")) == ["weight", "own"]
 
 
+def test_only_the_first_base_with_a_constructor_counts(module):
+    bases = "class A:\n    def __init__(self, *, a: int): ...\n\nclass B:\n    def __init__(self, *, b: int): ..."
+    module("several", f"{bases}\n\nclass Mine(A, B):\n    pass")
+    assert list(keyword_only("key", "several.Mine")) == ["a"]
+
+
 def test_a_parameter_with_a_python_default_may_be_left_out(module):
     module("lenient", "def build(*, weight: Positive = 1.0, kind: Optional[str]): ...")
     assert check_parameters("key", "lenient.build", {"kind": None}) == {"kind": None}
