@@ -73,5 +73,5 @@ def _memory_bytes() -> int | None:
 
 
 def _git(directory: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(directory), *arguments]
+    command = ["git", "--no-optional-locks", "-C", str(directory), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
