@@ -33,7 +33,8 @@ def test_a_refused_run_leaves_nothing_and_is_no_failed_run(tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ") and "fraction=0.002 keeps 3" in done.stderr
-    assert [path for path in (tmp_path / "outputs").rglob("*") if path.name != ".sweep"] == []
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] in ([], [".hydra"])  # Hydra's own, empty
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_refused_run_does_not_end_the_sweep(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 LEVEL = 0.05
-OUT_OF_LINE = 3.0
+OUT_OF_LINE = 5.0
 """A row is out of line if its standard deviation is above this many times the median one of its column."""
 
 

@@ -133,7 +133,7 @@ def test_the_caption_says_what_was_tested(table):
     wild = make_seeds("AT", 0.3, 0.6, 0.9, fraction=1.0)
     assert "than the Student run alike: Dunnett's test in each column" in caption(table(*calm))
     assert "Tested apart" not in caption(table(*calm))
-    assert "Tested apart, because a standard deviation is more than 3 times the column's median: AT at Full" in caption(
+    assert "Tested apart, because a standard deviation is more than 5 times the column's median: AT at Full" in caption(
         table(*calm, *wild)
     )
 
