@@ -212,9 +212,13 @@ def _accuracy_axis(name: str, scale: alt.Scale) -> alt.Y:
 
 
 def _accuracy_scale(points: pd.DataFrame) -> alt.Scale:
-    """Returns the scale of an axis of accuracies: a method that failed to learn must not squeeze the others."""
-    highest, middle, lowest = points["high"].max(), points["accuracy"].median(), points["accuracy"].min()
-    bottom = max(lowest, middle - 3 * (highest - middle)) if highest > middle else lowest
+    """Returns the scale of an axis of accuracies: a method that failed to learn must not squeeze the others.
+
+    The reference is always whole within the axis.
+    """
+    highest, middle, lowest = points["high"].max(), points["accuracy"].median(), points["low"].min()
+    reference = points.loc[points["role"] != "method", "low"].min()
+    bottom = max(lowest, min(reference, middle - 3 * (highest - middle)))
     margin = 0.03 * (highest - bottom) or 1.0
     return alt.Scale(domain=[bottom - margin, highest + margin], nice=False, zero=False)
 
