@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def steps(replicas, methods):
-    program = [sys.executable, str(Path(__file__).with_name("replicas.py")), str(replicas), *methods]
+    program = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "replicas.py"), str(replicas), *methods]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
