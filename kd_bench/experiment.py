@@ -99,7 +99,7 @@ def _record_failure(config: RunConfig, folder: RunFolder, problem: Exception) ->
 
 
 def _trained(config: RunConfig, folder: RunFolder, interruption: Interruption) -> Record:
-    """Does the work of a run: the sentence that this project is about."""
+    """Builds what the run needs, trains it, saves it, and returns its record."""
     teacher = _teacher(config)
     parts = build(config, teacher)
     attempt = _begin(config, folder, parts, teacher)
