@@ -13,16 +13,20 @@ from kd_bench.launch.signals import forwarding
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(config: DictConfig) -> None:
-    """Runs the run that Hydra composed; one that fails does not stop the sweep's others."""
+def main(config: DictConfig) -> int:
+    """Runs the run that Hydra composed, and returns its status; one that fails does not stop the sweep's others."""
+    hydra = HydraConfig.get()
     with preflight.refusing():
         run = of_job(config)
-    status = processes.run(run)
-    if status == processes.REFUSED_STATUS and HydraConfig.get().mode == RunMode.RUN:
+    # The sweeper `grid` comes back to a run that another command does; others do not.
+    status = processes.run(run, wait=hydra.mode == RunMode.RUN or hydra.runtime.choices["hydra/sweeper"] != "grid")
+    if status == processes.REFUSED_STATUS and hydra.mode == RunMode.RUN:
         sys.exit(status)  # the others of a sweep go on
+    return status
 
 
 if __name__ == "__main__":
+    processes.begin_command()
     with forwarding():
         runs = preflight.preflight(sys.argv[1:])
         main()

@@ -40,22 +40,24 @@ class TeacherError(BenchError):
     """A run cannot begin, because its teacher is not there."""
 
 
-def run(config: RunConfig, interruption: Interruption | None = None) -> Record:
+def run(config: RunConfig, interruption: Interruption | None = None, wait: bool = True) -> Record:
     """Runs the run, from its last checkpoint if there is one, or returns its record if it is done already.
 
     Args:
         config: of the run; its teacher, if it has a trained one, is done.
         interruption: says when to save and leave.
+        wait: whether to wait for another process that does the run.
 
     Raises:
         ConfigError, DataError: the run cannot be had as asked for; nothing of it is left on disk.
         RunFailedError: the run was recorded as failed.
         StorageError: its folder cannot be written to.
         SchemaError: another version of this program wrote its record.
+        filelock.Timeout: another process does the run, and `wait` is false.
     """
     folder = RunFolder(config.directory)
     folder.make()
-    with locked(folder) as waited:
+    with locked(folder, wait) as waited:
         state = folder.state(config)
         if state.done is not None:
             return state.done

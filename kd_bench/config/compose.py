@@ -5,8 +5,8 @@ Hydra composes a sweep's jobs one by one as it comes to them. Nothing here impor
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hydra import initialize_config_dir
@@ -28,7 +28,20 @@ OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()
 
 
 class UnlistedSweepError(Exception):
-    """A sweeper other than Hydra's basic one chooses the runs while it runs: they cannot be listed before."""
+    """A sweeper that searches chooses the runs while it runs: they cannot be listed before."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep.
+
+    Attributes:
+        overrides: as Hydra's launchers take them, such as `method=at`.
+        run: the checked config that they describe.
+    """
+
+    overrides: tuple[str, ...]
+    run: RunConfig
 
 
 def jobs(arguments: Sequence[str]) -> list[RunConfig]:
@@ -44,11 +57,25 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
         hydra = _hydra(by, [override for override in overrides if override.is_hydra_override()], of_runs)
         if hydra.mode != RunMode.MULTIRUN:
             return [by.run(_single(of_runs))]
-        if hydra.runtime.choices["hydra/sweeper"] != "basic":
+        if hydra.runtime.choices["hydra/sweeper"] not in ("grid", "basic"):
             raise UnlistedSweepError
         by.require_keys(of_runs)
-        in_config = parsed([f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()])
-        return [by.run(lines) for lines in _sweep([*in_config, *of_runs])]
+        return [job.run for job in _sweep(by, hydra.sweeper.params or {}, of_runs)]
+
+
+def sweep_jobs(config: DictConfig, arguments: Sequence[str]) -> list[Job]:
+    """Returns the jobs of the sweep that Hydra is about to start.
+
+    Args:
+        config: as Hydra gives it to a sweeper; its `hydra.sweeper.params` come before the arguments.
+        arguments: the overrides of the command line without Hydra's own.
+
+    Raises:
+        ConfigError: at the first value that is wrong, in any of the runs.
+    """
+    search = [line for line in config.hydra.overrides.hydra if line.startswith(SEARCH_PATH)]
+    by = composer(config.hydra.job.config_name, search)
+    return list(_sweep(by, config.hydra.sweeper.params or {}, parsed(arguments)))
 
 
 @contextlib.contextmanager
@@ -102,7 +129,9 @@ def _single(overrides: Sequence[Override]) -> list[str]:
     return [str(override.input_line) for override in overrides]
 
 
-def _sweep(overrides: Sequence[Override]) -> Iterator[tuple[str, ...]]:
-    """Yields the overrides of each run. Of several overrides of a key the last one counts: the command line's."""
-    lines = {override.get_key_element(): values(override) for override in overrides}
-    return itertools.product(*lines.values())
+def _sweep(by: Composer, params: Mapping[str, str], arguments: Sequence[Override]) -> Iterator[Job]:
+    """Yields every combination of values. Of several overrides of a key the last one counts: the command line's."""
+    in_config = parsed([f"{key}={value}" for key, value in params.items()])
+    lines = {override.get_key_element(): values(override) for override in (*in_config, *arguments)}
+    for overrides in itertools.product(*lines.values()):
+        yield Job(overrides, by.run(overrides))

@@ -5,7 +5,6 @@ itself, so that each run chooses its own devices, threads and determinism. A run
 system kills for its memory, is a failed run and not the end of a sweep.
 """
 
-import contextlib
 import multiprocessing
 import os
 import signal
@@ -19,15 +18,53 @@ from filelock import Timeout
 
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError, ConfigError, DataError
-from kd_bench.launch.signals import listening
+from kd_bench.launch.signals import PATIENCE, listening
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import locked
 from kd_bench.runs.outcome import record_failure
 from kd_bench.runs.record import write_record
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
-FAILED_STATUS, REFUSED_STATUS = 1, 2
-_BEGUN = time.time()
+DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS = range(4)
+_BEGAN = "KD_BENCH_BEGAN"
+"""The environment variable that tells all processes of one command, on whatever machine, when it began."""
+
+
+def begin_command() -> None:
+    """Notes when this command began, for all processes that it starts; a scheduler's job inherits the time."""
+    os.environ.setdefault(_BEGAN, str(time.time()))
+
+
+def is_to_do(config: RunConfig) -> bool:
+    """Returns whether a run is not done, nor failed since this command began: it is tried once per command."""
+    folder = RunFolder(config.directory)
+    state = folder.state(config)
+    if state.failure is not None:
+        return folder.record.stat().st_mtime < float(os.environ.get(_BEGAN, "inf"))
+    return state.done is None
+
+
+def run(config: RunConfig, wait: bool = True) -> int:
+    """Runs the run in a process of its own, to the end; before it, in another one, its teacher if that is not done.
+
+    Args:
+        config: of the run.
+        wait: whether to wait for another process that does this run or its teacher.
+
+    Returns:
+        0 if the run is done, 1 if it failed, 2 if it was refused, 3 if another process does it or its teacher.
+
+    Raises:
+        Interrupted: the run was asked to stop.
+    """
+    teacher = config.teacher_run()
+    if teacher is not None and is_to_do(teacher):
+        status = _run_in_process(teacher, wait)
+        if status in (REFUSED_STATUS, HELD_STATUS):
+            return status
+    if is_to_do(config):
+        return _run_in_process(config, wait)
+    return DONE_STATUS if RunFolder(config.directory).state(config).done else FAILED_STATUS
 
 
 @cache
@@ -39,56 +76,39 @@ def _server() -> ForkServerContext:
     return context
 
 
-def run(config: RunConfig) -> int:
-    """Runs the run in a process of its own, to the end; before it, in another one, its teacher if that is not done.
-
-    Returns:
-        0 if the run is done, 1 if it failed, 2 if it was refused, or minus the number of the signal that killed its
-        process.
-
-    Raises:
-        Interrupted: the run was asked to stop.
-    """
-    teacher = config.teacher_run()
-    if teacher is not None and _is_to_do(teacher):
-        status = _run_in_process(teacher)
-        if status == REFUSED_STATUS:
-            return status
-    return _run_in_process(config)
-
-
-def _is_to_do(teacher: RunConfig) -> bool:
-    """Returns whether a teacher is not done, nor failed since this command began: it is tried once per command."""
-    folder = RunFolder(teacher.directory)
-    state = folder.state(teacher)
-    if state.failure is not None:
-        return folder.record.stat().st_mtime < _BEGUN
-    return state.done is None
-
-
-def _run_in_process(config: RunConfig) -> int:
-    process = _server().Process(target=_child, args=(config,))
+def _run_in_process(config: RunConfig, wait: bool) -> int:
+    process = _server().Process(target=_child, args=(config, wait))
     process.start()
     process.join()
-    status = process.exitcode or 0
+    status = process.exitcode
+    assert status is not None, "it has ended"
     if status in map(signal_status, SIGNALS):
         raise Interrupted(status)
-    if status < 0:
-        _record_death(config, signal.Signals(-status).name)
-    return status
+    if status in (DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS):
+        return status
+    return _record_death(config, status)
 
 
-def _record_death(config: RunConfig, name: str) -> None:
-    """Records that the run's process was killed, unless another one has taken it over by now."""
-    reason = f"{name} ended its process; if nobody sent it, the machine was out of memory: try a smaller batch_size."
+def _record_death(config: RunConfig, status: int) -> int:
+    """Records that the run's process ended as no run does, unless a process does the run even now."""
+    reason = f"its process ended with status {status}."
+    if status is not None and status < 0:
+        name = signal.Signals(-status).name
+        reason = (
+            f"{name} ended its process; if nobody sent it, the machine was out of memory: try a smaller batch_size."
+        )
     folder = RunFolder(config.directory)
-    with contextlib.suppress(Timeout), locked(folder, wait=False):
-        if folder.state(config).record is None:
-            write_record(folder.record, record_failure(config, reason))
+    try:
+        with locked(folder, wait=False):
+            if folder.state(config).record is None:
+                write_record(folder.record, record_failure(config, reason))
+    except Timeout:
+        return HELD_STATUS
     print(f"error: {config.title} failed: {reason}", file=sys.stderr, flush=True)
+    return FAILED_STATUS
 
 
-def _child(config: RunConfig) -> None:
+def _child(config: RunConfig, wait: bool) -> None:
     # Here, in the forked process, where it is there already: whoever calls `run` need not import TensorFlow.
     from kd_bench import experiment
 
@@ -97,7 +117,9 @@ def _child(config: RunConfig) -> None:
     with listening() as interruption:
         threading.Thread(target=_leave_with_parent, daemon=True).start()
         try:
-            experiment.run(config, interruption)
+            experiment.run(config, interruption, wait)
+        except Timeout as problem:
+            raise SystemExit(HELD_STATUS) from problem
         except (ConfigError, DataError) as problem:
             print(f"error: {config.title}: {problem}", file=sys.stderr, flush=True)
             raise SystemExit(REFUSED_STATUS) from problem
@@ -107,7 +129,10 @@ def _child(config: RunConfig) -> None:
 
 
 def _leave_with_parent() -> None:
+    """Waits for the end of the command, then lets the run save and leave; a step that takes too long is cut off."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "this process was started by `run`"
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PATIENCE)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,7 @@
-"""Ctrl-C and SIGTERM: a run saves where it stands, then leaves with status 130 or 143 and no traceback.
+"""Ctrl-C, SIGTERM, SIGUSR1, SIGUSR2: a run saves where it stands, then leaves with status 128 + n and no traceback.
 
-Two kinds of processes: the one that the user started (`forwarding`), and those that train (`listening`).
+Two kinds of processes: the one that the user started (`forwarding`), and those that train (`listening`). A scheduler
+signals all of them at once.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import psutil
 
 from kd_bench.training.interruption import SIGNALS, Interrupted, Interruption, signal_status
 
-_PATIENCE = 60.0
+PATIENCE = 60.0
 """Seconds that the training processes have to save and leave; Slurm and others kill what stays longer anyway."""
 
 
@@ -48,7 +49,7 @@ def _ask_to_leave(number: int) -> None:
     for process in training:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-    psutil.wait_procs(training, timeout=_PATIENCE)
+    psutil.wait_procs(training, timeout=PATIENCE)
 
 
 def _trains(process: psutil.Process) -> bool:

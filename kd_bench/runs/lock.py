@@ -1,15 +1,21 @@
 """One process per run: who comes second waits, and says for whom."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from kd_bench.errors import StorageError
 from kd_bench.runs.files import storing
 from kd_bench.runs.folder import RunFolder
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What `flock` answers where a network file system is mounted without locks."""
 
 
 @contextlib.contextmanager
@@ -22,8 +28,8 @@ def locked(folder: RunFolder, wait: bool = True) -> Iterator[bool]:
         StorageError: the lock cannot be made.
         filelock.Timeout: another process holds it, and `wait` is false.
     """
-    lock, waited = FileLock(folder.lock), False
-    with storing(folder.path):
+    lock, waited = file_lock(folder.lock), False
+    with storing(folder.path), _require_locks(folder.path):
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -39,6 +45,36 @@ def locked(folder: RunFolder, wait: bool = True) -> Iterator[bool]:
         yield waited
     finally:
         lock.release()
+
+
+def is_held(folder: RunFolder) -> bool:
+    """Returns whether a process holds the lock of a run's folder at this moment."""
+    if not folder.lock.exists():
+        return False
+    try:
+        with file_lock(folder.lock).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def file_lock(path: Path) -> FileLock:
+    """Returns a lock that dies with its holder; a file that stands for a lock would outlive a killed process."""
+    return FileLock(path, fallback_to_soft=False)
+
+
+@contextlib.contextmanager
+def _require_locks(place: Path) -> Iterator[None]:
+    """Raises `StorageError` if the file system refuses the locks that the body takes."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno not in _NO_LOCKS:
+            raise
+        raise StorageError(
+            f"{place}: this file system has no locks (flock), without which two processes could do one run at the same "
+            "time. Set outputs= to a folder on another file system, or mount this one with locks (Lustre: -o flock)."
+        ) from problem
 
 
 def _holder(folder: RunFolder) -> str:

@@ -3,7 +3,8 @@
 import signal
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Ctrl-C, and what cluster schedulers send before a time limit or a pre-emption."""
 
 
 def signal_status(number: int) -> int:

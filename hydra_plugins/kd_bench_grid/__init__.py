@@ -1,0 +1,51 @@
+"""The sweeper `grid`, where Hydra looks for plugins; which jobs it starts, and when, is `kd_bench.launch.batches`."""
+
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from kd_bench.config.compose import Job, sweep_jobs
+from kd_bench.launch.batches import next_batch, still_to_do
+from kd_bench.launch.processes import HELD_STATUS
+
+
+class Grid(Sweeper):
+    """Launches every combination of values that is not done, by any launcher.
+
+    Missing teachers are a batch of their own, so that no job waits for one. A job whose run another command does ends
+    at once and is launched again when that run is free, if it is not done by then. So copies of one command share its
+    runs.
+    """
+
+    launcher: Launcher
+
+    def __init__(self, params: dict[str, str]) -> None:
+        self.params = params
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Takes what Hydra gives to a sweeper."""
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        """Runs all that these overrides describe, and returns once no run is to do."""
+        jobs = still_to_do(sweep_jobs(self.config, arguments))
+        returned: list[JobReturn] = []
+        while jobs:
+            batch = next_batch(jobs)
+            results = self.launcher.launch([job.overrides for job in batch], initial_job_idx=len(returned))
+            returned.extend(results)
+            jobs = still_to_do([*_held(batch, results), *(job for job in jobs if job not in batch)])
+        return returned
+
+
+def _held(batch: list[Job], results: Any) -> list[Job]:
+    """Returns the jobs whose run another command does; raises the error of a job that could not be started."""
+    return [job for job, result in zip(batch, results, strict=True) if result.return_value == HELD_STATUS]

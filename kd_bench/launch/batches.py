@@ -1,0 +1,72 @@
+"""Which jobs of a sweep to start next, where several copies of one command may be at work."""
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kd_bench.config.compose import Job
+from kd_bench.config.schema import RunConfig
+from kd_bench.launch.processes import is_to_do
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.lock import is_held
+
+_PAUSE = 2.0
+"""Seconds from one look at the runs of other commands to the next."""
+
+
+def still_to_do(jobs: Iterable[Job]) -> list[Job]:
+    """Returns the jobs whose run is not done, nor failed since this command began."""
+    return [job for job in jobs if is_to_do(job.run)]
+
+
+def next_batch(jobs: Sequence[Job]) -> list[Job]:
+    """Returns jobs that can be started together; waits until there are any.
+
+    Args:
+        jobs: those still to do, at least one.
+
+    Returns:
+        If teachers are missing, first one job for each of them, then all that need none; otherwise all that no other
+        command holds. Empty if, meanwhile, another command has done them all.
+    """
+    waited = False
+    while jobs:
+        missing = {job.run.directory: _missing_teacher(job.run) for job in jobs}
+        free = [job for job in jobs if not any(map(_is_held, (job.run, missing[job.run.directory])))]
+        if free:
+            return _teachers_first(free, {path: run.directory for path, run in missing.items() if run is not None})
+        if not waited:
+            print(f"{_count(jobs)} that other commands do are left; waiting.", flush=True)
+            waited = True
+        time.sleep(_PAUSE)
+        jobs = still_to_do(jobs)
+    return []
+
+
+def _missing_teacher(run: RunConfig) -> RunConfig | None:
+    teacher = run.teacher_run()
+    return teacher if teacher is not None and is_to_do(teacher) else None
+
+
+def _is_held(run: RunConfig | None) -> bool:
+    return run is not None and is_held(RunFolder(run.directory))
+
+
+def _teachers_first(jobs: Sequence[Job], missing: dict[Path, Path]) -> list[Job]:
+    """Returns one job for each missing teacher, preferably the teacher's own, then those that need none.
+
+    Args:
+        jobs: to choose from.
+        missing: the folder of a run -> that of its missing teacher.
+    """
+    own = {job.run.directory: job for job in jobs if job.run.is_teacher}
+    leaders: dict[Path, Job] = {}
+    for job in jobs:
+        if teacher := missing.get(job.run.directory):
+            leaders.setdefault(teacher, own.get(teacher, job))
+    others = [job for job in jobs if job.run.directory not in missing and job not in leaders.values()]
+    return [*leaders.values(), *others]
+
+
+def _count(jobs: Sequence[Job]) -> str:
+    return f"{len(jobs)} run{'' if len(jobs) == 1 else 's'}"
