@@ -103,6 +103,8 @@ def of_job(config: DictConfig) -> RunConfig:
     hydra = HydraConfig.get()
     search = [line for line in hydra.overrides.hydra if line.startswith(SEARCH_PATH)]
     run = composer(hydra.job.config_name, search).checked(containers(config), hydra.overrides.task)
+    if hydra.runtime.choices["hydra/launcher"] != "basic":
+        run = run.beside_others()
     if Path(hydra.runtime.cwd) == Path.cwd():
         return run
     # With hydra.job.chdir=true the job is in another folder than the one where the command was started.

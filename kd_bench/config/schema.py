@@ -268,6 +268,13 @@ class RunConfig:
         }
         return replace(run, variant={key: value for key, value in variant.items() if not run.ignores(key)})
 
+    def beside_others(self) -> Self:
+        """Returns the run as a job of a parallel launcher: `hardware=auto` then takes one GPU instead of all."""
+        parameters = self.hardware.parameters
+        if parameters.get("device") != "auto" or parameters.get("replicas") is not None:
+            return self
+        return replace(self, hardware=replace(self.hardware, parameters={**parameters, "replicas": 1}))
+
     def ignores(self, key: str) -> bool:
         """Returns whether a dotted key is no part of the run's label: it has no effect on the run, or a column."""
         unused = (*WITHOUT_EFFECT, *self._unused(), *_COLUMNS)

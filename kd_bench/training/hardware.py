@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
+from kd_bench.training.devices import claim, gpu_names
 
 _BFLOAT16_CAPABILITY = (8, 0)
 _FLOAT16_CAPABILITY = (7, 0)
@@ -16,24 +17,29 @@ _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def strategy(
-    *, device: Literal["auto", "cpu", "gpu"], replicas: PositiveInt | None, threads: PositiveInt | None
+    *,
+    device: Literal["auto", "cpu", "gpu"],
+    replicas: PositiveInt | None,
+    threads: PositiveInt | None,
+    jobs_per_gpu: PositiveInt = 1,
 ) -> tf.distribute.Strategy:
-    """Returns the strategy under which a run's variables are made.
+    """Returns the strategy under which a run's variables are made; it waits for as many free GPUs as it needs.
 
     Args:
         device: `auto` takes the GPUs if there are any.
         replicas: how many devices share the global batch; None takes all GPUs, or one CPU.
         threads: of the CPU, for one operation and for operations side by side; None leaves it to TensorFlow.
+        jobs_per_gpu: how many runs may share a GPU.
 
     Raises:
         ConfigError: there are fewer GPUs than asked for, or TensorFlow was started with other devices in this process.
     """
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
-    if device == "gpu" and len(gpus) < (replicas or 1):
-        raise ConfigError(f"hardware.replicas={replicas}: TensorFlow sees {len(gpus)} GPUs here; try hardware=cpu.")
     count = replicas or max(len(gpus), 1)
+    if len(gpus) < count and (gpus or device == "gpu"):
+        raise ConfigError(f"hardware.replicas={count}: TensorFlow sees {len(gpus)} GPUs here; try hardware=cpu.")
     if gpus:
-        _prepare_gpus(gpus[:count])
+        _prepare_gpus([gpus[place] for place in claim(gpu_names(len(gpus)), count, jobs_per_gpu)])
         names = [f"GPU:{number}" for number in range(count)]
     else:
         _prepare_cpu(count, threads)
