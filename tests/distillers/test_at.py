@@ -35,8 +35,8 @@ def test_paper_form_agrees_with_the_equation(generator):
 @pytest.mark.parametrize("loss", [attention_transfer_loss, paper_attention_loss])
 def test_dead_and_identical_maps_are_finite(loss):
     maps = STUDENT_MAP.astype(np.float32)
-    for student, teacher in [(0 * maps, maps), (maps, 0 * maps), (0 * maps, 0 * maps), (maps, maps)]:
-        assert_finite(loss, [[student]], [[teacher]])
+    pairs = [(0 * maps, maps), (maps, 0 * maps), (0 * maps, 0 * maps), (maps, maps)]
+    assert_finite(loss, *(([[student]], [[teacher]]) for student, teacher in pairs))
 
 
 def test_scale_and_order_of_channels_do_not_matter():

@@ -77,8 +77,8 @@ def test_points_count_half_as_much_as_the_next_deeper_one(generator):
 def test_degenerate_maps_are_finite(generator):
     maps = generator.normal(size=(2, 3, 3, 4)).astype(np.float32)
     margin = np.full(4, -0.5)
-    for student, teacher in [(0 * maps, maps), (maps, 0 * maps), (0 * maps, 0 * maps), (maps, maps)]:
-        assert_finite(partial_l2, [student], [teacher, margin])
+    pairs = [(0 * maps, maps), (maps, 0 * maps), (0 * maps, 0 * maps), (maps, maps)]
+    assert_finite(partial_l2, *(([student], [teacher, margin]) for student, teacher in pairs))
 
 
 def test_teacher_is_constant(generator):

@@ -42,8 +42,8 @@ def test_agrees_with_the_equation(shape, temperature, generator):
 
 def test_certain_and_equal_predictions_are_finite():
     certain = np.array([[400.0, 0.0], [0.0, 400.0]], np.float32)
-    for own, peer in [(certain, certain), (certain, certain[::-1]), (0 * certain, certain), (certain, 0 * certain)]:
-        assert_finite(mutual_learning_loss, [own], [peer])
+    pairs = [(certain, certain), (certain, certain[::-1]), (0 * certain, certain), (certain, 0 * certain)]
+    assert_finite(mutual_learning_loss, *(([own], [peer]) for own, peer in pairs))
     assert float(mutual_learning_loss(certain, certain[::-1])) == pytest.approx(400)
 
 

@@ -46,7 +46,7 @@ def test_the_soft_targets_of_stage_2_lose_weight_linearly():
 
 def test_degenerate_maps_are_finite():
     zeros = np.zeros_like(STUDENT_MAP, np.float32)
-    assert_finite(hint_loss, [zeros], [zeros])
+    assert_finite(hint_loss, ([zeros], [zeros]))
 
 
 def test_teacher_is_constant():

@@ -19,7 +19,7 @@ def test_agrees_with_the_equation(generator):
 
 def test_degenerate_maps_are_finite():
     zeros = [np.zeros((2, 4, 4, 3), np.float32)] * 2
-    assert_finite(fsp_loss, [zeros], [zeros])
+    assert_finite(fsp_loss, ([zeros], [zeros]))
 
 
 def test_the_batch_size_does_not_scale_the_loss(generator):

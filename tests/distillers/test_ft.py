@@ -42,8 +42,8 @@ def test_agrees_with_the_equation(loss, reference, shape, p, generator):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_dead_and_identical_maps_are_finite(loss):
     maps = STUDENT_MAP.astype(np.float32)
-    for student, teacher in [(0 * maps, maps), (maps, 0 * maps), (0 * maps, 0 * maps), (maps, maps)]:
-        assert_finite(loss, [student], [teacher])
+    pairs = [(0 * maps, maps), (maps, 0 * maps), (0 * maps, 0 * maps), (maps, maps)]
+    assert_finite(loss, *(([student], [teacher]) for student, teacher in pairs))
 
 
 def test_the_scale_of_a_factor_does_not_matter():

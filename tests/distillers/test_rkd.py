@@ -78,9 +78,7 @@ def test_degenerate_batches_are_finite(samples, generator):
     zeros, alike = np.zeros_like(spread), np.repeat(spread[:1], samples, axis=0)
     # Two samples in one place, and two closer than the squared distance can say.
     some_alike = np.concatenate([alike[:2], 1e-25 * alike[:2], spread])[:samples]
-    assert_finite(both, [zeros], [spread])
-    assert_finite(both, [alike], [zeros])
-    assert_finite(both, [some_alike], [spread])
+    assert_finite(both, ([zeros], [spread]), ([alike], [zeros]), ([some_alike], [spread]))
 
 
 @pytest.mark.parametrize("loss", LOSSES)

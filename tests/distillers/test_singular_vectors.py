@@ -82,7 +82,7 @@ def test_degenerate_matrices_are_finite(method, shape):
     matrices = degenerate(*shape)
     weights = np.sin(np.arange(len(matrices) * shape[1] * 4.0)).reshape(len(matrices), shape[1], 4)
     assert_finite(
-        lambda x, w: tf.reduce_sum(top_singular(x, 4, method)[2] * w), [matrices], [weights.astype(np.float32)]
+        lambda x, w: tf.reduce_sum(top_singular(x, 4, method)[2] * w), ([matrices], [weights.astype(np.float32)])
     )
 
 

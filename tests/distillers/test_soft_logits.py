@@ -27,7 +27,7 @@ def test_agrees_with_the_equation(shape, temperature, generator):
 
 def test_logits_of_400_stay_finite_and_exact():
     student, teacher = np.array([[400.0, -400.0]]), np.array([[-400.0, 400.0]])
-    assert_finite(soft_logits_loss, [student.astype(np.float32)], [teacher.astype(np.float32), 1.0])
+    assert_finite(soft_logits_loss, ([student.astype(np.float32)], [teacher.astype(np.float32), 1.0]))
     assert float(soft_logits_loss(student, teacher, 1.0)) == pytest.approx(800.0)
 
 

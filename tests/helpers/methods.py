@@ -1,5 +1,6 @@
 """Every method of conf/method, by name, on two small networks of different widths."""
 
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -17,12 +18,18 @@ METHODS = sorted(path.stem for path in (Path(compose.CONF) / "method").glob("*.y
 def build(method, overrides=(), shape=(8, 8, 1), **of_teacher):
     """Returns the distiller of a method with its default hyper-parameters, seeded; `of_teacher`: its own sizes."""
     keras.utils.set_random_seed(0)
-    (config,) = compose.jobs([f"method={method}", *overrides])
+    config = _composed(f"method={method}", *overrides)
     kind = get_class(config.method.target)
     sizes = {"depth": 10, "stem_channels": 8, "stem_stride": 1}
     teacher = None if kind.teacher_init is None else wide_resnet(shape, 10, **{"width": 2, **sizes, **of_teacher})
     student = wide_resnet(shape, 10, width=2 if kind.network == "teacher" else 1, **sizes)
     return config.method.build(student, teacher)
+
+
+@cache
+def _composed(*arguments):
+    (config,) = compose.jobs(arguments)
+    return config
 
 
 def small_batch(size=8, shape=(8, 8, 1)):
@@ -32,11 +39,11 @@ def small_batch(size=8, shape=(8, 8, 1)):
     return tf.constant(images), tf.constant(generator.integers(0, 10, size), tf.int32)
 
 
-def one_step(distiller, stage, batch=None):
-    """Does one step of a stage with the protocol's optimizer; returns its logs."""
+def one_step(distiller, stage, graph=False):
+    """Does one step of a stage by the protocol and returns its logs. A graph takes ten times as long, to be traced."""
     optimizer = sgd(
         None, learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=0.0, decay_at=[], decay_factor=1.0
     )
     distiller.begin(stage, optimizer, 1, 1, jit_compile=False)
-    logs = tf.function(distiller.train_step)(batch or small_batch())
+    logs = (tf.function(distiller.train_step) if graph else distiller.train_step)(small_batch())
     return {name: float(value) for name, value in logs.items()}
