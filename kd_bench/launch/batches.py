@@ -36,7 +36,7 @@ def next_batch(jobs: Sequence[Job]) -> list[Job]:
         if free:
             return _teachers_first(free, {path: run.directory for path, run in missing.items() if run is not None})
         if not waited:
-            print(f"{_count(jobs)} that other commands do are left; waiting.", flush=True)
+            print(f"Other commands do what is left ({len(jobs)} of the runs); waiting.", flush=True)
             waited = True
         time.sleep(_PAUSE)
         jobs = still_to_do(jobs)
@@ -66,7 +66,3 @@ def _teachers_first(jobs: Sequence[Job], missing: dict[Path, Path]) -> list[Job]
             leaders.setdefault(teacher, own.get(teacher, job))
     others = [job for job in jobs if job.run.directory not in missing and job not in leaders.values()]
     return [*leaders.values(), *others]
-
-
-def _count(jobs: Sequence[Job]) -> str:
-    return f"{len(jobs)} run{'' if len(jobs) == 1 else 's'}"
