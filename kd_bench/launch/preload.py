@@ -8,7 +8,6 @@ import gc
 import importlib
 import os
 import pkgutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -39,16 +38,10 @@ def _starting_quietly() -> Iterator[None]:
 
 with _starting_quietly():
     from kd_bench import data, distillers, experiment, networks  # noqa: F401
-    from kd_bench.training.interruption import SIGNALS
 
     for room in (data, distillers, networks):
         for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
             importlib.import_module(module.name)
-
-# A scheduler signals every process of a job. The server must stay until its runs have saved and left; it ends with the
-# command that started it.
-for number in SIGNALS:
-    signal.signal(number, signal.SIG_IGN)
 
 # What is there before the fork stays there: a run's garbage collections need not look through all of TensorFlow.
 gc.freeze()

@@ -11,14 +11,14 @@ import signal
 import sys
 import threading
 import time
-from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 
 from filelock import Timeout
 
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError, ConfigError, DataError
-from kd_bench.launch.signals import PATIENCE, listening
+from kd_bench.launch.signals import PATIENCE, handling, listening
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import locked
 from kd_bench.runs.outcome import record_failure
@@ -67,12 +67,16 @@ def run(config: RunConfig, wait: bool = True) -> int:
     return DONE_STATUS if RunFolder(config.directory).state(config).done else FAILED_STATUS
 
 
-@cache
 def _server() -> ForkServerContext:
+    """Returns what starts runs; the server is started if it is not there."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["kd_bench.launch.preload"])
     # Python 3.11's server looks for it on a path of its own, and where it finds nothing it preloads nothing.
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    # A scheduler signals every process of a job. The server, and Python's resource tracker beside it, must stay until
+    # the runs have saved and left. A program that is started now ignores what is ignored here.
+    with handling(signal.SIG_IGN):
+        forkserver.ensure_running()
     return context
 
 

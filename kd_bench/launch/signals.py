@@ -23,7 +23,7 @@ PATIENCE = 60.0
 def listening() -> Iterator[Interruption]:
     """Lets the body, a run, decide when to leave."""
     interruption = Interruption()
-    with _handling(interruption.handle):
+    with handling(interruption.handle):
         yield interruption
 
 
@@ -39,7 +39,7 @@ def forwarding() -> Iterator[None]:
         _ask_to_leave(number)
         raise Interrupted(signal_status(number))
 
-    with _handling(forward):
+    with handling(forward):
         yield
 
 
@@ -62,7 +62,8 @@ def _trains(process: psutil.Process) -> bool:
 
 
 @contextlib.contextmanager
-def _handling(handler: object) -> Iterator[None]:
+def handling(handler: object) -> Iterator[None]:
+    """Lets a handler of `signal.signal` take the signals while the body runs."""
     before = {number: signal.signal(number, handler) for number in SIGNALS}  # type: ignore[arg-type]
     try:
         yield

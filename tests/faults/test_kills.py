@@ -1,12 +1,14 @@
 """Runs that are killed, again and again, end as if nothing had happened."""
 
 import itertools
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from helpers.attempts import After, InWrite, Never, attempt
 from helpers.command import ROOT
@@ -58,7 +60,8 @@ def test_twenty_kills_change_nothing(tmp_path, undisturbed):
 
 def started(arguments, outputs):
     command = [sys.executable, ROOT / "run.py", *arguments, f"outputs={outputs}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
 
 def wait_for(outputs, pattern, seconds=120):
@@ -70,11 +73,21 @@ def wait_for(outputs, pattern, seconds=120):
     raise AssertionError(f"no {pattern} in {seconds} s")
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_asked_to_stop_a_run_saves_first_and_goes_on_within_the_epoch(tmp_path, undisturbed, number, status):
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [
+        (signal.SIGTERM, os.kill),
+        (signal.SIGINT, os.killpg),  # as a terminal does
+        (signal.SIGTERM, os.killpg),  # as schedulers do: to every process of a job, the server among them
+        (signal.SIGUSR1, os.killpg),
+        (signal.SIGUSR2, os.killpg),
+    ],
+)
+def test_asked_to_stop_a_run_saves_first_and_goes_on_within_the_epoch(tmp_path, undisturbed, number, send):
+    status = 128 + number
     process = started(RUN, tmp_path)
     wait_for(tmp_path, "digits/tiny/fitnet/*/*/checkpoints/*-main-*.safetensors")
-    process.send_signal(number)
+    send(process.pid, number)
     printed, _ = process.communicate(timeout=100)
     assert process.returncode == status
     assert "Traceback" not in printed and "KeyboardInterrupt" not in printed
@@ -109,3 +122,47 @@ def test_killed_with_its_command_while_its_teacher_trains(tmp_path):
     assert "digits teacher fraction=1 seed=0 deterministic=True: goes on from stage main" in again.stdout
     assert attempt(["method=teacher", "epochs=30", *arguments[3:], f"outputs={tmp_path}/undisturbed"]) == 0
     assert_same_run(directory(tmp_path / "undisturbed", "teacher"), directory(tmp_path, "teacher"))
+
+
+def test_without_its_server_a_run_goes_on_and_its_sweep_comes_back_to_it(tmp_path):
+    arguments = ["-m", "method=student", "seed=0,1", "epochs=40", "hardware=cpu"]
+    process = started(arguments, tmp_path)
+    wait_for(tmp_path, "digits/tiny/student/*/seed=0-*/checkpoints/*.safetensors")
+    (server,) = [one for one in psutil.Process(process.pid).children() if "forkserver" in " ".join(one.cmdline())]
+    server.kill()
+    printed, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, printed
+    assert sorted(line.split()[-1] for line in printed.splitlines() if "seed=0" in line)[-1] == "starts", printed
+    assert len(list(tmp_path.rglob("result.json"))) == 2
+
+
+def test_a_step_that_outlives_its_command_is_cut_off(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", STUCK, tmp_path / "pid"], cwd=ROOT)
+    (path,) = wait_for(tmp_path, "pid")
+    while not (text := path.read_text()):
+        time.sleep(0.02)
+    stuck = psutil.Process(int(text))
+    process.kill()
+    process.wait()
+    stuck.wait(timeout=30)
+
+
+STUCK = """
+import multiprocessing, os, sys, threading, time
+from pathlib import Path
+from kd_bench.launch import processes, signals
+
+def stuck(path):
+    processes.PATIENCE = 1.0
+    with signals.listening() as interruption:
+        interruption.saving = True  # as within a step, which no signal ends
+        threading.Thread(target=processes._leave_with_parent, daemon=True).start()
+        Path(path).write_text(str(os.getpid()))
+        while True:
+            time.sleep(1)
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("fork").Process(target=stuck, args=(sys.argv[1],))
+    process.start()
+    process.join()
+"""
