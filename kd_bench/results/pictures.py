@@ -70,7 +70,9 @@ def svg(picture: Picture) -> str:
     """Returns a picture as SVG: the same text for the same picture."""
     stream = io.StringIO()
     picture.save(stream, format="svg")
-    return stream.getvalue()
+    # Vega numbers the clip paths of all pictures of a process one after the other.
+    numbers: dict[str, int] = {}
+    return re.sub(r"\bclip\d+\b", lambda clip: f"clip{numbers.setdefault(clip[0], len(numbers))}", stream.getvalue())
 
 
 def draw_gains(table: Table) -> Picture | None:

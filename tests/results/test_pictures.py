@@ -52,6 +52,10 @@ def test_a_picture_shows_the_methods_in_the_tables_order_on_a_light_ground(drawn
     assert 'fill="white"' in text
 
 
+def test_the_same_picture_is_the_same_text_whatever_was_drawn_before(drawn):
+    assert svg(draw_gains(drawn)) == svg(draw_gains(drawn))
+
+
 def test_gains_have_one_panel_per_fraction_and_a_diverged_method_is_a_number_at_the_edge(drawn):
     found = words(svg(draw_gains(drawn)))
     assert [word for word in found if word in ("Full", "10 %")] == ["Full", "10 %"]
