@@ -46,6 +46,8 @@ class FolderName:
 PositiveInt = Annotated[int, Range(least=1)]
 Count = Annotated[int, Range(least=1, most=1_000_000)]
 """Of epochs or of images in a batch: products of a few of them fit into TensorFlow's 64-bit integers."""
+Threads = Annotated[int, Range(least=1, most=1024)]
+"""Of a process: TensorFlow starts as many as it is told, and hangs when the system gives no more."""
 NonNegativeInt = Annotated[int, Range(least=0)]
 Positive = Annotated[float, Range(above=0)]
 NonNegative = Annotated[float, Range(least=0)]
@@ -56,6 +58,7 @@ RisingShares = Annotated[list[Share], Rising()]
 
 VOCABULARY: dict[str, Any] = {
     "PositiveInt": PositiveInt,
+    "Threads": Threads,
     "NonNegativeInt": NonNegativeInt,
     "Positive": Positive,
     "NonNegative": NonNegative,

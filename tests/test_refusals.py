@@ -28,6 +28,18 @@ def test_refused_when_it_is_built(argument):
     assert all(part in str(refusal.value) for part in REFUSED[argument]), str(refusal.value)
 
 
+def test_a_hint_that_no_network_has_is_refused():
+    (config,) = jobs(["method=fitnet", "method.hint_point=3"])
+    with pytest.raises(ConfigError, match=r"^method.hint_point=3: must be below 3, the number of feature points\.$"):
+        build(config, None)
+
+
+@pytest.mark.parametrize("threads", [0, 100_000])
+def test_more_threads_than_a_system_has_are_refused_before_they_are_started(threads):
+    with pytest.raises(ConfigError, match=rf"^hardware.threads={threads}: must be .* at least 1 and at most 1024"):
+        jobs(["method=student", f"hardware.threads={threads}"])
+
+
 def test_a_refused_run_leaves_nothing_and_is_no_failed_run(tmp_path):
     done = run("method=student", "fraction=0.002", "epochs=1", outputs=tmp_path / "outputs")
     assert done.returncode == 2

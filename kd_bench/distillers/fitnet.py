@@ -13,6 +13,7 @@ from kd_bench.checks import NonNegative, NonNegativeInt, Positive, Share
 from kd_bench.distillers.base import Batch, Distiller, Stage
 from kd_bench.distillers.connectors import connector, require_same_size
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
+from kd_bench.errors import ConfigError
 
 
 def hint_loss(student_hint: tf.Tensor, teacher_hint: tf.Tensor) -> tf.Tensor:
@@ -61,6 +62,9 @@ class FitNet(Distiller):
         self.stage2 = stage2
         self.temperature = temperature
         self.kd_weights = kd_weights
+        points = len(student.output["pre"])
+        if hint_point >= points:
+            raise ConfigError(f"method.hint_point={hint_point}: must be below {points}, the number of feature points.")
         hint, guided = teacher.output["pre"][hint_point], student.output["pre"][hint_point]
         require_same_size("FitNet", guided, hint)
         self.guided = keras.Model(student.inputs, guided)

@@ -6,7 +6,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from kd_bench.checks import PositiveInt
+from kd_bench.checks import PositiveInt, Threads
 from kd_bench.errors import ConfigError
 from kd_bench.training.devices import claim, gpu_names
 
@@ -20,7 +20,7 @@ def strategy(
     *,
     device: Literal["auto", "cpu", "gpu"],
     replicas: PositiveInt | None,
-    threads: PositiveInt | None,
+    threads: Threads | None,
     jobs_per_gpu: PositiveInt = 1,
 ) -> tf.distribute.Strategy:
     """Returns the strategy under which a run's variables are made; it waits for as many free GPUs as it needs.
