@@ -78,7 +78,7 @@ def _length(vectors: tf.Tensor) -> tf.Tensor:
 
 
 class AttentionTransfer(Distiller):
-    """One stage: cross-entropy + beta * attention loss on the maps that all groups pass on to the next layer (`passed`).
+    """One stage: cross-entropy + beta * attention loss on the maps that all groups pass to the next layer (`passed`).
 
     `tap=raw` takes the maps before batch norm and ReLU instead. On Wide ResNets the two are the same.
 
