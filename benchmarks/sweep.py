@@ -104,7 +104,8 @@ def _place(run: FoundRun) -> RunFolder:
 
 
 def _timeless(run: RunFolder) -> Lines:
-    return [line | {"seconds": 0} for line in read_metrics(run.metrics)]
+    lines = read_metrics(run.metrics)
+    return [{name: value for name, value in line.items() if not name.endswith("seconds")} for line in lines]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, get_type_hints
 from hydra.utils import get_object
 
 from kd_bench.checks import Count, Name, NonNegativeInt, PositiveInt, Share, check, check_keys
-from kd_bench.config import code
+from kd_bench.config import code, title
 from kd_bench.config.signature import check_parameters, class_constant
 from kd_bench.errors import ConfigError
 
@@ -246,8 +246,7 @@ class RunConfig:
     @property
     def title(self) -> str:
         """The run in a few words, for messages."""
-        variant = "".join(f" {key}={value}" for key, value in self.variant.items())
-        return f"{self.dataset.name} {self.method.name} fraction={self.fraction:g} seed={self.seed}{variant}"
+        return title(self.dataset.name, self.method.name, self.fraction, self.seed, self.variant)
 
     def teacher_run(self) -> "RunConfig | None":
         """Returns the run that trains this run's teacher, by the teacher's own protocol; None if it needs none."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import keras
 import tensorflow as tf
 
+from kd_bench.config import MAIN_STAGE
 from kd_bench.distillers.finite import FiniteSteps
 from kd_bench.distillers.tensors import in_float32
 
@@ -89,10 +90,7 @@ class Stage:
     @property
     def is_main(self) -> bool:
         """Whether this is the stage that ends with the student."""
-        return self.name == MAIN
-
-
-MAIN = "main"
+        return self.name == MAIN_STAGE
 
 
 class Distiller(keras.Model):
@@ -147,7 +145,7 @@ class Distiller(keras.Model):
             extra_variables: the method's own.
             **options: further fields of `Stage`.
         """
-        return Stage(MAIN, losses, [*self.student.trainable_variables, *extra_variables], **options)
+        return Stage(MAIN_STAGE, losses, [*self.student.trainable_variables, *extra_variables], **options)
 
     def task_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the cross-entropy of the student with the labels, a mean over the batch."""

@@ -16,7 +16,9 @@ from kd_bench.runs.record import DONE, FAILED, Record, RecordError, read_record
 if TYPE_CHECKING:  # Hydra, which it imports, is of no use to who reads finished runs.
     from kd_bench.config.schema import RunConfig
 
-_CONFIG, _RECORD = "config.yaml", "result.json"
+_CONFIG, _RECORD, _LOCK = "config.yaml", "result.json", ".lock"
+_BEGUN = {_CONFIG, _LOCK}
+"""Of a run without a record, one of these is there: the lock alone while its process reads the data."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class RunFolder:
     @property
     def lock(self) -> Path:
         """Locked by the process that runs the run."""
-        return self.path / ".lock"
+        return self.path / _LOCK
 
     @property
     def holder(self) -> Path:
@@ -180,5 +182,5 @@ def find_runs(outputs: Path) -> Iterator[tuple[RunFolder, bool]]:
         has_record = _RECORD in files
         # A finished run's own subdirectories hold no runs; hidden ones (.hydra) have a config.yaml of their own.
         subdirectories[:] = [] if has_record else sorted(name for name in subdirectories if not name.startswith("."))
-        if has_record or _CONFIG in files:
+        if has_record or not _BEGUN.isdisjoint(files):
             yield RunFolder(Path(directory)), has_record

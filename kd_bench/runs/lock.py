@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -16,6 +18,19 @@ from kd_bench.runs.folder import RunFolder
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """What `flock` answers where a network file system is mounted without locks."""
+_GLANCE = 0.1
+"""Seconds to insist on a lock before it counts as taken: who looks at it (`is_held`) has it for a moment."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that runs a run, or was the last to do so."""
+
+    host: str
+    process: int
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}"
 
 
 @contextlib.contextmanager
@@ -28,39 +43,48 @@ def locked(folder: RunFolder, wait: bool = True) -> Iterator[bool]:
         StorageError: the lock cannot be made.
         filelock.Timeout: another process holds it, and `wait` is false.
     """
-    lock, waited = file_lock(folder.lock), False
+    # A file that stands for a lock would outlive a killed process.
+    lock, waited = FileLock(folder.lock, fallback_to_soft=False), False
     with storing(folder.path), _require_locks(folder.path):
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=_GLANCE)
         except Timeout:
             if not wait:
                 raise
-            print(f"{folder}: {_holder(folder)} runs it; waiting.", flush=True)
+            print(f"{folder}: {holder(folder) or 'another process'} runs it; waiting.", flush=True)
             lock.acquire()
             waited = True
     try:
         with storing(folder.path):
             folder.make()  # its last holder may have left nothing
-            folder.holder.write_text(json.dumps({"host": socket.gethostname(), "process": os.getpid()}))
+            folder.holder.write_text(json.dumps(asdict(Holder(socket.gethostname(), os.getpid()))))
         yield waited
     finally:
         lock.release()
 
 
 def is_held(folder: RunFolder) -> bool:
-    """Returns whether a process holds the lock of a run's folder at this moment."""
-    if not folder.lock.exists():
-        return False
+    """Returns whether a process holds the lock of a run's folder at this moment; writes nothing, waits for nobody.
+
+    Raises:
+        StorageError: the file system has no locks.
+    """
     try:
-        with file_lock(folder.lock).acquire(timeout=0):
-            return False
-    except Timeout:
+        with folder.lock.open("rb") as stream, _require_locks(folder.path):
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several may look at once
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
         return True
+    return False
 
 
-def file_lock(path: Path) -> FileLock:
-    """Returns a lock that dies with its holder; a file that stands for a lock would outlive a killed process."""
-    return FileLock(path, fallback_to_soft=False)
+def holder(folder: RunFolder) -> Holder | None:
+    """Returns which process holds the lock, or was the last one; None where it has not come to say so."""
+    try:
+        return Holder(**json.loads(folder.holder.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 @contextlib.contextmanager
@@ -75,11 +99,3 @@ def _require_locks(place: Path) -> Iterator[None]:
             f"{place}: this file system has no locks (flock), without which two processes could do one run at the same "
             "time. Set outputs= to a folder on another file system, or mount this one with locks (Lustre: -o flock)."
         ) from problem
-
-
-def _holder(folder: RunFolder) -> str:
-    try:
-        holder = json.loads(folder.holder.read_text())
-        return f"process {holder['process']} on {holder['host']}"
-    except (OSError, ValueError, KeyError):  # it has not come to write it yet
-        return "another process"

@@ -32,7 +32,7 @@ def outcome(directory):
 def metrics(directory):
     """Returns the metrics' lines without times."""
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+    return [{name: value for name, value in line.items() if not name.endswith("seconds")} for line in lines]
 
 
 def sessions(directory):
