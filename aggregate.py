@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -17,6 +18,8 @@ from kd_bench.results.render import FORMATS, render_runs, render_tables
 from kd_bench.results.rows import STUDENT
 from kd_bench.results.selection import Filters, comparable, select
 from kd_bench.results.sources import bundle_runs
+from kd_bench.results.status import read_status
+from kd_bench.results.status_text import render_status
 from kd_bench.results.table import Table, build_tables
 
 
@@ -24,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints, or writes into files, what the sources hold; returns 1 if anything in them is wrong."""
     options = _parse(arguments)
     try:
-        problems = _unbundle(options) if options.unbundle else _aggregate(options)
+        do = _unbundle if options.unbundle else _watch if options.status else _aggregate
+        problems = do(options)
     except (OSError, BenchError) as error:
         print(f"aggregate.py: {error}", file=sys.stderr)
         return 1
@@ -38,6 +42,15 @@ def _unbundle(options: argparse.Namespace) -> bool:
     for problem in problems:
         print(problem, file=sys.stderr)
     return bool(problems)
+
+
+def _watch(options: argparse.Namespace) -> bool:
+    """Prints how far the runs are; returns whether a file is damaged."""
+    status = read_status(options.outputs)
+    for message in status.damaged:
+        print(f"damaged: {message}", file=sys.stderr)
+    _say(render_status(status, shutil.get_terminal_size().columns))
+    return bool(status.damaged)
 
 
 def _aggregate(options: argparse.Namespace) -> bool:
@@ -139,11 +152,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--plots draws tables; leave --runs, --bundle and --unbundle out")
     if options.unbundle and len(options.outputs) != 1:
         parser.error("--unbundle needs one folder: --outputs FOLDER")
+    others = vars(options).keys() - {"status", "outputs"}
+    if options.status and any(getattr(options, name) != parser.get_default(name) for name in others):
+        parser.error("--status shows all runs of --outputs; leave everything else out")
     return options
 
 
 def _add_views(parser: argparse.ArgumentParser) -> None:
     view = parser.add_mutually_exclusive_group()
+    view.add_argument("--status", action="store_true", help="how far runs are: done, running, interrupted, failed")
     view.add_argument("--runs", action="store_true", help="one line per run instead of the tables")
     view.add_argument("--gains", action="store_true", help="tables of the gains over the reference, with intervals")
     view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")

@@ -9,7 +9,7 @@ from kd_bench.config import MAIN_STAGE
 from kd_bench.runs.folder import RunFolder
 
 _RECENT = 5
-"""Epochs whose median is the pace: tracing makes the first one long, a resumed one may be a part."""
+"""Epochs whose median is the pace: tracing makes the first one long, and a resumed one may be a part."""
 
 
 @dataclass(frozen=True)
@@ -19,43 +19,42 @@ class Progress:
     Attributes:
         stage: the current one.
         epoch: of the stage; so many are over.
-        epochs: the stage's length; None if an earlier version wrote the metrics, which did not say.
+        epochs: the stage's length.
         over: epochs of all stages so far.
-        left: epochs of the stage and of the main stage; None like `epochs`.
-        seconds: of an epoch, with its part of the evaluations.
+        left: epochs of this stage and of the main stage.
+        seconds: of an epoch of this stage, with its part of the evaluations.
     """
 
     stage: str
     epoch: int
-    epochs: int | None
+    epochs: int
     over: int
-    left: int | None
+    left: int
     seconds: float
 
     @property
     def share(self) -> float:
         """How much of the training is over, in [0, 1]."""
-        return self.over / (self.over + self.left) if self.left is not None else 0.0
+        return self.over / (self.over + self.left)
 
     @property
-    def seconds_left(self) -> float | None:
-        """At the pace of the current stage."""
-        return None if self.left is None else self.left * self.seconds
+    def seconds_left(self) -> float:
+        """Until the end of the training, at the pace of this stage."""
+        return self.left * self.seconds
 
 
 def progress(lines: Sequence[Mapping[str, Any]], epochs: int, evaluate_every: int) -> Progress | None:
-    """Returns how far a run is; None before the end of its first epoch.
+    """Returns how far a run is; None before the end of its first epoch, or if an earlier version wrote the lines.
 
     Args:
         lines: its metrics.
         epochs: its config's: the length of the main stage.
         evaluate_every: its config's.
     """
-    if not lines:
+    if not lines or "epochs" not in lines[-1]:
         return None
-    stage, epoch, is_main = lines[-1]["stage"], lines[-1]["epoch"], lines[-1]["stage"] == MAIN_STAGE
-    length = lines[-1].get("epochs", epochs if is_main else None)
-    left = None if length is None else length - epoch + (0 if is_main else epochs)
+    stage, epoch, length = (lines[-1][name] for name in ("stage", "epoch", "epochs"))
+    left = length - epoch + (0 if stage == MAIN_STAGE else epochs)
     recent = [line["seconds"] for line in lines if line["stage"] == stage][-_RECENT:]
     evaluations = [line["evaluation_seconds"] for line in lines if "evaluation_seconds" in line]
     evaluation = evaluations[-1] / evaluate_every if evaluations else 0.0

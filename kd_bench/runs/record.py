@@ -203,6 +203,16 @@ def parse_record(content: bytes) -> Record:
     return Record(**{**document, **parts})
 
 
+def is_done(content: bytes) -> bool:
+    """Returns whether a `result.json` of this content is whole and its run is done; several times faster than to parse.
+
+    False means: parse it, and see.
+    """
+    checksum, _, body = content.removeprefix(b"{\n").partition(b"\n")
+    return body.startswith(_DONE_BEGINS) and checksum == f'  "checksum": "{_checksum(body)}",'.encode()
+
+
+_DONE_BEGINS = f'  "schema": {SCHEMA_VERSION},\n  "status": "{DONE}",\n'.encode()
 _PARTS: dict[str, Any] = {"run": Run, "scores": Scores, "cost": Cost, "setting": Setting}
 
 
