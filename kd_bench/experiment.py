@@ -161,9 +161,13 @@ def _callbacks(
     def save(distiller: Distiller, step: int) -> None:
         attempt.save(stage.name, step, distiller.state)
 
+    def write(line: dict[str, Any]) -> None:
+        # With evaluations and checkpoints, unlike the epoch's own seconds.
+        append_metrics(folder.metrics, line | {"elapsed_seconds": round(attempt.seconds, 3)})
+
     return [
         finite,
-        EpochLog(plan, stage, evaluator, config.evaluate_every, partial(append_metrics, folder.metrics)),
+        EpochLog(plan, stage, evaluator, config.evaluate_every, write),
         Checkpointing(plan, stage, config.checkpoint_every, interruption, finite.check, save),
         Progress(f"{config.title} {stage.name}", plan.epochs_of(stage)),
     ]

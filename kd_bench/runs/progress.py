@@ -1,6 +1,5 @@
 """How far a run's training is, and how fast, by what it has written so far."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 from kd_bench.config import MAIN_STAGE
 from kd_bench.runs.folder import RunFolder
 
-_RECENT = 5
-"""Epochs whose median is the pace: tracing makes the first one long, and a resumed one may be a part."""
+_RECENT = 10
+"""Epochs, or as many as lie between two evaluations, whose mean is the pace."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Progress:
         epochs: the stage's length.
         over: epochs of all stages so far.
         left: epochs of this stage and of the main stage.
-        seconds: of an epoch of this stage, with its part of the evaluations.
+        seconds: of an epoch of this stage, with its part of evaluations and checkpoints.
     """
 
     stage: str
@@ -55,10 +54,15 @@ def progress(lines: Sequence[Mapping[str, Any]], epochs: int, evaluate_every: in
         return None
     stage, epoch, length = (lines[-1][name] for name in ("stage", "epoch", "epochs"))
     left = length - epoch + (0 if stage == MAIN_STAGE else epochs)
-    recent = [line["seconds"] for line in lines if line["stage"] == stage][-_RECENT:]
-    evaluations = [line["evaluation_seconds"] for line in lines if "evaluation_seconds" in line]
-    evaluation = evaluations[-1] / evaluate_every if evaluations else 0.0
-    return Progress(stage, epoch, length, len(lines), left, statistics.median(recent) + evaluation)
+    return Progress(stage, epoch, length, len(lines), left, _pace(lines, stage, max(_RECENT, evaluate_every)))
+
+
+def _pace(lines: Sequence[Mapping[str, Any]], stage: str, recent: int) -> float:
+    """Returns the seconds of an epoch of the stage; the first one, which traces, counts if there is no other."""
+    elapsed = [line["elapsed_seconds"] for line in lines if line["stage"] == stage][-recent - 1 :]
+    if len(elapsed) == 1:
+        return lines[-1]["seconds"]
+    return (elapsed[-1] - elapsed[0]) / (len(elapsed) - 1)
 
 
 def checkpoint_of(folder: RunFolder) -> tuple[str, int] | None:

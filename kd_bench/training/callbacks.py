@@ -133,7 +133,7 @@ class EpochLog(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes where the stage stands, learning rate, seconds, losses and, where it was measured, test accuracy."""
+        """Writes stage, epoch, step, learning rate, seconds, losses and, where it was measured, test accuracy."""
         logs = {} if logs is None else logs
         line = {
             "stage": self._stage.name,
@@ -146,9 +146,7 @@ class EpochLog(keras.callbacks.Callback):
         }
         last = epoch + 1 == self._epochs
         if self._stage.is_main and (last or (epoch + 1) % self._every == 0):
-            began = time.perf_counter()
             line["test_accuracy"] = logs["test_accuracy"] = self._evaluator.accuracy()
-            line["evaluation_seconds"] = round(time.perf_counter() - began, 3)
         self._write(line)
 
 
