@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from kd_bench.results.sources import FoundRun, read_curves, read_sources
+from kd_bench.runs.folder import run_name
 from kd_bench.runs.record import (
     DONE,
     FAILED,
@@ -36,7 +37,7 @@ class Runs:
     Attributes:
         frame: The finished runs that count, one row each.
         repeats: Finished runs that are left out, because a newer record of the same run counts.
-        unfinished: The folders of runs without a record.
+        unfinished: The folders of runs without a record in any source.
         unreadable: A message for each record that cannot be read.
     """
 
@@ -59,7 +60,9 @@ def read_runs(sources: Iterable[Path]) -> Runs:
     """
     found = read_sources(sources)
     frame, repeats = split_repeats(make_frame(found.runs))
-    return Runs(frame, repeats, found.unfinished, found.unreadable)
+    over = {run_name(f"{run.source}/{run.folder}") for run in found.runs}
+    unfinished = [folder for folder in found.unfinished if run_name(folder) not in over]
+    return Runs(frame, repeats, unfinished, found.unreadable)
 
 
 def load_runs(*sources: str | Path, hyper_parameters: bool = True) -> pd.DataFrame:

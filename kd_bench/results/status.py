@@ -11,7 +11,7 @@ import yaml
 
 from kd_bench.config import title
 from kd_bench.errors import BenchError, DamageError
-from kd_bench.runs.folder import RunFolder, find_runs
+from kd_bench.runs.folder import RunFolder, find_runs, run_name
 from kd_bench.runs.lock import Holder, holder, is_held
 from kd_bench.runs.metrics import read_metrics
 from kd_bench.runs.progress import Progress, checkpoint_of, progress
@@ -77,7 +77,7 @@ def read_status(outputs: Iterable[Path]) -> Status:
         except (DamageError, SchemaError) as problem:
             status.damaged.append(str(problem))
             continue
-        name = folder.path.parts[-3:]  # of the run, in whatever outputs folder
+        name = run_name(folder.path)
         if name not in found or one.kind < found[name].kind:
             found[name] = one
     for one in found.values():

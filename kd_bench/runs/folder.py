@@ -166,6 +166,11 @@ class RunFolder:
                     place.rmdir()
 
 
+def run_name(folder: str | Path) -> tuple[str, ...]:
+    """Returns what names a run in whatever outputs folder it lies: the end of its path, which holds its digest."""
+    return Path(folder).parts[-3:]
+
+
 def find_runs(outputs: Path) -> Iterator[tuple[RunFolder, bool]]:
     """Yields every run's folder below `outputs`, in order, and whether it holds a record.
 

@@ -11,7 +11,9 @@ from kd_bench.runs.files import write_atomically
 from kd_bench.runs.record import (
     RecordError,
     SchemaError,
+    is_done,
     read_record,
+    record_text,
     write_record,
 )
 
@@ -113,3 +115,12 @@ def test_replacing_keeps_permissions_and_links(tmp_path):
     assert (tmp_path / "link.md").is_symlink()
     assert (tmp_path / "real.md").read_text() == "new"
     assert stat.S_IMODE((tmp_path / "real.md").stat().st_mode) == 0o640
+
+
+def test_a_done_record_is_known_without_parsing_it(make_record):
+    content = record_text(make_record("AT")).encode()
+    assert is_done(content)
+    assert not is_done(record_text(make_record("AT", failed="loss is NaN")).encode())
+    assert not is_done(content.replace(b"0.98", b"0.99"))
+    assert not is_done(content[:-1])
+    assert not is_done(b"")
