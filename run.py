@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from kd_bench.config.compose import of_job
 from kd_bench.launch import preflight, processes
+from kd_bench.launch.progress import overall_bar
 from kd_bench.launch.signals import forwarding
 
 
@@ -29,5 +30,6 @@ if __name__ == "__main__":
     processes.begin_command()
     with forwarding():
         runs = preflight.preflight(sys.argv[1:])
-        main()
+        with overall_bar(runs):
+            main()
         sys.exit(preflight.exit_status(runs))

@@ -1,0 +1,138 @@
+"""A sweep's one bar in a terminal: how much of it is done, and the time left."""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from tqdm import tqdm
+
+from kd_bench.config.schema import RunConfig
+from kd_bench.errors import DamageError
+from kd_bench.launch.processes import is_to_do
+from kd_bench.launch.terminal import gathering
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.metrics import read_metrics
+from kd_bench.runs.progress import progress
+from kd_bench.runs.record import is_done
+
+_PAUSE = 1.0
+"""Seconds from one look at the runs to the next."""
+_REST = 20
+"""So many times as long as a look takes is the pause after it, on a slow file system."""
+_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
+
+
+@contextlib.contextmanager
+def overall_bar(runs: Sequence[RunConfig]) -> Iterator[None]:
+    """Shows a bar for all of these runs while the body does them.
+
+    There is none for a single run, which draws one of its own, and none if the standard error is not a terminal.
+    """
+    if len(runs) < 2 or not sys.stderr.isatty():  # noqa: PLR2004 - a sweep
+        yield
+        return
+    tqdm.set_lock(threading.RLock())  # by default it is shared with other processes
+    ended = threading.Event()
+    with gathering() as terminal:
+        thread = threading.Thread(target=_draw, args=(Sweep(runs), terminal, ended), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _draw(sweep: "Sweep", terminal: TextIO, ended: threading.Event) -> None:
+    """Draws the bar until the end. Its pace is that of the work since the first look, whoever did it."""
+    sweep.begin()
+    initial = sweep.work_done()
+    with tqdm(
+        total=sweep.work,
+        initial=initial,
+        file=terminal,
+        leave=False,
+        dynamic_ncols=True,
+        bar_format=_FORMAT,
+        delay=_PAUSE,  # not before there is a summary
+    ) as bar:
+        pause = 0.0
+        while not ended.wait(pause):
+            began = time.monotonic()
+            bar.n = max(sweep.work_done(), initial)
+            bar.set_description_str(sweep.summary())
+            pause = max(_PAUSE, _REST * (time.monotonic() - began))
+
+
+class Sweep:
+    """How far runs and their teachers are, by what they write, on whatever machine.
+
+    Work is counted in epochs over the full training set, which the config tells: a run's weight is the length of its
+    main stage. Earlier stages and the sizes of networks, which it does not tell, are left out.
+
+    Attributes:
+        work: of all runs.
+    """
+
+    def __init__(self, runs: Sequence[RunConfig]) -> None:
+        """Takes the runs that were asked for."""
+        self._asked_for = {run.directory for run in runs}
+        everything = [run for one in runs for run in (one, one.teacher_run()) if run is not None]
+        self._runs = {run.directory: run for run in everything}
+        self._before: dict[Path, int] = {}
+        self._failed: set[Path] = set()
+
+    def begin(self) -> None:
+        """Looks which runs are to do. It reads all files that a record vouches for, which may take a while."""
+        self._to_do = {path: run for path, run in self._runs.items() if is_to_do(run)}
+        self._before = {path: _stamp(path) for path in self._to_do}
+        counted = {path: run for path, run in self._runs.items() if path in self._asked_for or path in self._to_do}
+        self.work = sum(map(_weight, counted.values()))
+
+    def work_done(self) -> float:
+        """Looks how far the runs are."""
+        for path in list(self._to_do):
+            if _stamp(path) not in (0, self._before[path]):
+                del self._to_do[path]
+                if not _succeeded(path):
+                    self._failed.add(path)
+        return self.work - sum(_weight(run) * (1 - _share(run)) for run in self._to_do.values())
+
+    def summary(self) -> str:
+        """Returns how many of the runs that were asked for are over, as of the last look."""
+        over = self._asked_for - self._to_do.keys()
+        failed = f", {len(self._failed)} failed" if self._failed else ""
+        return f"{len(over)} of {len(self._asked_for)} runs{failed}"
+
+
+def _weight(run: RunConfig) -> float:
+    return run.epochs * (run.fraction if run.budget == "epochs" else 1.0)
+
+
+def _stamp(directory: Path) -> int:
+    """Returns what changes when a run gets a record; 0 without one."""
+    try:
+        return RunFolder(directory).record.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _succeeded(directory: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return is_done(RunFolder(directory).record.read_bytes())
+    return False
+
+
+def _share(run: RunConfig) -> float:
+    """Returns how much of a run's training is over, in [0, 1]."""
+    folder = RunFolder(run.directory)
+    if not folder.checkpoints.exists():  # what metrics there are, are of an attempt that will start over
+        return 0.0
+    with contextlib.suppress(OSError, DamageError):  # it is written at this moment; the run itself says what is wrong
+        how_far = progress(read_metrics(folder.metrics), run.epochs, run.evaluate_every)
+        return how_far.share if how_far else 0.0
+    return 0.0
