@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -51,15 +51,8 @@ def _draw(sweep: "Sweep", terminal: TextIO, ended: threading.Event) -> None:
     """Draws the bar until the end. Its pace is that of the work since the first look, whoever did it."""
     sweep.begin()
     initial = sweep.work_done()
-    with tqdm(
-        total=sweep.work,
-        initial=initial,
-        file=terminal,
-        leave=False,
-        dynamic_ncols=True,
-        bar_format=_FORMAT,
-        delay=_PAUSE,  # not before there is a summary
-    ) as bar:
+    look: dict[str, Any] = {"desc": sweep.summary(), "bar_format": _FORMAT, "dynamic_ncols": True, "leave": False}
+    with tqdm(total=sweep.work, initial=initial, file=terminal, **look) as bar:
         pause = 0.0
         while not ended.wait(pause):
             began = time.monotonic()
