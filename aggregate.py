@@ -59,7 +59,7 @@ def _aggregate(options: argparse.Namespace) -> bool:
     altered = list_altered(runs) if options.verify else []
     for problem in [*list_problems(runs), *altered]:
         print(problem, file=sys.stderr)
-    if runs.frame.empty or (options.update and len(runs.failed) == len(runs.frame)):
+    if runs.frame.empty or (options.update and len(runs.failed) == len(runs.tabulated)):
         sources = ", ".join(map(str, options.outputs))
         raise BenchError(f"{sources}: no run is done yet; start one: python run.py method=fitnet")
     if options.update:
@@ -118,11 +118,13 @@ def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:
 
 def _tables(runs: Runs, options: argparse.Namespace) -> list[Table]:
     filters = _filters(options)
-    shown = select(runs.frame, filters).index
-    labels = sorted(set(runs.frame["label"]))
+    if runs.tabulated.empty:
+        raise BenchError("all runs are of searches (validation above 0), which are in no table; --runs lists them")
+    shown = select(runs.tabulated, filters).index
+    labels = sorted(set(runs.tabulated["label"]))
     if options.reference not in (STUDENT, *labels):
         raise BenchError(f"--reference {options.reference}: no run has this label; there are: {', '.join(labels)}")
-    return build_tables(comparable(runs.frame, filters), shown, options.reference, runs.unfinished, runs.repeats)
+    return build_tables(comparable(runs.tabulated, filters), shown, options.reference, runs.unfinished, runs.repeats)
 
 
 def _filters(options: argparse.Namespace) -> Filters:

@@ -1,5 +1,6 @@
 """What a run needs before its first step: data, networks, distiller, plan, batches, callbacks."""
 
+import sys
 from dataclasses import dataclass
 
 import keras
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 from kd_bench.config.schema import Component, RunConfig, require_equal_shares
 from kd_bench.data.batches import evaluation_batches, require_batches, training_batches
-from kd_bench.data.fractions import subset, take
+from kd_bench.data.fractions import hold_out, subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import ConfigError
@@ -47,7 +48,9 @@ class Parts:
     Attributes:
         config: the run's.
         dataset: as it was read.
-        images: the fraction to learn from.
+        images: what to learn from: the fraction, without what `validation` holds out of it.
+        held_out: what to evaluate on: that, or the test set.
+        data: the fingerprint of the images that the run may see.
         distiller: built under the run's strategy, with its networks.
         plan: lengths.
         precision: in force.
@@ -57,6 +60,8 @@ class Parts:
     config: RunConfig
     dataset: ImageDataset
     images: Images
+    held_out: Images
+    data: str
     distiller: Distiller
     plan: Plan
     precision: str
@@ -70,9 +75,9 @@ class Parts:
         return training_batches(self.images, self.dataset, **options)
 
     def evaluator(self, network: keras.Model) -> Evaluator:
-        """Returns what evaluates a network on the test set."""
-        test = self.dataset.test
-        return Evaluator(network, evaluation_batches(test, self.dataset, batch_size=_EVALUATION_BATCH), test.labels)
+        """Returns what evaluates a network on the held-out images."""
+        batches = evaluation_batches(self.held_out, self.dataset, batch_size=_EVALUATION_BATCH)
+        return Evaluator(network, batches, self.held_out.labels)
 
 
 def build(config: RunConfig, teacher: Teacher | None) -> Parts:
@@ -92,23 +97,43 @@ def build(config: RunConfig, teacher: Teacher | None) -> Parts:
     require_equal_shares("batch_size", config.batch_size, replicas)
     precision = hardware.prepare_process(config.precision, config.deterministic, seed_for(config.seed, "process"))
     dataset: ImageDataset = config.dataset.build(config.dataset.name)
-    _require_same_data(dataset, teacher)
-    images = take(dataset.train, subset(dataset.train.labels, config.fraction, config.subset_seed))
+    images, held_out = _images(config, dataset)
+    data = dataset.train_fingerprint if config.validation else dataset.fingerprint
+    if teacher is not None:
+        _require_same_data(teacher, data, config.validation > 0)
     require_batches(images, dataset, config.batch_size)
     with strategy.scope():
         distiller = _distiller(config, kind, dataset, teacher)
     jit_compile = hardware.resolve_jit(config.jit_compile, strategy, kind.supports_xla)
     plan = _plan(config, dataset, images, distiller, jit_compile)
-    return Parts(config, dataset, images, distiller, plan, precision, replicas)
+    return Parts(config, dataset, images, held_out, data, distiller, plan, precision, replicas)
 
 
-def _require_same_data(dataset: ImageDataset, teacher: Teacher | None) -> None:
-    """Makes sure that the images are those that the teacher learned from."""
-    if teacher is not None and teacher.record.setting.data != dataset.fingerprint:
+def _images(config: RunConfig, dataset: ImageDataset) -> tuple[Images, Images]:
+    """Returns the images to learn from and those to evaluate on; with `validation` the test set is not read."""
+    images = take(dataset.train, subset(dataset.train.labels, config.fraction, config.subset_seed))
+    if not config.validation:
+        return images, dataset.test
+    training, validation = hold_out(images.labels, config.validation, config.subset_seed)
+    return take(images, training), take(images, validation)
+
+
+def _require_same_data(teacher: Teacher, data: str, training_only: bool) -> None:
+    """Makes sure that the images with this fingerprint are those that the teacher learned from."""
+    setting = teacher.record.setting
+    known = setting.train_data if training_only else setting.data
+    if training_only and not known:
+        # Not refused: the runs of the full protocol that follow a search compare all images.
+        print(
+            f"warning: {teacher.folder}: an earlier version trained this teacher and kept no fingerprint of the "
+            "training images alone; whether they are this run's is not checked.",
+            file=sys.stderr,
+            flush=True,
+        )
+    elif known != data:
         raise ConfigError(
-            f"dataset.data_dir: these images (fingerprint {dataset.fingerprint}) are not those that the teacher in "
-            f"{teacher.folder} learned from ({teacher.record.setting.data}); use the same data, or set another "
-            "outputs= to train a teacher on these."
+            f"dataset.data_dir: these images (fingerprint {data}) are not those that the teacher in {teacher.folder} "
+            f"learned from ({known}); use the same data, or set another outputs= to train a teacher on these."
         )
 
 

@@ -14,17 +14,20 @@ from kd_bench.errors import ConfigError
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number: `above` excludes its end, `least` and `most` include theirs."""
+    """Bounds of a number: `above` and `below` exclude their ends, `least` and `most` include theirs."""
 
     above: float = -math.inf
     least: float = -math.inf
     most: float = math.inf
+    below: float = math.inf
 
     def __contains__(self, value: float) -> bool:
-        return math.isfinite(value) and self.above < value and self.least <= value <= self.most
+        return math.isfinite(value) and self.above < value < self.below and self.least <= value <= self.most
 
     def __str__(self) -> str:
         low = f"above {self.above:g}" if self.above > -math.inf else f"at least {self.least:g}"
+        if self.below < math.inf:
+            return f"{low} and below {self.below:g}"
         return low if self.most == math.inf else f"{low} and at most {self.most:.10g}"
 
 
@@ -52,6 +55,7 @@ NonNegativeInt = Annotated[int, Range(least=0)]
 Positive = Annotated[float, Range(above=0)]
 NonNegative = Annotated[float, Range(least=0)]
 Share = Annotated[float, Range(above=0, most=1)]
+PartialShare = Annotated[float, Range(least=0, below=1)]
 Probability = Annotated[float, Range(least=0, most=1)]
 Name = Annotated[str, FolderName()]
 RisingShares = Annotated[list[Share], Rising()]
@@ -63,6 +67,7 @@ VOCABULARY: dict[str, Any] = {
     "Positive": Positive,
     "NonNegative": NonNegative,
     "Share": Share,
+    "PartialShare": PartialShare,
     "Probability": Probability,
     "RisingShares": RisingShares,
     "Literal": Literal,

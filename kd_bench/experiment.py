@@ -29,7 +29,7 @@ from kd_bench.training.evaluation import Evaluator
 from kd_bench.training.interruption import Interruption
 from kd_bench.training.loop import train
 from kd_bench.training.saving import save_network
-from kd_bench.training.scores import final_scores, scores_against_teacher
+from kd_bench.training.scores import accuracy, final_scores, scores_against_teacher
 
 
 class RunFailedError(BenchError):
@@ -143,9 +143,7 @@ def _begin(config: RunConfig, folder: RunFolder, parts: Parts, teacher: Teacher 
     with storing(folder.path):
         folder.record.unlink(missing_ok=True)
     write_atomically(folder.config, yaml.safe_dump(asdict(config), sort_keys=False))
-    attempt = Attempt(
-        folder, data=parts.dataset.fingerprint, teacher=teacher.checksum if teacher else "", code=config.code
-    )
+    attempt = Attempt(folder, data=parts.data, teacher=teacher.checksum if teacher else "", code=config.code)
     place = attempt.checkpoint and attempt.checkpoint.position
     where = f"goes on from stage {place.stage}, step {place.step}" if place else "starts"
     print(f"{config.title}: {where}", flush=True)
@@ -174,12 +172,16 @@ def _callbacks(
 
 
 def _scores(parts: Parts, folder: RunFolder, evaluator: Evaluator, teacher: Teacher | None) -> Scores:
-    """Returns the scores after the last epoch, on the test set."""
-    distiller, logits = parts.distiller, evaluator.latest()
-    final: dict[str, Any] = final_scores(logits, parts.dataset.test.labels)
+    """Returns the scores after the last epoch, on the held-out images."""
+    distiller, logits, labels = parts.distiller, evaluator.latest(), parts.held_out.labels
+    final: dict[str, Any] = final_scores(logits, labels)
     if teacher is not None:
-        final |= scores_against_teacher(logits, parts.evaluator(distiller.teacher).logits())
-        final |= {"teacher_accuracy": teacher.record.scores.last_accuracy, "teacher_digest": teacher.record.run.digest}
+        teacher_logits = parts.evaluator(distiller.teacher).logits()
+        final |= scores_against_teacher(logits, teacher_logits)
+        # Its record has the accuracy on the test set, which a run under `validation` has nothing to do with.
+        recorded = teacher.record.scores.last_accuracy
+        final["teacher_accuracy"] = accuracy(teacher_logits, labels) if parts.config.validation else recorded
+        final["teacher_digest"] = teacher.record.run.digest
     if distiller.peer is not None:
         final["peer_accuracy"] = parts.evaluator(distiller.peer).accuracy()
     return scores(read_metrics(folder.metrics), final)
@@ -201,7 +203,8 @@ def _cost(parts: Parts, attempt: Attempt, steps: dict[str, int]) -> Cost:
 def _setting(parts: Parts, attempt: Attempt) -> Setting:
     return replace(
         setting(parts.config, parts.precision, parts.replicas),
-        data=parts.dataset.fingerprint,
+        data=parts.data,
+        train_data=parts.dataset.train_fingerprint,
         effective={f"method.{name}": value for name, value in parts.distiller.effective.items()},
         sessions=attempt.attempts,
     )

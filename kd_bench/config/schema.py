@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, get_type_hints
 
 from hydra.utils import get_object
 
-from kd_bench.checks import Count, Name, NonNegativeInt, PositiveInt, Share, check, check_keys
+from kd_bench.checks import Count, Name, NonNegativeInt, PartialShare, PositiveInt, Share, check, check_keys
 from kd_bench.config import code, title
 from kd_bench.config.signature import check_parameters, class_constant
 from kd_bench.errors import ConfigError
@@ -129,6 +129,8 @@ class RunConfig:
         seed: splits into the seeds of initialisation, shuffling and augmentation.
         subset_seed: which training images a fraction holds.
         fraction: how much of the training set the run sees.
+        validation: the share of the fraction's images that the run is evaluated on, in place of the test set; it trains
+            on the others. 0 for the test set.
         budget: `steps` gives every fraction the steps of the full set; `epochs` the same passes over its own images.
         epochs: of the main stage; an epoch of `budget=steps` is as long as one over the full set.
         batch_size: images in a step, over all replicas.
@@ -146,6 +148,7 @@ class RunConfig:
     seed: NonNegativeInt
     subset_seed: NonNegativeInt
     fraction: Share
+    validation: PartialShare
     budget: Literal["steps", "epochs"]
     epochs: Count
     batch_size: Count
@@ -193,6 +196,10 @@ class RunConfig:
         Raises:
             ConfigError: naming one of them.
         """
+        if self.is_teacher and self.validation:
+            raise ConfigError(
+                f"validation={self.validation:g}: a teacher is trained on all training images; leave validation out."
+            )
         wrong = {"Teacher": not self.is_teacher, "Student": self.is_teacher or self.teacher_init is not None}
         if wrong.get(self.method.label):
             raise ConfigError(f"method.label={self.method.label}: is the label of another method; choose another one.")
@@ -235,6 +242,8 @@ class RunConfig:
     def directory(self) -> Path:
         """Where the run writes its facts: a pure function of the config. Pairs with the same teacher share its run."""
         place = Path(self.outputs, self.dataset.name)
+        if self.validation:  # far from what a table shows
+            place /= f"validation={self.validation:g}"
         if self.is_teacher:
             return place / "teachers" / self.model.teacher.target.rpartition(".")[2] / self._last_folder
         return place / self.model.name / self.method.name / f"fraction={self.fraction:g}" / self._last_folder
@@ -249,13 +258,17 @@ class RunConfig:
         return title(self.dataset.name, self.method.name, self.fraction, self.seed, self.variant)
 
     def teacher_run(self) -> "RunConfig | None":
-        """Returns the run that trains this run's teacher, by the teacher's own protocol; None if it needs none."""
+        """Returns the run that trains this run's teacher, by the teacher's own protocol; None if it needs none.
+
+        It is the same teacher whatever this run holds out for validation.
+        """
         if self.teacher_init != PRETRAINED:
             return None
         run = replace(
             self,
             method=self.teacher.method,
             fraction=1.0,
+            validation=0.0,
             seed=self.teacher.seed,
             epochs=self.teacher.epochs,
             batch_size=self.teacher.batch_size,
@@ -282,6 +295,8 @@ class RunConfig:
     def facts(self) -> dict[str, Any]:
         """Returns everything that can change the result, as plain containers."""
         facts = asdict(self)
+        if not self.validation:  # as it was before there was this key: digests stay
+            del facts["validation"]
         for key in (*WITHOUT_EFFECT, *self._unused()):
             group, _, name = key.rpartition(".")
             node = facts[group] if group else facts

@@ -48,7 +48,7 @@ def load_dataset(
     Args:
         name: of the set, as `tfds.builder` takes it.
         train_split: to train on; slices such as `train[:90%]`, in the files' order, hold images out for validation.
-        test_split: to test on.
+        test_split: to test on; read when it is first asked for.
         image_size: resizes images to this height and width; needed where a set's images vary in size.
         padding: see `ImageDataset`.
         flip: see `ImageDataset`.
@@ -57,8 +57,8 @@ def load_dataset(
         streaming: leaves the images on disk, decoded, beside the prepared set; the results are the same.
 
     Raises:
-        DataError: the set is unknown, has no images with labels, varies in size, lacks a split, cannot be prepared or
-            read, or is too large for the memory.
+        DataError: the set is unknown, has no images with labels, varies in size, lacks the training split, cannot be
+            prepared or read, or is too large for the memory. What is wrong with the test split shows when it is read.
     """
     if train_split == test_split:
         raise DataError(f"dataset.test_split={test_split}: is the training split, too; name another, or a slice.")
@@ -69,12 +69,15 @@ def load_dataset(
         raise DataError(f"dataset.padding={padding}: must be below the images' size, {shape[0]}x{shape[1]}.")
     prepare(builder, manual_dir)
     read = _stream if streaming else _read
-    train, test = (read(builder, split, shape, key) for split, key in ((train_split, "train"), (test_split, "test")))
-    mean, std = channel_statistics(train.pixels)
-    dataset = ImageDataset(name, train, test, num_classes, mean, std, padding, flip)
-    _check_classes(train, test, train_split, test_split)
-    _warn_of_shared_images(train, test, train_split, test_split)
-    return dataset
+    train = read(builder, train_split, shape, "train")
+
+    def read_test() -> Images:
+        test = read(builder, test_split, shape, "test")
+        _check_classes(train, test, train_split, test_split)
+        _warn_of_shared_images(train, test, train_split, test_split)
+        return test
+
+    return ImageDataset(name, train, read_test, num_classes, *channel_statistics(train.pixels), padding, flip)
 
 
 def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> tuple[int, int, int]:
@@ -196,7 +199,7 @@ def _blocks(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
 
 
 def _check_classes(train: Images, test: Images, train_split: str, test_split: str) -> None:
-    unknown = np.setdiff1d(test.labels, train.labels)
+    unknown = np.setdiff1d(test.labels[test.labels >= 0], train.labels)  # -1, no label, is refused in words of its own
     if unknown.size:
         raise DataError(
             f"dataset.train_split={train_split}: has no image of {unknown.size} classes that "

@@ -12,7 +12,7 @@ from kd_bench.errors import DataError
 from kd_bench.seeds import seed_for
 
 
-def stratified_order(labels: np.ndarray, subset_seed: int) -> np.ndarray:
+def stratified_order(labels: np.ndarray, subset_seed: int, purpose: str = "subset") -> np.ndarray:
     """Orders images such that every prefix has each class's share of it, to within one image.
 
     Each class is permuted on its own; its images are then spread evenly over the whole order.
@@ -20,6 +20,7 @@ def stratified_order(labels: np.ndarray, subset_seed: int) -> np.ndarray:
     Args:
         labels: int [N].
         subset_seed: decides the permutations.
+        purpose: what the order is for: each has permutations of its own.
 
     Returns:
         A permutation of 0 to N-1, int64 [N].
@@ -27,7 +28,7 @@ def stratified_order(labels: np.ndarray, subset_seed: int) -> np.ndarray:
     members, positions, classes = [], [], []
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
-        random = np.random.default_rng([seed_for(subset_seed, "subset"), int(label)])
+        random = np.random.default_rng([seed_for(subset_seed, purpose), int(label)])
         members.append(random.permutation(own))
         positions.append((np.arange(len(own)) + 0.5) / len(own))
         classes.append(np.full(len(own), label))
@@ -68,6 +69,41 @@ def _smallest_fraction(ordered_labels: np.ndarray) -> float:
     size, count = int(first_places.max()) + 1, len(ordered_labels)
     scale = 10 ** math.ceil(math.log10(count) + 1)
     return math.ceil(size / count * scale) / scale
+
+
+def hold_out(labels: np.ndarray, validation: float, subset_seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divides images into some to train on and some to validate on, both with images of every class.
+
+    Args:
+        labels: int [N].
+        validation: the share to validate on, above 0 and below 1.
+        subset_seed: decides which images.
+
+    Returns:
+        Two lists of indices, int64, ascending: those to train on, and round(N * validation) to validate on.
+
+    Raises:
+        DataError: the share leaves a class without images on one side.
+    """
+    order = stratified_order(labels, subset_seed, "validation")
+    size = round(len(labels) * validation)
+    for part, side in (("validation", order[:size]), ("training", order[size:])):
+        missing = np.setdiff1d(labels, labels[side])
+        if missing.size:
+            raise DataError(
+                f"validation={validation:g} leaves {len(side)} of {len(labels)} images for {part} and none of class "
+                f"{missing[0]}; {_workable_shares(labels[order])}"
+            )
+    return np.sort(order[size:]), np.sort(order[:size])
+
+
+def _workable_shares(ordered_labels: np.ndarray) -> str:
+    """Returns which shares of images in this order leave images of every class on both sides."""
+    count = len(ordered_labels)
+    smallest, largest = _smallest_fraction(ordered_labels), 1 - _smallest_fraction(ordered_labels[::-1])
+    if round(count * smallest) > round(count * largest):
+        return "no share leaves some on both sides: raise fraction."
+    return f"the smallest share with every class on both sides is {smallest:g}, the largest {largest:g}."
 
 
 def take(images: Images, indices: np.ndarray) -> Images:

@@ -1,6 +1,7 @@
 """What a data set is once it is loaded, and what makes it that set: its images and labels, in any order."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,7 +49,7 @@ class ImageDataset:
     Attributes:
         name: the set's name in TensorFlow Datasets.
         train: the full training set, of which a run may see a fraction.
-        test: the test set.
+        test_images: the test set, or what reads it when it is first needed: a run under `validation` never needs it.
         num_classes: K; labels are 0 to K-1.
         mean: float32 [C], of the full training set on the scale 0 to 255: teacher and student, at any fraction, see one
             normalisation.
@@ -62,7 +63,7 @@ class ImageDataset:
 
     name: str
     train: Images
-    test: Images
+    test_images: Images | Callable[[], Images]
     num_classes: int
     mean: np.ndarray
     std: np.ndarray
@@ -70,16 +71,41 @@ class ImageDataset:
     flip: bool
 
     def __post_init__(self) -> None:
-        for part, images in (("training", self.train), ("test", self.test)):
-            problem = _pixels_problem(images.pixels) or _labels_problem(images, self.num_classes)
-            if problem:
-                raise DataError(f"dataset.name={self.name}: its {part} set has {problem}.")
+        self._require_sound("training", self.train)
+        if isinstance(self.test_images, Images):
+            self._require_sound("test", self.test_images)
+
+    @cached_property
+    def test(self) -> Images:
+        """The test set, read when it is first asked for.
+
+        Raises:
+            DataError: it cannot be read, or is not sound.
+        """
+        if isinstance(self.test_images, Images):
+            return self.test_images
+        images = self.test_images()
+        self._require_sound("test", images)
+        return images
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits over all images and labels, in any order: the same name may stand for other data."""
+        return self._fingerprint(self.train, self.test)
+
+    @cached_property
+    def train_fingerprint(self) -> str:
+        """The same over the training set alone."""
+        return self._fingerprint(self.train)
+
+    def _require_sound(self, part: str, images: Images) -> None:
+        problem = _pixels_problem(images.pixels) or _labels_problem(images, self.num_classes)
+        if problem:
+            raise DataError(f"dataset.name={self.name}: its {part} set has {problem}.")
+
+    def _fingerprint(self, *parts: Images) -> str:
         digest = hashlib.blake2b(str(self.num_classes).encode(), digest_size=8)
-        for images in (self.train, self.test):
+        for images in parts:
             shape = (len(images), *images.pixels.shape[1:])
             digest.update(f"{images.pixels.dtype}{images.labels.dtype}{shape}".encode())
             digest.update(np.sort(image_digests(images)).astype("<u8").data)

@@ -48,8 +48,13 @@ class Runs:
 
     @property
     def failed(self) -> pd.DataFrame:
-        """The runs that failed."""
-        return self.frame[self.frame["status"] == FAILED]
+        """The runs of tables that failed. Some trials of a search may: its best one counts."""
+        return self.tabulated[self.tabulated["status"] == FAILED]
+
+    @property
+    def tabulated(self) -> pd.DataFrame:
+        """The runs that tables and pictures are made of: those that were evaluated on the test set."""
+        return tested(self.frame)
 
 
 def read_runs(sources: Iterable[Path]) -> Runs:
@@ -114,7 +119,13 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
     columns |= {name: [setting.git.get(name) for setting in settings] for name in ("revision", "dirty")}
     columns |= {name: [setting.machine.get(name) for setting in settings] for name in ("platform", "processor")}
     columns["config"] = [record.config for record in records]
-    return pd.DataFrame(columns).astype(_dtypes() | {"steps": "Int64"})
+    columns["validation"] = [record.config.get("validation", 0.0) for record in records]
+    return pd.DataFrame(columns).astype(_dtypes() | {"steps": "Int64", "validation": "float64"})
+
+
+def tested(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the runs that were evaluated on the test set, and not on training images that were held out."""
+    return frame[frame["validation"] == 0]
 
 
 def with_hyper_parameters(frame: pd.DataFrame) -> pd.DataFrame:

@@ -17,8 +17,8 @@ MISSING = "\N{EN DASH}"
 
 _LATEX_SYMBOLS = str.maketrans({"±": r"$\pm$", WORSE: r"$^\dagger$", MISSING: "--", "≤": r"$\le$", "·": r"$\cdot$"})
 _RUN_COLUMNS = [
-    *("source", "folder", "status", "label", "fraction", "seed", "last_accuracy", "teacher_accuracy", "steps"),
-    *("seconds", "revision", "reason"),
+    *("source", "folder", "status", "label", "fraction", "validation", "seed", "last_accuracy", "teacher_accuracy"),
+    *("steps", "seconds", "revision", "reason"),
 ]
 """What people see of a run; CSV and JSON have all columns."""
 

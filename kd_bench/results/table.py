@@ -7,7 +7,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from kd_bench.results.frame import SAME_TABLE, places
+from kd_bench.results.frame import SAME_TABLE, places, tested
 from kd_bench.results.rows import STUDENT, Row, build_rows, find_reference
 from kd_bench.results.significance import LEVEL, compare, deviation, paired_gain
 from kd_bench.runs.record import DONE
@@ -58,7 +58,7 @@ def build_tables(
     unfinished: Sequence[str] = (),
     repeats: pd.DataFrame | None = None,
 ) -> list[Table]:
-    """Returns a table for each dataset and model, in alphabetical order.
+    """Returns a table for each dataset and model, in alphabetical order; runs under `validation` are in none.
 
     Args:
         runs: Finished runs, as `read_runs` returns them.
@@ -68,7 +68,7 @@ def build_tables(
         unfinished: Folders of runs without a record.
         repeats: Runs that were left out.
     """
-    tables = []
+    tables, runs = [], tested(runs)
     for (dataset, model), group in runs.groupby(SAME_TABLE):
         rows = build_rows(_with_teachers(group, runs))
         cells = _build_cells(rows, reference)
@@ -95,7 +95,9 @@ def _with_teachers(group: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count(runs: pd.DataFrame | None, dataset: Hashable, model: Hashable) -> int:
-    return 0 if runs is None else int(((runs["dataset"] == dataset) & (runs["model"] == model)).sum())
+    if runs is None:
+        return 0
+    return int(((runs["dataset"] == dataset) & (runs["model"] == model) & (runs["validation"] == 0)).sum())
 
 
 def mark(cell: Mapping[str, float]) -> str:

@@ -80,7 +80,7 @@ class RunFolder:
 
     @property
     def predictions(self) -> Path:
-        """The network's classes of the test images, int32 `[N]`."""
+        """The network's classes of the images that it was evaluated on, int32 `[N]`."""
         return self.path / "predictions.npy"
 
     @property
@@ -145,7 +145,7 @@ class RunFolder:
         return {path.name: sha256(path) for path in (self.metrics, self.network, self.predictions) if path.is_file()}
 
     def save_predictions(self, predictions: np.ndarray) -> None:
-        """Writes the classes of the test images, int `[N]`.
+        """Writes the classes of the images that the network was evaluated on, int `[N]`.
 
         Raises:
             StorageError: they cannot be written.

@@ -53,7 +53,9 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """How well it went, on the test set; accuracies and agreement are in [0, 1]. All null if the run failed.
+    """How well it went, on the test set, or on the images that `validation` held out. All null if the run failed.
+
+    Accuracies and agreement are in [0, 1].
 
     Attributes:
         last_accuracy: After the last epoch, as are all scores but the best accuracy.
@@ -98,7 +100,9 @@ class Setting:
     Attributes:
         precision: The resolved one, e.g. "float32".
         code: 16 hex digits over the sources that can change the result.
-        data: 16 hex digits over all images and labels, None if the run failed before they were read.
+        data: 16 hex digits over all images and labels, under `validation` over those of the training split; None if the
+            run failed before they were read.
+        train_data: 16 hex digits over the training split; empty in records of versions that kept none.
         effective: Hyper-parameters that were scaled to the networks, by their keys: the values in force.
         finished: ISO 8601, in UTC.
         sessions: What trained it, one after the other: when each began, from which stage and step, at which revision.
@@ -113,6 +117,7 @@ class Setting:
     code: str
     finished: str
     data: str | None = None
+    train_data: str = ""
     effective: dict[str, float] = field(default_factory=dict)
     sessions: list[dict[str, Any]] = field(default_factory=list)
 

@@ -133,7 +133,10 @@ class EpochLog(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes stage, epoch, step, learning rate, seconds, losses and, where it was measured, test accuracy."""
+        """Writes stage, epoch, step, learning rate, seconds, losses and, where it was measured, test accuracy.
+
+        Under `validation` the test accuracy is that of the images held out.
+        """
         logs = {} if logs is None else logs
         line = {
             "stage": self._stage.name,

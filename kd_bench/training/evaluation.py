@@ -1,4 +1,4 @@
-"""What a network answers on the test set."""
+"""What a network answers on held-out images: the test set, or what `validation` holds out."""
 
 import itertools
 

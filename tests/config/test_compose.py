@@ -24,6 +24,8 @@ REFUSED = {
     "fraction=0": "above 0 and at most 1",
     "fraction=1.5": "above 0 and at most 1",
     "fraction=-0.5": "above 0 and at most 1",
+    "validation=1": "a number at least 0 and below 1",
+    "validation=-0.1": "at least 0 and below 1",
     "fraction=nan": "above 0 and at most 1",
     "fraction=half": "above 0 and at most 1",
     "seed=-1": "a whole number at least 0",
@@ -106,6 +108,7 @@ def test_refused_of_two_arguments():
         (["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1,2"], "a key of Hydra's own takes one value"),
         (["method@teacher.method=student"], "does not train a teacher"),
         (["dataset.train_split='train[:90%]'", "dataset.test_split=train"], "dataset.test_split=train: holds training"),
+        (["method=teacher", "validation=0.1"], "validation=0.1: a teacher is trained on all training images"),
         (["--multirun", "--cfg", "job"], "--multirun --cfg: only one of them"),
         (["--experimental-rerun", "x"], "--experimental-rerun: is not supported"),
         (["method=fitnet", "method.kd_weights=[1]"], "method.kd_weights=[1]: must be a list of 2 values"),
@@ -283,3 +286,19 @@ def test_two_slices_of_a_split_can_be_told_apart_by_the_set_alone():
 def test_a_constant_rate_is_an_empty_list():
     (run,) = compose.jobs(["optimizer.decay_at=[]"])
     assert run.optimizer.parameters["decay_at"] == []
+
+
+@pytest.mark.parametrize("method", ["soft_logits", "student", "teacher"])
+def test_a_run_on_the_test_set_is_the_run_that_it_was_before_there_was_validation(method):
+    (run,), (explicit,) = compose.jobs([f"method={method}"]), compose.jobs([f"method={method}", "validation=0.0"])
+    assert run == explicit
+    assert "validation" not in run.facts()
+    assert "validation" not in str(run.directory)
+
+
+def test_a_run_under_validation_is_another_run_apart_from_the_others_with_the_same_teacher():
+    (run,), (plain,) = compose.jobs(["method=at", "validation=0.1", "fraction=0.5"]), compose.jobs(["method=at"])
+    assert run.directory.match("outputs/digits/validation=0.1/tiny/at/fraction=0.5/seed=0-*")
+    assert run.protocol != plain.protocol
+    assert run.variant == {"validation": 0.1}
+    assert run.teacher_run() == plain.teacher_run()

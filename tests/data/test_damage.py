@@ -30,7 +30,9 @@ def folder(prepared, tmp_path) -> Path:
 
 
 def load(folder, name="digits", **parameters):
-    return load_dataset(name, padding=1, data_dir=str(folder.parents[1]), **parameters)
+    dataset = load_dataset(name, padding=1, data_dir=str(folder.parents[1]), **parameters)
+    assert len(dataset.test)  # is read when it is asked for
+    return dataset
 
 
 def assert_named(folder, problem, **parameters):

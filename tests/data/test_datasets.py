@@ -127,7 +127,7 @@ def test_images_of_varying_size(odd):
 
 def test_labels_out_of_range(odd):
     with pytest.raises(DataError, match=r"its test set has labels from -1 to -1, outside 0 to 1 \(-1 means no label"):
-        load_dataset("odd", test_split="unlabelled", image_size=5, data_dir=odd)
+        _ = load_dataset("odd", test_split="unlabelled", image_size=5, data_dir=odd).test
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_is_no_image_classification_set_is_refused(name, message, data_dir)
 @pytest.mark.parametrize("split", ["tset", "train[:x", "test[:0]"])
 def test_a_missing_split_is_refused(split, data_dir):
     with pytest.raises(DataError, match=r"dataset\.test_split="):
-        load_dataset("digits", padding=1, test_split=split, data_dir=data_dir)
+        _ = load_dataset("digits", padding=1, test_split=split, data_dir=data_dir).test
     with pytest.raises(DataError, match="digits has the splits train, test"):
         load_dataset("digits", padding=1, train_split="tset", data_dir=data_dir)
 

@@ -1,10 +1,11 @@
 import inspect
 import itertools
+import re
 
 import numpy as np
 import pytest
 
-from kd_bench.data.fractions import stratified_order, subset, take
+from kd_bench.data.fractions import hold_out, stratified_order, subset, take
 from kd_bench.data.images import Images
 from kd_bench.errors import DataError
 
@@ -67,6 +68,42 @@ def test_a_class_without_images_is_refused_with_a_fraction_that_works():
 def test_a_fraction_out_of_range_is_refused(fraction):
     with pytest.raises(DataError, match=r"fraction=.*above 0 and at most 1"):
         subset(UNBALANCED, fraction, 0)
+
+
+@pytest.mark.parametrize("validation", [0.1, 0.5, 0.333])
+def test_what_is_held_out_is_exact_stratified_and_apart(validation):
+    training, held_out = hold_out(UNBALANCED, validation, 0)
+    assert len(held_out) == round(1297 * validation)
+    assert np.array_equal(np.sort(np.concatenate([training, held_out])), np.arange(1297))
+    expected = np.bincount(UNBALANCED) * len(held_out) / 1297
+    assert np.abs(np.bincount(UNBALANCED[held_out]) - expected).max() <= 1
+
+
+def test_the_subset_seed_decides_what_is_held_out_by_draws_of_its_own():
+    held_out = hold_out(UNBALANCED, 0.25, 4)[1]
+    assert np.array_equal(held_out, hold_out(UNBALANCED, 0.25, 4)[1])
+    assert not np.array_equal(held_out, hold_out(UNBALANCED, 0.25, 5)[1])
+    assert not np.array_equal(held_out, subset(UNBALANCED, 0.25, 4))
+
+
+def test_a_share_that_leaves_a_class_without_images_is_refused_with_those_that_work():
+    labels = np.array([0] * 90 + [7] * 10)
+    with pytest.raises(DataError, match=r"^validation=0\.01 leaves 1 of 100 images for validation .* class 7") as few:
+        hold_out(labels, 0.01, 0)
+    with pytest.raises(DataError, match=r"^validation=0\.99 leaves 1 of 100 images for training .* class 7") as many:
+        hold_out(labels, 0.99, 0)
+    assert str(few.value).split(";")[1] == str(many.value).split(";")[1]
+    smallest, largest = (float(found) for found in re.findall(r"(?:is|largest) (0\.\d+)", str(few.value)))
+    for share in (smallest, largest):
+        assert all(set(labels[side]) == {0, 7} for side in hold_out(labels, share, 0))
+    for share in (smallest - 0.01, largest + 0.01):
+        with pytest.raises(DataError):
+            hold_out(labels, share, 0)
+
+
+def test_a_class_of_one_image_cannot_be_on_both_sides():
+    with pytest.raises(DataError, match="no share leaves some on both sides: raise fraction"):
+        hold_out(np.array([0] * 9 + [1]), 0.5, 0)
 
 
 def test_take():

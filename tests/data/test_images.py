@@ -81,13 +81,29 @@ UNFIT = {
 }
 
 
-@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("part", ["train", "test_images"])
 @pytest.mark.parametrize("kind", UNFIT)
 def test_images_that_no_network_can_learn_from_are_refused(kind, part):
     alter, problem = UNFIT[kind]
-    dataset = make_dataset()
-    with pytest.raises(DataError, match=rf"^dataset\.name=made: its {part}(ing)? set has .*{problem}"):
+    dataset, said = make_dataset(), {"train": "training", "test_images": "test"}[part]
+    with pytest.raises(DataError, match=rf"^dataset\.name=made: its {said} set has .*{problem}"):
         replace(dataset, **{part: alter(getattr(dataset, part))})
+
+
+def test_a_test_set_is_read_once_when_it_is_first_needed_and_then_checked():
+    read = []
+
+    def read_test():
+        read.append("test")
+        return make_images(4)
+
+    dataset = make_dataset(test_images=read_test)
+    assert dataset.train_fingerprint == make_dataset().train_fingerprint != make_dataset().fingerprint
+    assert read == []
+    assert dataset.fingerprint == make_dataset().fingerprint
+    assert (len(dataset.test), read) == (4, ["test"])
+    with pytest.raises(DataError, match=r"its test set has labels from 0 to 8"):
+        _ = make_dataset(test_images=lambda: make_images(9)).test
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((2, 0, 0, 1), np.uint8), np.zeros((2, 4, 4, 1), np.float32)])
@@ -108,7 +124,7 @@ def test_a_fingerprint_is_a_function_of_the_data():
     assert fingerprint == make_dataset(name="other", padding=0, flip=True).fingerprint
 
 
-@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("part", ["train", "test_images"])
 @pytest.mark.parametrize("alteration", ALTERATIONS)
 def test_a_fingerprint_tells_data_apart(alteration, part):
     dataset = make_dataset()
@@ -118,7 +134,7 @@ def test_a_fingerprint_tells_data_apart(alteration, part):
 
 def test_a_fingerprint_tells_roles_and_classes_apart():
     dataset = make_dataset()
-    assert replace(dataset, train=dataset.test, test=dataset.train).fingerprint != dataset.fingerprint
+    assert replace(dataset, train=dataset.test, test_images=dataset.train).fingerprint != dataset.fingerprint
     assert replace(dataset, num_classes=7).fingerprint != dataset.fingerprint
 
 

@@ -51,9 +51,10 @@ def test_statistics_and_fingerprint_are_those_from_memory(both):
 
 
 def test_it_is_decoded_once(both, data_dir, monkeypatch):
+    fingerprint = both[1].fingerprint
     monkeypatch.setattr("kd_bench.data.datasets._blocks", None)
     again = load_dataset("digits", padding=1, data_dir=data_dir, test_split="test[:90%]", streaming=True)
-    assert again.fingerprint == both[1].fingerprint
+    assert again.fingerprint == fingerprint
 
 
 def test_what_is_cut_short_is_refused_and_what_is_half_made_is_made_again(tmp_path):
