@@ -1,6 +1,8 @@
 """What a run needs before its first step: data, networks, distiller, plan, batches, callbacks."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
@@ -102,7 +104,7 @@ def build(config: RunConfig, teacher: Teacher | None) -> Parts:
     if teacher is not None:
         _require_same_data(teacher, data, config.validation > 0)
     require_batches(images, dataset, config.batch_size)
-    with strategy.scope():
+    with _requiring_memory(config), strategy.scope():
         distiller = _distiller(config, kind, dataset, teacher)
     jit_compile = hardware.resolve_jit(config.jit_compile, strategy, kind.supports_xla)
     plan = _plan(config, dataset, images, distiller, jit_compile)
@@ -135,6 +137,19 @@ def _require_same_data(teacher: Teacher, data: str, training_only: bool) -> None
             f"dataset.data_dir: these images (fingerprint {data}) are not those that the teacher in {teacher.folder} "
             f"learned from ({known}); use the same data, or set another outputs= to train a teacher on these."
         )
+
+
+@contextlib.contextmanager
+def _requiring_memory(config: RunConfig) -> Iterator[None]:
+    """Raises `ConfigError` if the body builds networks that do not fit into the memory of the device."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as problem:
+        what, _, _ = str(problem).rpartition(" and type")
+        raise ConfigError(
+            f"model={config.model.name}: the networks do not fit into the memory ({what.partition('}} ')[2]}); "
+            "choose smaller ones, or stop what else uses the device."
+        ) from problem
 
 
 def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: Teacher | None) -> Distiller:

@@ -10,6 +10,10 @@ from kd_bench.errors import ConfigError, DataError
 REFUSED = {
     "hardware=gpu": ["hardware.replicas=1: TensorFlow sees 0 GPUs here", "try hardware=cpu"],
     "model.student.stem_stride=16": ["(8, 8, 1) are too small for the strides [16, ", "Choose larger images"],
+    "model.student.width=30000": [
+        "model=tiny: the networks do not fit into the memory (OOM when allocating",
+        "240000])",
+    ],
     "model.student.depth=11": ["depth=11"],
     "fraction=0.002": ["fraction=0.002 keeps 3 of 1297 images", "the smallest fraction with every class is"],
     "batch_size=2000": ["batch_size=2000", "there are only 1297 training images"],
