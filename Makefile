@@ -29,10 +29,10 @@ table: install ## rewrite README's tables and pictures from docs/results/; print
 		$(BIN)/python aggregate.py --outputs $(BUNDLES) outputs; fi
 
 test: install ## run all tests, as many files at once as JOBS says
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --ignore tests/faults
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --ignore tests/faults
 
 test-faults: install ## kill, fill, damage and race real runs: minutes
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/faults
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal tests/faults
 
 bench: install ## speed and memory against floors and bounds; wants an idle machine, some 15 minutes on two cores
 	$(BIN)/python -m benchmarks

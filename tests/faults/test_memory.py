@@ -4,17 +4,17 @@ import json
 
 from helpers.command import SHORT, records, run
 
-SWEEP = ["-m", "method=student", "epochs=1", "fraction=0.1", "hardware=cpu", "deterministic=true", "seed=range(0,40)"]
+SWEEP = ["-m", "method=student", "epochs=1", "fraction=0.1", "hardware=cpu", "deterministic=true", "seed=range(0,12)"]
 
 
-def test_forty_runs_of_a_sweep_take_as_much_as_one(tmp_path):
+def test_the_runs_of_a_sweep_take_as_much_as_its_first(tmp_path):
     done = run(*SWEEP, outputs=tmp_path)
     assert done.returncode == 0, done.stderr
     found = {seed: record for (_, _, seed), record in records(tmp_path).items()}
     peaks = [found[seed]["cost"]["peak_memory_bytes"] / 2**20 for seed in sorted(found)]
     print("peak resident set of the runs, in MiB:", " ".join(f"{peak:.0f}" for peak in peaks))
-    assert len(peaks) == 40
-    assert max(peaks[-10:]) < 1.05 * max(peaks[:10])
+    assert len(peaks) == 12
+    assert max(peaks[-4:]) < 1.05 * max(peaks[:4])
 
 
 def test_a_run_is_the_same_alone_and_in_a_sweep(tmp_path):

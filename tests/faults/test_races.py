@@ -11,7 +11,7 @@ import pytest
 from helpers.attempts import attempt
 from helpers.command import ROOT, SHORT, records, run
 
-METHODS = ["student", "soft_logits", "fitnet", "at", "fsp", "ft", "rkd", "soft_logits"]
+METHODS = ["student", "soft_logits", "fitnet", "at", "fsp", "vid", "rkd", "soft_logits"]
 
 
 def started(*arguments, outputs):
