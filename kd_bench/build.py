@@ -52,11 +52,11 @@ class Parts:
         dataset: as it was read.
         images: what to learn from: the fraction, without what `validation` holds out of it.
         held_out: what to evaluate on: that, or the test set.
-        data: the fingerprint of the images that the run may see.
+        data: the fingerprint of the images that the run may read.
         distiller: built under the run's strategy, with its networks.
         plan: lengths.
-        precision: in force.
-        replicas: how many share each batch.
+        precision: the resolved one.
+        replicas: how many devices share each batch.
     """
 
     config: RunConfig
@@ -71,7 +71,7 @@ class Parts:
 
     def batches(self, stage: Stage, first_step: int, steps: int) -> tf.data.Dataset:
         """Returns the training batches of a stage's steps `first_step` to `steps - 1`."""
-        # The main stage sees what a plain student of the same seed sees, whatever came before it.
+        # The main stage sees what a plain student with the same seed sees, also after other stages.
         seed = self.config.seed if stage.is_main else seed_for(self.config.seed, stage.name)
         options = {"batch_size": self.config.batch_size, "seed": seed, "first_step": first_step, "steps": steps}
         return training_batches(self.images, self.dataset, **options)
@@ -90,7 +90,7 @@ def build(config: RunConfig, teacher: Teacher | None) -> Parts:
         teacher: the trained one, if the method has one.
 
     Raises:
-        ConfigError, DataError: something cannot be had as asked for; the message says which key to change.
+        ConfigError, DataError: the config asks for something impossible; the message names the key to change.
         DamageError: the teacher's network is not one of this run's teacher.
     """
     kind: type[Distiller] = config.method.load()
@@ -121,7 +121,7 @@ def _images(config: RunConfig, dataset: ImageDataset) -> tuple[Images, Images]:
 
 
 def _require_same_data(teacher: Teacher, data: str, training_only: bool) -> None:
-    """Makes sure that the images with this fingerprint are those that the teacher learned from."""
+    """Checks that the images with this fingerprint are those on which the teacher was trained."""
     setting = teacher.record.setting
     known = setting.train_data if training_only else setting.data
     if training_only and not known:

@@ -48,9 +48,9 @@ class FolderName:
 
 PositiveInt = Annotated[int, Range(least=1)]
 Count = Annotated[int, Range(least=1, most=1_000_000)]
-"""Of epochs or of images in a batch: products of a few of them fit into TensorFlow's 64-bit integers."""
+"""A number of epochs, or of images in a batch. Products of a few of them fit into TensorFlow's 64-bit integers."""
 Threads = Annotated[int, Range(least=1, most=1024)]
-"""Of a process: TensorFlow starts as many as it is told, and hangs when the system gives no more."""
+"""A number of threads of a process. TensorFlow starts all of them, and hangs if the system does not allow so many."""
 NonNegativeInt = Annotated[int, Range(least=0)]
 Positive = Annotated[float, Range(above=0)]
 NonNegative = Annotated[float, Range(least=0)]
@@ -88,7 +88,7 @@ _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 
 
 def check(key: str, value: Any, annotation: Any) -> Any:
-    """Returns `value`, a whole number turned into a float where one is asked for.
+    """Returns `value`; a whole number becomes a float if the annotation is a float.
 
     Args:
         key: the config key, for the message.
@@ -180,13 +180,13 @@ def _union(key: str, value: Any, members: tuple[Any, ...]) -> Any:
 
 
 def check_keys(key: str, present: Iterable[str], allowed: Iterable[str], optional: Iterable[str] = ()) -> None:
-    """Refuses a key that nothing reads, and a missing one, with the nearest of the allowed ones.
+    """Refuses an unknown or missing key, and suggests the most similar allowed one.
 
     Args:
         key: of the group.
         present: the names in it.
         allowed: the names that it may have.
-        optional: those of them that may be left out.
+        optional: the allowed names that may be missing.
 
     Raises:
         ConfigError: for the first such key.

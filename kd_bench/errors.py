@@ -1,4 +1,4 @@
-"""The errors that are the user's to mend: one paragraph, no traceback."""
+"""Errors that the user can correct: one paragraph, no traceback."""
 
 
 class BenchError(ValueError):
@@ -10,7 +10,7 @@ class ConfigError(BenchError):
 
 
 class StorageError(BenchError):
-    """A file cannot be written: no room, no rights."""
+    """A file cannot be written: no space or no permission."""
 
 
 class DamageError(BenchError):
@@ -18,4 +18,4 @@ class DamageError(BenchError):
 
 
 class DataError(BenchError):
-    """A data set cannot be had, read or cut as the config asks; the message says what to do."""
+    """A data set cannot be found, read or divided as the config asks; the message says what to do."""

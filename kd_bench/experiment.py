@@ -37,7 +37,7 @@ class RunFailedError(BenchError):
 
 
 class TeacherError(BenchError):
-    """A run cannot begin, because its teacher is not there."""
+    """A run cannot begin, because its teacher is missing."""
 
 
 def run(config: RunConfig, interruption: Interruption | None = None, wait: bool = True) -> Record:
@@ -49,7 +49,7 @@ def run(config: RunConfig, interruption: Interruption | None = None, wait: bool 
         wait: whether to wait for another process that does the run.
 
     Raises:
-        ConfigError, DataError: the run cannot be had as asked for; nothing of it is left on disk.
+        ConfigError, DataError: the config asks for something impossible; nothing of the run is left on disk.
         RunFailedError: the run was recorded as failed.
         StorageError: its folder cannot be written to.
         SchemaError: another version of this program wrote its record.
@@ -92,7 +92,7 @@ def _record_failure(config: RunConfig, folder: RunFolder, problem: Exception) ->
     if not isinstance(problem, BenchError):
         traceback.print_exception(problem)
     if isinstance(problem, NonFiniteLossError) or not isinstance(problem, BenchError):
-        # From the same state it would fail again; and what a bug left must not be built upon once it is mended.
+        # The same state would fail again, and after the bug is corrected nothing must continue from it.
         Checkpoints(folder.checkpoints).delete()
     try:
         write_record(folder.record, record_failure(config, f"{type(problem).__name__}: {problem}"))

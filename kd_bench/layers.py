@@ -27,7 +27,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's layer, whose passes over feature maps are TensorFlow's fused kernel: the same numbers, sooner.
 
     Keras computes moments, then normalises, one pass over memory for each operation and, in mixed precision, in
-    float32. The fused kernel keeps its statistics in float32 too, whatever the maps' precision.
+    float32. The fused kernel also keeps its statistics in float32 for maps of lower precision.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
@@ -54,5 +54,5 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def classifier(num_classes: int) -> keras.layers.Layer:
-    """Returns the last layer; it computes in float32 whatever the network's precision."""
+    """Returns the last layer, which always computes in float32."""
     return keras.layers.Dense(num_classes, dtype="float32", name="logits")

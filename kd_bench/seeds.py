@@ -1,4 +1,4 @@
-"""One seed per purpose, split from the run's: a draw added for one purpose never shifts another's."""
+"""One seed per purpose, derived from the run's seed, so that a new random draw for one purpose changes no other."""
 
 import hashlib
 

@@ -2,9 +2,10 @@
 
 In full "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons".
 
-Stage 1 trains the student's neurons to be on and off where the teacher's are, by a squared hinge with a margin; stage 2
-starts from there. As in the authors' code, but for the teacher, which they run in training mode, and the connectors'
-initialisation (fan-in, without effect on the function: batch norm follows). The TF2 repository divides by H*W.
+Stage 1 trains the student's neurons to be active where the teacher's are, by a squared hinge with a margin. Stage 2
+starts from there. It follows the authors' code with two differences: here the teacher is in inference mode, and the
+connectors are initialised by fan-in (no effect on the function, because batch norm follows). The TF2 repository divides
+by H*W.
 """
 
 from typing import Literal
@@ -23,7 +24,7 @@ from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 def activation_boundary_loss(student_feature: tf.Tensor, teacher_feature: tf.Tensor, margin: float = 1.0) -> tf.Tensor:
     """Returns relu(margin - s)**2 where t > 0 and relu(margin + s)**2 elsewhere, summed over space and channels.
 
-    A mean over the batch. It vanishes where s has the sign of t and at least the margin's size, not at s = t.
+    A mean over the batch. It is zero where s has the sign of t and |s| is at least the margin; not where s = t.
 
     Args:
         student_feature: s, before the ReLU, `[B,H,W,C]`.
@@ -43,8 +44,8 @@ def activation_boundary_loss(student_feature: tf.Tensor, teacher_feature: tf.Ten
 class ActivationBoundary(Distiller):
     """Two stages: the boundaries at a constant learning rate, then the task (`ce`) or soft targets alone (`kd`).
 
-    Stage 1 minimises weight * (l_1 / 4 + l_2 / 2 + l_3), on the `pre` maps of all groups. No connector where channels
-    agree, unless `force_connectors`; elsewhere a 1x1 convolution and batch norm on the student, for stage 1.
+    Stage 1 minimises weight * (l_1 / 4 + l_2 / 2 + l_3), on the `pre` maps of all groups. Where channels differ, or
+    always with `force_connectors`, a connector (1x1 convolution, batch norm) follows the student's map in stage 1.
     The loss is a sum over positions: with `area_scaling`, the weight is divided by the area ratio of the maps.
     """
 
@@ -75,7 +76,7 @@ class ActivationBoundary(Distiller):
         self.connectors = connectors(own, theirs, always=force_connectors)
 
     def stages(self) -> list[Stage]:
-        """Returns the boundary stage, which trains all but the classifier, and the main stage."""
+        """Returns the boundary stage, which trains everything except the classifier, and the main stage."""
         variables = [*self.features.trainable_variables, *self.connectors.trainable_variables]
         boundary = Stage(
             "boundary", {"boundary": self.boundary_loss}, variables, self.boundary_share, learning_rate="constant"
@@ -84,7 +85,7 @@ class ActivationBoundary(Distiller):
         return [boundary, self.main_stage(losses)]
 
     def boundary_loss(self, batch: Batch) -> tf.Tensor:
-        """Returns the weighted boundary loss; a level counts half as much as the next deeper one."""
+        """Returns the weighted boundary loss; each point counts half as much as the next deeper one."""
         total = tf.constant(0.0)
         maps = self.connectors(self.features(batch.images, training=True), training=True)
         for connected, target in zip(maps, batch.teacher["pre"], strict=True):

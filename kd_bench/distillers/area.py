@@ -1,8 +1,8 @@
-"""Weights that depend on how many positions a feature map has, brought from the maps they were published for to others.
+"""Scales published weights to feature maps with another number of positions.
 
-A loss that sums over the positions of a map grows with the map, one that averages the squared difference of maps of
-unit length shrinks with it. The published weights belong to networks whose stem keeps the 32x32 positions of a CIFAR
-image. On other images, or behind a stem with a stride, the same number is another weight.
+A loss that sums over the positions of a map grows with the size of the map. A loss that averages the squared difference
+of maps of unit length becomes smaller as maps grow. The published weights belong to networks whose stem keeps the 32x32
+positions of a CIFAR image. On other images, or after a stem with a stride, the same number has another effect.
 """
 
 import math
@@ -12,18 +12,18 @@ import keras
 from kd_bench.errors import ConfigError
 
 PUBLISHED_POSITIONS = 32 * 32
-"""Positions of the shallowest map of the networks that the weights were published for."""
+"""Positions of the shallowest map in the networks for which the weights were published."""
 
 
 def area_ratio(student: keras.Model, teacher: keras.Model) -> float:
     """Returns the positions of the shallowest map, relative to the published networks': 1 for 32x32 images.
 
-    The shallowest map is what the first convolution returns: the size at which a network works, whichever of its
-    layers a method reads. Of two sizes the smaller counts, since the larger map is pooled to it.
+    The shallowest map is the output of the first convolution, for all methods. If the two networks differ, the smaller
+    size counts, because the larger map is pooled to it.
 
     Args:
         student: a functional model.
-        teacher: likewise.
+        teacher: a functional model.
 
     Raises:
         ConfigError: a network has no convolution.

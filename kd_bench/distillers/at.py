@@ -1,12 +1,13 @@
 """Attention transfer: Zagoruyko, Komodakis, "Paying More Attention to Attention", ICLR 2017, arXiv:1612.03928.
 
-The student matches the teacher's spatial attention maps: where, over all channels, the activations are large. No
-connectors; channel counts may differ, and of two sizes the larger map is average-pooled to the smaller.
+The student matches the teacher's spatial attention maps: the places where activations are large, over all channels.
+There are no connectors: channels may differ. If sizes differ, the larger map is average-pooled to the smaller size.
 
-Paper and authors' code differ (attention-transfer issue 34): eq. 2 has the un-squared norm of the maps' difference, the
-code the mean of its square with beta = 1000. `distance` chooses; their README says that the code reproduces the paper.
+Paper and authors' code differ (attention-transfer issue 34): equation 2 has the norm of the difference of the maps, the
+code has the mean of its square, with beta = 1000. `distance` chooses. Their README says that the code reproduces the
+paper.
 
-The code's mean over the positions of maps of unit length makes its weight grow as maps shrink: see `area.py`.
+The code's loss is a mean over the positions of maps of unit length, so it is larger for smaller maps: see `area.py`.
 """
 
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def attention_transfer_loss(
 
     Args:
         student_features: `[B,H,W,C]` each.
-        teacher_features: as many, of any channels; get no gradient.
+        teacher_features: the same number, with any channels; get no gradient.
         p: the power.
     """
     differences = _differences(student_features, teacher_features, p)
@@ -55,7 +56,7 @@ def attention_transfer_loss(
 def paper_attention_loss(
     student_features: Sequence[tf.Tensor], teacher_features: Sequence[tf.Tensor], p: int = 2
 ) -> tf.Tensor:
-    """Returns half the sum over the points of the difference's un-squared length, a mean over the batch (eq. 2)."""
+    """Returns half the sum over the points of the length of the difference, a mean over the batch (eq. 2)."""
     differences = _differences(student_features, teacher_features, p)
     return 0.5 * tf.add_n([tf.reduce_mean(_length(difference)) for difference in differences])
 
@@ -71,7 +72,7 @@ def _differences(
 
 
 def _length(vectors: tf.Tensor) -> tf.Tensor:
-    # The root has no gradient at 0, where the two maps coincide.
+    # The square root has no gradient at 0, where the two maps are equal.
     squared = tf.reduce_sum(vectors**2, axis=-1)
     positive = squared > 0
     return tf.where(positive, tf.sqrt(tf.where(positive, squared, 1)), 0)
@@ -82,8 +83,8 @@ class AttentionTransfer(Distiller):
 
     `tap=raw` takes the maps before batch norm and ReLU instead. On Wide ResNets the two are the same.
 
-    With `area_scaling`, the beta of `distance=code` is multiplied by the area ratio of the maps; the paper's un-squared
-    length does not depend on their size.
+    With `area_scaling`, the beta of `distance=code` is multiplied by the area ratio of the maps. The length in the
+    paper does not depend on the size of the maps.
     """
 
     def __init__(

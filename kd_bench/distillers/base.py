@@ -16,13 +16,13 @@ Outputs = dict[str, Any]
 
 
 class Batch:
-    """One batch as the networks see it; a network runs when, and only if, its outputs are asked for.
+    """One batch as the networks see it. A network runs when its outputs are first used, and not at all if they are not.
 
     Attributes:
         images: `[B,H,W,C]` float32, normalised.
         labels: `[B]` int32.
-        epoch: how many epochs of the stage are over, a float32 scalar: 0 all through the first one.
-        progress: how much of the stage is over, a float32 scalar in [0, 1).
+        epoch: how many epochs of the stage are complete, a float32 scalar: 0 during the first epoch.
+        progress: how much of the stage is complete, a float32 scalar in [0, 1).
     """
 
     def __init__(
@@ -33,8 +33,8 @@ class Batch:
         self.labels = labels
         self.epoch = epoch
         self.progress = progress
-        # Not `cached_property`: before Python 3.12 it holds one lock for all instances, and replicas' threads that wait
-        # for each other inside the network would wait for ever.
+        # Not `cached_property`: before Python 3.12 it holds one lock for all instances. The threads of replicas wait
+        # for each other inside the network, and would never end.
         self._student: Outputs | None = None
         self._teacher: Outputs | None = None
 
@@ -47,7 +47,7 @@ class Batch:
 
     @property
     def teacher(self) -> Outputs:
-        """The teacher's outputs; in inference mode, unless the method says otherwise."""
+        """The teacher's outputs, in inference mode unless the method overrides `run_teacher`."""
         if self._teacher is None:
             self._teacher = self._distiller.run_teacher(self.images)
         return self._teacher
@@ -55,25 +55,25 @@ class Batch:
 
 Loss = Callable[[Batch], tf.Tensor]
 Gradients = list[tf.Tensor | None]
-"""One gradient per variable, in the order of the stage's variables; None where a loss does not reach."""
+"""One gradient per variable, in the order of the stage's variables; None if the variable has no effect on the loss."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a method's training, with an optimizer of its own.
+    """A part of a method's training. Each stage has its own optimizer.
 
     Attributes:
         name: for records and messages.
-        losses: the weighted terms whose sum is minimised, by the names they are logged under. Each is a scalar, a mean
-            over the samples of its batch (see `replicas.py` for what is no such mean).
+        losses: the weighted terms by the names under which they are logged; their sum is minimised. Each is a scalar, a
+            mean over the samples of its batch (for other losses see `replicas.py`).
         variables: what is trained; every one of them must get a gradient.
         share: the stage's length, as a fraction of the main stage's epochs.
-        min_steps: the stage's least length, in steps; it is rounded up to whole epochs. For what is trained without the
-            student and needs so many steps however short the run is.
-        learning_rate: `stepped`, as the protocol has it, or `constant` at its first value.
-        learning_rate_scale: what the protocol's learning rate is multiplied by.
-        no_weight_decay: those of the variables that weight decay leaves alone.
-        combine_gradients: makes one gradient of all terms', instead of their sum. It is given the gradients over the
+        min_steps: the stage's smallest length in steps, rounded up to whole epochs. For networks that are trained
+            without the student and need this many steps also in a short run.
+        learning_rate: `stepped`, as in the protocol, or `constant` at its first value.
+        learning_rate_scale: factor of the protocol's learning rate.
+        no_weight_decay: the variables that weight decay does not change.
+        combine_gradients: combines the gradients of the terms, instead of adding them. It gets the gradients over the
             global batch, by the names of the terms, and the batch.
     """
 
@@ -94,9 +94,9 @@ class Stage:
 
 
 class Distiller(keras.Model):
-    """Trains a student, with whatever a method adds to it.
+    """Trains a student, and the networks that a method adds to it.
 
-    A method implements `distillation_loss` for a single joint stage, or `stages` for its own.
+    A method implements `distillation_loss` if it has one joint stage, or `stages`.
 
     Attributes:
         network: which architecture of the pair is trained as the student.
@@ -104,7 +104,7 @@ class Distiller(keras.Model):
             launcher reads it from the source, to train the teacher first.
         supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
         own_metrics: what a method logs besides its losses.
-        effective: hyper-parameters that the method scaled to its networks, by name: the values in force.
+        effective: hyper-parameters that the method scaled to its networks: name -> scaled value.
     """
 
     network: ClassVar[Literal["teacher", "student"]] = "student"
@@ -123,11 +123,11 @@ class Distiller(keras.Model):
 
     @property
     def peer(self) -> keras.Model | None:
-        """The network trained beside the student and discarded, of which the record tells the accuracy; mostly none."""
+        """The network that is trained beside the student and then discarded, or None. The record has its accuracy."""
         return None
 
     def warnings(self) -> list[str]:
-        """Returns what is wrong with the training that has just ended, a sentence each; mostly nothing."""
+        """Returns a sentence for each problem of the training that has just ended."""
         return []
 
     def stages(self) -> list[Stage]:
@@ -169,7 +169,7 @@ class Distiller(keras.Model):
             stage: one of `stages()`.
             optimizer: a fresh one.
             epochs: the stage's length.
-            steps_per_epoch: likewise.
+            steps_per_epoch: training steps of an epoch.
             **options: of `keras.Model.compile`.
         """
         self.stage = stage
@@ -196,7 +196,7 @@ class Distiller(keras.Model):
 
     @property
     def state(self) -> list[keras.Variable]:
-        """All that training changes, in a fixed order: networks, a method's own, optimizer, running means."""
+        """All that training changes, in a fixed order: networks, the method's variables, optimizer, running means."""
         teacher = self.teacher
         untouched = [] if teacher is None or teacher.trainable else teacher.variables
         frozen = {id(variable) for variable in untouched}
@@ -205,14 +205,14 @@ class Distiller(keras.Model):
         return [*networks, *self.optimizer.variables, *means]
 
     def call(self, images: tf.Tensor, training: bool = False) -> Outputs:
-        """Returns the student's outputs: it is what a user keeps."""
+        """Returns the outputs of the student, the network that a user keeps."""
         return self.student(images, training=training)
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Does one step of the current stage on a replica's share of the global batch."""
         assert self.stage is not None
         watched = [variable.value for variable in self.stage.variables]
-        # Only what the stage trains is watched: a frozen teacher leaves nothing on the tape.
+        # The tape watches only what the stage trains, so that it records nothing of a frozen teacher.
         with tf.GradientTape(
             watch_accessed_variables=False, persistent=self.stage.combine_gradients is not None
         ) as tape:
@@ -237,7 +237,7 @@ class Distiller(keras.Model):
         return Batch(self, images, labels, epoch, progress)
 
     def _scaled(self, loss: tf.Tensor) -> tf.Tensor:
-        # The optimizer sums the replicas' gradients; in float16 it scales them too.
+        # The optimizer sums the gradients of the replicas; in float16 it also scales them.
         return self.optimizer.scale_loss(loss / self.distribute_strategy.num_replicas_in_sync)
 
     def _over_replicas(self, gradients: Gradients) -> Gradients:
@@ -260,8 +260,8 @@ class Distiller(keras.Model):
 class _Measures:
     """A stage's running means and its count of finite steps.
 
-    No Keras object: on several replicas `fit` builds the model in its first stage, and Keras lets a built model have no
-    new variables in its second.
+    It is not a Keras object: on several replicas `fit` builds the model in its first stage, and a built Keras model
+    must not get new variables in its second stage.
     """
 
     def __init__(self, stage: Stage) -> None:

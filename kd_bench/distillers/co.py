@@ -1,9 +1,9 @@
 """CO: Heo et al., "A Comprehensive Overhaul of Feature Distillation", ICCV 2019, arXiv:1904.01866; also called OFD.
 
-The student matches the teacher's features before the ReLU, through a connector. The teacher keeps its positive values;
-its negative ones are cut off at the mean negative value of their channel; and where both networks are below what the
-ReLU lets through anyway, the student goes free. As in the authors' code, with the teacher's batch norm on batch
-statistics; the TF2 repository has it on moving ones (`teacher_statistics=inference`).
+The student matches the teacher's features before the ReLU, through a connector. Negative values of the teacher are cut
+off at the mean negative value of their channel. Where the target is negative and the student is even lower, there is no
+loss, because the ReLU removes both. As in the authors' code, the teacher's batch norm uses batch statistics; in the TF2
+repository it uses moving statistics (`teacher_statistics=inference`).
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def margin_from_bn(gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
 def partial_l2(student: tf.Tensor, teacher: tf.Tensor, margin: np.ndarray) -> tf.Tensor:
     """Returns the squared difference to max(teacher, margin), summed over space and channels, a mean over the batch.
 
-    Terms with student <= target <= 0 count nothing; target is the maximum.
+    The target is max(teacher, margin). Terms with student <= target <= 0 are zero.
 
     Args:
         student: before the ReLU, `[B,H,W,C]`.
@@ -63,7 +63,7 @@ def partial_l2(student: tf.Tensor, teacher: tf.Tensor, margin: np.ndarray) -> tf
     target = tf.maximum(teacher, tf.cast(margin, teacher.dtype))
     counts = (student > target) | (target > 0)
     differences = tf.where(counts, student - target, 0)
-    # `l2_loss` is half the sum of squares, in one pass over the map, as is its gradient.
+    # `l2_loss` is half the sum of squares. It reads the map once, and so does its gradient.
     return 2 * tf.nn.l2_loss(differences) / tf.cast(tf.shape(student)[0], student.dtype)
 
 
@@ -74,18 +74,18 @@ def co_loss(
 
     Args:
         student_features: `[B,H,W,C]` each, shallow to deep.
-        teacher_features: as many, of the same shapes; get no gradient.
-        margins: as many, `[C]` each.
+        teacher_features: the same number and shapes; get no gradient.
+        margins: one per point, `[C]` each.
     """
     points = list(zip(student_features, teacher_features, margins, strict=True))
     return tf.add_n([partial_l2(*point) / 2 ** (len(points) - level) for level, point in enumerate(points, start=1)])
 
 
 def batch_norm_of(feature: keras.KerasTensor) -> keras.layers.BatchNormalization:
-    """Returns the batch norm that makes a symbolic feature map, or the residual branch that is added to make it.
+    """Returns the batch norm whose output is a symbolic feature map, or that of the residual branch added to it.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the map has no such layer.
     """
     layer = feature._keras_history.operation
     if isinstance(layer, keras.layers.Add):
@@ -101,8 +101,8 @@ def batch_norm_of(feature: keras.KerasTensor) -> keras.layers.BatchNormalization
 class ComprehensiveOverhaul(Distiller):
     """One stage: cross-entropy + alpha * co_loss on the `pre` maps of all groups.
 
-    The student's maps pass a 1x1 convolution and batch norm each, trained with it and discarded. The loss is a sum over
-    positions: with `area_scaling`, alpha is divided by the area ratio of the maps.
+    Each map of the student passes a connector (1x1 convolution, batch norm), which is trained with the student and then
+    discarded. The loss is a sum over positions: with `area_scaling`, alpha is divided by the area ratio of the maps.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class ComprehensiveOverhaul(Distiller):
         return [self.main_stage(losses, self.connectors.trainable_variables)]
 
     def run_teacher(self, images: tf.Tensor) -> Outputs:
-        """Returns the frozen teacher's outputs, by the statistics chosen."""
+        """Returns the frozen teacher's outputs, with the chosen statistics."""
         assert self.teacher is not None
         return self.teacher(images, training=self.teacher_statistics == "batch")
 
@@ -145,9 +145,9 @@ class ComprehensiveOverhaul(Distiller):
 
 
 def _normalise_by_batch(network: keras.Model) -> None:
-    """Lets a frozen network's batch norms use batch statistics in training mode, and yet keep their moving ones."""
+    """Lets the batch norms of a frozen network use batch statistics, without changing their moving statistics."""
     for layer in network._flatten_layers(include_self=False):
         if isinstance(layer, keras.layers.BatchNormalization):
-            # Keras uses the batch's statistics only in a trainable layer. No stage trains the layer's variables.
+            # Keras uses batch statistics only in trainable layers. No stage trains the variables of these layers.
             layer.trainable = True
             layer.momentum = 1.0

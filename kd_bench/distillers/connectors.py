@@ -1,4 +1,4 @@
-"""What lies between a student's feature map and a teacher's of another shape; never part of the exported student."""
+"""Layers between a student's feature map and a teacher's of another shape. They are never part of the saved student."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from kd_bench.errors import ConfigError
 from kd_bench.layers import batch_norm, convolution
 
 Ending = Literal["linear", "relu"]
-"""What a connector ends in: its batch norm, or a ReLU after it, which a map without negative values calls for."""
+"""The last layer of a connector: batch norm, or a ReLU after it, for teacher's maps without negative values."""
 
 
 def connector(
@@ -44,7 +44,7 @@ def connectors(
     Args:
         students: the student's symbolic feature maps, `[B,H,W,C_s]` each.
         teachers: the teacher's, `[B,H,W,C_t]` each.
-        always: a connector even where channels are equal; else such a map stays as it is.
+        always: also where channels are equal; by default such a map stays as it is.
         **options: of `connector`.
     """
     inputs = [keras.Input(student.shape[1:], dtype=student.dtype) for student in students]
@@ -58,7 +58,7 @@ def connectors(
 
 
 def require_same_size(name: str, student: keras.KerasTensor, teacher: keras.KerasTensor) -> None:
-    """Refuses maps that a loss cannot compare position by position.
+    """Checks that a loss can compare two maps position by position.
 
     Args:
         name: the method's, for the message.
@@ -83,7 +83,7 @@ def smaller_size(first: keras.KerasTensor, second: keras.KerasTensor) -> tuple[i
         second: `[B,H',W',C']`.
 
     Raises:
-        ConfigError: one size is no multiple of the other.
+        ConfigError: one size is not a multiple of the other.
     """
     smaller, larger = sorted((first, second), key=lambda features: features.shape[1])
     pooling_window(larger, smaller)
@@ -98,7 +98,7 @@ def pool_to_smaller(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.
         second: `[B,H',W',C']`.
 
     Raises:
-        ConfigError: one size is no multiple of the other.
+        ConfigError: one size is not a multiple of the other.
     """
     if first.shape[1] >= second.shape[1]:
         return pool_to(first, second, tf.nn.avg_pool2d), second
@@ -106,7 +106,7 @@ def pool_to_smaller(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.
 
 
 def pool_to(larger: tf.Tensor, smaller: tf.Tensor, pool: object) -> tf.Tensor:
-    """Pools a map to another's size, with windows that neither overlap nor leave anything out.
+    """Pools a map to another's size, with windows that do not overlap and cover the whole map.
 
     Args:
         larger: `[B,H,W,C]`.
@@ -114,7 +114,7 @@ def pool_to(larger: tf.Tensor, smaller: tf.Tensor, pool: object) -> tf.Tensor:
         pool: `tf.nn.avg_pool2d` or `tf.nn.max_pool2d`.
 
     Raises:
-        ConfigError: one size is no multiple of the other.
+        ConfigError: one size is not a multiple of the other.
     """
     window = pooling_window(larger, smaller)
     return larger if window == (1, 1) else pool(larger, window, window, "VALID")  # type: ignore[operator]
@@ -128,7 +128,7 @@ def pooling_window(larger: tf.Tensor, smaller: tf.Tensor) -> tuple[int, int]:
         smaller: `[B,h,w,c]`.
 
     Raises:
-        ConfigError: one size is no multiple of the other.
+        ConfigError: one size is not a multiple of the other.
     """
     window = (larger.shape[1] // smaller.shape[1], larger.shape[2] // smaller.shape[2])
     if (window[0] * smaller.shape[1], window[1] * smaller.shape[2]) != tuple(larger.shape[1:3]):

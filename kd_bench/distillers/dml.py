@@ -1,12 +1,12 @@
 """DML: Zhang, Xiang, Hospedales, Lu, "Deep Mutual Learning", CVPR 2018, arXiv:1706.00384.
 
-No trained teacher: the student and a peer of the teacher's architecture start from scratch, and each adds to its
-cross-entropy the divergence of its prediction from the other's current one. The peer is discarded in the end.
+There is no trained teacher. The student and a peer with the teacher's architecture start from scratch. Each adds to its
+cross-entropy the divergence of its prediction from the current prediction of the other. The peer is then discarded.
 
-The paper updates one network after the other on each mini-batch (`sequential=true`); the default updates both at once
-from one forward pass each, which differs in the second order of the learning rate. The paper gives each network an
-optimizer of its own: SGD and Adam update every entry by itself, so one optimizer over both sets of variables is two.
-The TF2 repository starts from the trained teacher, at temperature 5 and half the weights, which is another method.
+The paper updates one network after the other on each mini-batch (`sequential=true`). The default updates both at once
+from one forward pass each; the difference is of second order in the learning rate. In the paper each network has its
+own optimizer. SGD and Adam update each entry separately, so one optimizer for both networks is equivalent. The TF2
+repository starts from the trained teacher, with temperature 5 and half the weights, which is another method.
 """
 
 import keras
@@ -22,8 +22,8 @@ def mutual_learning_loss(logits: tf.Tensor, peer_logits: tf.Tensor, temperature:
     """Returns T**2 * KL(softmax(peer / T) || softmax(own / T)), a mean over the batch.
 
     Args:
-        logits: the network's own, `[B,K]`.
-        peer_logits: `[B,K]`; get no gradient. Swap the two for the peer's loss.
+        logits: of the network that learns, `[B,K]`.
+        peer_logits: `[B,K]`; get no gradient. Exchange the two for the peer's loss.
         temperature: T, above 0; 1 in the paper.
 
     Raises:
@@ -70,7 +70,7 @@ class DeepMutualLearning(Distiller):
         return [self.main_stage(losses, self.peer.trainable_variables)]
 
     def run_teacher(self, images: tf.Tensor) -> Outputs:
-        """Returns the peer's outputs in training mode: it learns too."""
+        """Returns the peer's outputs in training mode, because the peer learns too."""
         return self.peer(images, training=True)
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
@@ -114,6 +114,6 @@ class DeepMutualLearning(Distiller):
             self.optimizer.apply(tape.gradient(scaled, [variable.value for variable in variables]), variables)
 
     def _student_now(self, images: tf.Tensor) -> Outputs:
-        """Returns the student's outputs on the batch's statistics; its moving ones count a batch once."""
+        """Returns the student's outputs by batch statistics. The batch changes the moving statistics only once."""
         trained, kept = self.student.trainable_variables, self.student.non_trainable_variables
         return self.student.stateless_call(trained, kept, images, training=True)[0]

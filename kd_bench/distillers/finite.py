@@ -1,4 +1,4 @@
-"""Which loss stopped being a number, and when: counted in the step itself, so that several steps run in one call."""
+"""Finds which loss became NaN or infinite, and when. The step itself counts, so that one call can do several steps."""
 
 from collections.abc import Sequence
 
@@ -26,11 +26,11 @@ class FiniteSteps(keras.Metric):
         self._steps.assign_add(1 - self._broken.value)
 
     def result(self) -> tf.Tensor:
-        """Returns the counts, `[len(terms)]` float32; of several replicas, the sum of theirs."""
+        """Returns the counts, `[len(terms)]` float32; with several replicas, the sum of their counts."""
         return tf.convert_to_tensor(self._steps.value)
 
     def first_broken(self, replicas: int) -> tuple[int, list[str]] | None:
-        """Returns how many steps went well and which terms then did not; None if all did."""
+        """Returns the number of steps before the first NaN or infinity, and the terms that had it; None if none had."""
         broken = [name for name, value in zip(self.terms, self._broken.numpy(), strict=True) if value]
         if not broken:
             return None

@@ -1,7 +1,7 @@
 """FitNet: Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015, arXiv:1412.6550.
 
-Stage 1 trains the student's lower half to predict, through a regressor, a middle layer of the teacher; stage 2 trains
-the whole student. One hint, as the paper has it; the public ports use three, or train both stages at once.
+Stage 1 trains the student's lower half and a regressor to predict a middle layer of the teacher. Stage 2 trains the
+whole student. There is one hint, as in the paper; public ports use three, or train both stages at once.
 """
 
 from typing import Literal
@@ -39,10 +39,10 @@ def soft_cross_entropy(student_logits: tf.Tensor, teacher_logits: tf.Tensor, tem
 
 
 class FitNet(Distiller):
-    """Two stages: the hint at a constant learning rate, then the task (`ce`) or the task and soft targets (`kd`).
+    """Two stages: the hint at a constant learning rate, then the task (`ce`), or the task and soft targets (`kd`).
 
-    The regressor is a 1x1 convolution and batch norm on the maps before their ReLU: linear, so that it can reach the
-    teacher's negative values.
+    The regressor is a 1x1 convolution with batch norm on the maps before the ReLU. It is linear, so that it can predict
+    the teacher's negative values.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FitNet(Distiller):
         self.regressor = connector(guided, hint)
 
     def stages(self) -> list[Stage]:
-        """Returns the hint stage, which trains only what lies below the hint, and the main stage."""
+        """Returns the hint stage, which trains only the layers up to the hint, and the main stage."""
         variables = [*self.guided.trainable_variables, *self.regressor.trainable_variables]
         hint = Stage("hint", {"hint": self.hint_term}, variables, self.hint_share, learning_rate="constant")
         losses = {"task": self.task_loss}
@@ -80,12 +80,12 @@ class FitNet(Distiller):
         return [hint, self.main_stage(losses)]
 
     def hint_term(self, batch: Batch) -> tf.Tensor:
-        """Returns the hint loss; the student's upper half is not run, so that its moving statistics stay."""
+        """Returns the hint loss. The student's upper half does not run, so its moving statistics do not change."""
         regressed = self.regressor(self.guided(batch.images, training=True), training=True)
         return hint_loss(regressed, batch.teacher["pre"][self.hint_point])
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
-        """Returns lambda * soft cross-entropy, lambda falling linearly over the stage (section 2.2)."""
+        """Returns lambda * soft cross-entropy; lambda decreases linearly during the stage (section 2.2)."""
         first, last = self.kd_weights
         weight = first + (last - first) * batch.progress
         return weight * soft_cross_entropy(batch.student["logits"], batch.teacher["logits"], self.temperature)

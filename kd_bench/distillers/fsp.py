@@ -1,7 +1,7 @@
 """FSP: Yim, Joo, Bae, Kim, "A Gift from Knowledge Distillation", CVPR 2017.
 
-Knowledge is the flow between two layers: the Gram matrix of an earlier and a later feature map, channel by channel.
-Stage 1 trains the student to reproduce the teacher's matrices, stage 2 trains it on the task from there.
+Knowledge is the flow between two layers: the Gram matrix of the channels of an earlier and a later feature map.
+Stage 1 trains the student to reproduce the teacher's matrices. Stage 2 continues from there and trains it on the task.
 """
 
 import itertools
@@ -40,7 +40,7 @@ def fsp_loss(student_features: Sequence[tf.Tensor], teacher_features: Sequence[t
 
     Args:
         student_features: `[B,H,W,D]` each, shallow to deep; at least two.
-        teacher_features: as many, of the same channels; get no gradient.
+        teacher_features: the same number, with the same channels; get no gradient.
 
     Raises:
         ValueError: channels differ.
@@ -62,7 +62,7 @@ def _matrices(features: Sequence[tf.Tensor], prepare: object) -> list[tf.Tensor]
 class FSP(Distiller):
     """Two stages: weight * fsp_loss on the `post` maps of all groups at a constant learning rate, then the task alone.
 
-    No connector where channels agree; elsewhere a 1x1 convolution and batch norm on the student, for stage 1 only.
+    Where channels differ, a connector (1x1 convolution, batch norm) follows the student's map, in stage 1 only.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class FSP(Distiller):
         self.connectors = connectors(student.output["post"], teacher.output["post"], ending=connector)
 
     def stages(self) -> list[Stage]:
-        """Returns the flow stage, which trains all but the classifier, and the main stage."""
+        """Returns the flow stage, which trains everything except the classifier, and the main stage."""
         variables = [*self.features.trainable_variables, *self.connectors.trainable_variables]
         flow = Stage("flow", {"flow": self.flow_loss}, variables, self.flow_share, learning_rate="constant")
         return [flow, self.main_stage({"task": self.task_loss})]

@@ -1,13 +1,14 @@
 """Factor transfer: Kim, Park, Kwak, "Paraphrasing Complex Network", NeurIPS 2018, arXiv:1802.04977.
 
-An auto-encoder, the paraphraser, learns without labels to reconstruct the teacher's last feature map; its bottleneck is
-the teacher's factor. A translator, trained with the student, makes the student's factor from its last map.
+An auto-encoder, the paraphraser, learns without labels to reconstruct the teacher's last feature map. Its bottleneck is
+the teacher's factor. A translator, trained with the student, computes the student's factor from the student's last map.
 
-Where paper and authors' code differ (squared error and batch norm against L1 and none), `reconstruction_power` and
-`batch_norm` choose; the defaults are the code's. Ours: Keras's default initialisation, and a least number of steps for
-the paraphraser. RepDistiller pools the factors over channels: not FT.
+Paper and authors' code differ: the paper has squared error and batch norm, the code L1 and no batch norm.
+`reconstruction_power` and `batch_norm` choose; the defaults are the code's. Our own choices: Keras's default
+initialisation, and a minimum number of steps for the paraphraser. RepDistiller pools the factors over channels, which
+is not FT.
 
-A factor has unit length over all its positions: the mean of its differences shrinks as maps grow, see `area.py`.
+A factor has unit length over all its positions, so the mean of differences is smaller for larger maps: see `area.py`.
 """
 
 from typing import Literal
@@ -64,7 +65,7 @@ def _normalised(factor: tf.Tensor) -> tf.Tensor:
 
 
 def encoder(size: tuple[int, int], channels: int, factors: int, batch_norm: bool) -> keras.Model:
-    """Returns the model from a map `[B,H,W,channels]` to its factor `[B,H,W,factors]`; the translator is one too."""
+    """Returns the model from a map `[B,H,W,channels]` to its factor `[B,H,W,factors]`. The translator is one, too."""
     return _stack(keras.layers.Conv2D, (*size, channels), [channels, factors, factors], batch_norm)
 
 
@@ -86,9 +87,9 @@ def _stack(convolution: type, shape: tuple[int, ...], widths: list[int], batch_n
 class FactorTransfer(Distiller):
     """Two stages: the paraphraser on the teacher alone, then cross-entropy + beta * factor loss.
 
-    Both networks give their last `post` map; of two sizes the larger is average-pooled first. The factor has rate * C_t
-    channels. The paraphraser learns at a constant rate, and is frozen in the main stage. With `area_scaling`, beta is
-    multiplied by the area ratio of the maps to the power of p / 2.
+    The loss uses the last `post` maps. If sizes differ, the larger map is average-pooled first. The factor has rate *
+    C_t channels. The paraphraser learns at a constant learning rate and is frozen in the main stage. With
+    `area_scaling`, beta is multiplied by the area ratio of the maps to the power of p / 2.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class FactorTransfer(Distiller):
         self.translator = encoder(size, own.shape[-1], factors, batch_norm)
 
     def stages(self) -> list[Stage]:
-        """Returns the paraphraser's stage, in which no student runs, and the main stage, in which it is frozen."""
+        """Returns the paraphraser's stage, in which the student does not run, and the main stage."""
         variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
         paraphraser = Stage(
             "paraphraser",

@@ -1,8 +1,8 @@
 """KD-EID: KD-SVD with the singular vectors from an eigendecomposition of the smaller Gram matrix, for speed.
 
-Lee, Kim, Song, ECCV 2018, arXiv:1807.06819; the eigendecomposition is of the authors' TF1 repository (2019) and in no
-paper. As a function of the features it is KD-SVD, value and gradient. Unlike the TF1 repository, no shape is
-decomposed by another path: there, maps of nearly as many positions as channels had no gradient.
+Lee, Kim, Song, ECCV 2018, arXiv:1807.06819; the eigendecomposition is from the authors' TF1 repository (2019) and in no
+paper. Value and gradient are those of KD-SVD. The TF1 repository decomposes some shapes in another way: there, maps
+with nearly as many positions as channels have no gradient. Here all shapes are decomposed in the same way.
 """
 
 from collections.abc import Sequence

@@ -1,17 +1,18 @@
 """KD-SVD: Lee, Kim, Song, "Self-supervised Knowledge Distillation Using Singular Value Decomposition", ECCV 2018.
 
-arXiv:1807.06819. Each map is compressed to its top right singular vectors; the student's are aligned to the teacher's;
-two consecutive points are related by a Gaussian of the differences of their entries; the relations are matched by a
-gradient that never exceeds the task's.
+arXiv:1807.06819. Each map is compressed to its top right singular vectors. The student's vectors are aligned to the
+teacher's. Two consecutive points are related by a Gaussian of the differences of their entries. The student matches the
+teacher's relations, by a gradient that is never larger than that of the task.
 
-As the authors' cleaned code (TF1 repository) has it, but for its gradient, which is wrong in direction for maps of
-fewer positions than channels: see `singular_vectors.py`. RepDistiller and mdistiller take the batch mean and do not
-clip: `clip=none`.
+It follows the authors' cleaned code (TF1 repository) except for its gradient, which has a wrong direction for maps with
+fewer positions than channels: see `singular_vectors.py`. RepDistiller and mdistiller take the mean over the batch and
+do not clip (`clip=none`).
 
-A singular vector's sign is free, and a relation depends on it. The libraries that the authors' code calls return, for
-maps without negative values, vectors of opposite signs at some two consecutive points (TF1's eigendecomposition + + -,
-its svd + - -, torch's - - +), so that one relation has (b + a)**2 in place of (b - a)**2: on vectors with entries of
-one sign a far larger distance, and loss. `signs` reproduces that by rule: `opposite` turns the last point.
+The sign of a singular vector is arbitrary, but a relation depends on it. For maps without negative values, the
+libraries that the authors' code calls return vectors with opposite signs at two consecutive points (TF1's
+eigendecomposition + + -, its svd + - -, torch's - - +). One relation then has (b + a)**2 in place of (b - a)**2. For
+vectors whose entries have one sign, that is a far larger distance, and loss. `signs=opposite` reproduces this by a
+rule: it negates the last point.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from kd_bench.distillers.replicas import summed_over_batch
 from kd_bench.distillers.singular_vectors import Method, distilled_vectors, relation_loss, require_vectors
 
 Signs = Literal["equal", "opposite"]
-"""Whether the teacher's vectors at the last point have the sign of those before: a sum of at least 0, or at most."""
+"""The sign of the teacher's vectors at the last point: as at the other points (sum at least 0), or opposite."""
 
 
 def kd_svd_loss(
@@ -40,13 +41,13 @@ def kd_svd_loss(
     method: Method = "svd",
     signs: Signs = "equal",
 ) -> tf.Tensor:
-    """Returns the squared difference of the relations of consecutive points, a sum over everything, the batch too.
+    """Returns the squared difference of the relations of consecutive points, a sum over all entries and samples.
 
     Args:
         student_features: `[B,H,W,D]` each, shallow to deep; at least two.
-        teacher_features: as many, of the same channels and of any size; get no gradient.
+        teacher_features: the same number, with the same channels and any size; get no gradient.
         k: singular vectors of the teacher.
-        extra: the student's beyond k, among which the teacher's are looked for.
+        extra: how many more than k of the student's vectors are compared with the teacher's.
         beta: of the relation exp(-(deep_i - shallow_j)**2 / beta).
         method: `svd`, or `eid`, which is KD-EID.
         signs: of the last point's vectors.
@@ -64,8 +65,8 @@ def kd_svd_loss(
 class KDSVD(ClippedDistiller):
     """One stage: cross-entropy + weight * kd_svd_loss on the `post` maps of all groups, by clipped gradients.
 
-    No connector where channels agree; elsewhere a 1x1 convolution and batch norm on the student, and a ReLU unless
-    `connector` is linear. The clip spares it.
+    Where channels differ, a connector follows the student's map: 1x1 convolution, batch norm, and a ReLU unless
+    `connector` is linear. The clip does not apply to it.
     """
 
     decomposition: ClassVar[Method] = "svd"

@@ -1,15 +1,16 @@
 """MHGD: Lee, Song, "Graph-based Knowledge Distillation by Multi-head Attention Network", BMVC 2019, arXiv:1907.02226.
 
-What a network does to a batch between two depths is a graph: the attention that each sample's deep vector pays to all
-samples' shallow ones. Phase 1 trains an attention network on the teacher to predict its deep vectors from the shallow
-ones; phase 2 freezes it and matches the graphs it draws of student and teacher.
+A graph describes what a network does to a batch between two depths: how much attention the deep vector of each sample
+pays to the shallow vectors of all samples. Phase 1 trains an attention network to predict the teacher's deep vectors
+from its shallow ones. Phase 2 freezes this network, computes the graphs of student and teacher with it, and matches
+them.
 
-Module and constants are the authors' TF1 repository's, the share of phase 1 their TF2 repository's; later versions of
-that, RepDistiller, mdistiller and torchdistill have no MHGD.
+The network and the constants are from the authors' TF1 repository, the share of phase 1 from their TF2 repository.
+Later versions of the TF2 repository, RepDistiller, mdistiller and torchdistill have no MHGD.
 
-At first nearly all attention logits lie where tanh is flat, and the graphs have no gradient. Only the weight decay of
-phase 1 makes them smaller, in some thousand steps whatever the length of a run: hence `attention_min_steps`. The
-authors' phase 1 has 7,800 (TF2) and 15,600 (TF1).
+At first nearly all attention logits are so large that tanh is flat, and the graphs have no gradient. Only the weight
+decay of phase 1 makes them smaller. That takes more than a thousand steps also in a short run, hence
+`attention_min_steps`. Phase 1 of the authors has 7,800 (TF2) or 15,600 (TF1) steps.
 """
 
 import itertools
@@ -29,7 +30,7 @@ from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.layers import batch_norm
 
 _SATURATED = 3.0
-"""Attention logits beyond have hardly a gradient through tanh; their share is logged."""
+"""Attention logits larger than this have almost no gradient through tanh. Their share is logged."""
 _MOSTLY = 0.5
 """Above this share of saturated logits, the method warns."""
 
@@ -37,12 +38,12 @@ _MOSTLY = 0.5
 def mhgd_vectors(
     student_features: Sequence[tf.Tensor], teacher_features: Sequence[tf.Tensor], extra: int = 3
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """Returns each sample's top singular vector at each point, the student's turned to the teacher's.
+    """Returns the top singular vector of each sample at each point; the student's have the signs of the teacher's.
 
     Args:
         student_features: `[B,H,W,D]` each.
-        teacher_features: as many, of the same channels; get no gradient.
-        extra: the student's further vectors, among which the teacher's is looked for.
+        teacher_features: the same number, with the same channels; get no gradient.
+        extra: how many more of the student's vectors are compared with the teacher's.
 
     Returns:
         `[B,D]` each, of unit length.
@@ -52,11 +53,11 @@ def mhgd_vectors(
 
 
 def attention_logits(keys: tf.Tensor, queries: tf.Tensor, heads: int) -> tf.Tensor:
-    """Returns the inner products of all samples' keys and queries, in each head; not divided by a root.
+    """Returns the inner products of the keys and queries of all samples in each head, without scaling.
 
     Args:
         keys: of the deep vectors, `[B,D*A]`, where the head is the fastest axis.
-        queries: of the shallow vectors, likewise.
+        queries: of the shallow vectors, `[B,D*A]`, where the head is the fastest axis.
         heads: A.
 
     Returns:
@@ -67,7 +68,7 @@ def attention_logits(keys: tf.Tensor, queries: tf.Tensor, heads: int) -> tf.Tens
 
 
 def drop_head(graph: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-    """Returns the graph without about half of the heads of each row: those of less noise than the heads' mean.
+    """Removes about half of the heads of each row: those with less noise than the mean of the heads.
 
     Args:
         graph: `[A,B,B]`.
@@ -94,7 +95,7 @@ def graph_kl(student_graph: tf.Tensor, teacher_graph: tf.Tensor) -> tf.Tensor:
 
     Args:
         student_graph: attention logits, `[A,B,B]`.
-        teacher_graph: likewise; get no gradient.
+        teacher_graph: attention logits, `[A,B,B]`; get no gradient.
     """
     student_graph, teacher_graph = in_float32(student_graph), constant(teacher_graph)
     require_same_shape("graph_kl", student_graph, teacher_graph)
@@ -103,14 +104,14 @@ def graph_kl(student_graph: tf.Tensor, teacher_graph: tf.Tensor) -> tf.Tensor:
 
 
 class GraphAttention(keras.layers.Layer):
-    """The attention network of one pair of points; in float32 whatever the networks' precision."""
+    """The attention network of one pair of points, always in float32."""
 
     def __init__(self, shallow: int, deep: int, heads: int) -> None:
         super().__init__(dtype="float32")
         width = (shallow + deep) // 2
         self.heads = heads
         self.keys = _embedding(deep, width * heads)
-        # A shift of the queries adds the same to all columns of a row: the softmax does not see it.
+        # No offset for the queries: it would add the same to all columns of a row, which softmax ignores.
         self.queries = _embedding(shallow, width * heads, center=False)
         self.values = _embedding(shallow, width)
         self.prediction = keras.Sequential([keras.Input([width * heads]), _dense(deep, use_bias=True)])
@@ -122,7 +123,7 @@ class GraphAttention(keras.layers.Layer):
         return attention_logits(keys, queries, self.heads)
 
     def predict(self, shallow: tf.Tensor, deep: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Returns the deep vectors, `[B,D2]` of unit length, predicted in training mode from the attended shallow ones.
+        """Returns the deep vectors, `[B,D2]` of unit length, predicted from the shallow ones in training mode.
 
         Args:
             shallow: `[B,D1]`.
@@ -149,8 +150,8 @@ def _dense(units: int, use_bias: bool) -> keras.layers.Layer:
 class MHGD(ClippedDistiller):
     """Two stages: the attention network on the teacher, then cross-entropy + weight * graph_kl, by clipped gradients.
 
-    Each works on the global batch, the same on all replicas. The attention network's decay is a term of its loss, as in
-    the authors' code, instead of the protocol's. It never trains in the second stage.
+    Both stages use the global batch, the same on all replicas. The weight decay of the attention network is a term of
+    its loss, as in the authors' code, instead of the protocol's. The second stage does not train this network.
     """
 
     def __init__(
@@ -180,7 +181,7 @@ class MHGD(ClippedDistiller):
         self.own_metrics.append(self.saturated)
 
     def stages(self) -> list[Stage]:
-        """Returns the attention stage, in which the student rests, and the joint stage, in which the attention does."""
+        """Returns the attention stage, which does not train the student, and the main stage."""
         losses = {"attention": self.attention_term, "decay": self.decay_term}
         variables = self._attention_variables()
         attention = Stage(
@@ -195,7 +196,7 @@ class MHGD(ClippedDistiller):
         return [attention, *super().stages()]
 
     def warnings(self) -> list[str]:
-        """Returns a warning if most attention logits were beyond tanh's reach: the graphs then had no gradient."""
+        """Returns a warning if most attention logits were saturated: the graphs then had no gradient."""
         saturated = float(self.saturated.result())
         if saturated <= _MOSTLY:
             return []
@@ -234,6 +235,6 @@ class MHGD(ClippedDistiller):
         return [variable for attention in self.attention for variable in attention.trainable_variables]
 
     def _noise(self, place: int, samples: tf.Tensor) -> tf.Tensor:
-        # The same on all replicas, and another one at each step.
+        # The same noise on all replicas, and different noise at each step.
         seed = [self.noise_seed + place, tf.cast(self.optimizer.iterations.value, tf.int32)]
         return tf.random.stateless_normal([self.heads, samples, 1], seed)

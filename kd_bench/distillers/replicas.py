@@ -1,14 +1,14 @@
-"""What a loss must know of replicas, so that a step on several equals the step on one.
+"""Helps losses so that a step on several replicas equals the step on one.
 
-The step takes the mean of the replicas' losses. That is right for a mean over samples. A loss that relates samples to
-each other looks at the global batch; one that sums over samples is scaled.
+The step takes the mean of the losses of all replicas. That is right for a loss that is a mean over samples. A loss that
+compares samples with each other needs the global batch, and a sum over samples must be scaled.
 """
 
 import tensorflow as tf
 
 
 def global_batch(tensor: tf.Tensor) -> tf.Tensor:
-    """Returns the rows of all replicas, `[B,...]`, from each one's share of them; the gradient flows back to each."""
+    """Returns the rows of all replicas, `[B,...]`, from the share of each replica; the gradient flows back to each."""
     context = tf.distribute.get_replica_context()
     return tensor if context.num_replicas_in_sync == 1 else context.all_gather(tensor, axis=0)
 

@@ -1,13 +1,13 @@
 """RKD: Park, Kim, Lu, Cho, "Relational Knowledge Distillation", CVPR 2019, arXiv:1904.05068.
 
-The student matches how the samples of a batch relate to each other: the distances of pairs, relative to the mean
-distance, and the angles of triplets. No connector; the embeddings may differ in size. The relations span the global
+The student matches the relations of the samples of a batch: the distances of pairs, relative to the mean distance, and
+the angles of triplets. There is no connector: the embeddings may differ in size. The relations are those of the global
 batch, so that replicas do not change them.
 
-The paper sums over tuples; the authors' code, RepDistiller and mdistiller take means over all B**2 pairs and B**3
-triples, the degenerate ones included, and the published weights belong to these means. Two samples in one place are at
-distance 0 here, at 1e-6 there. The TF2 repository relates normalised logits, with weights 100 and 200
-(`features=logits normalize=true`), by a mean distance over the diagonal too, in which it is not followed.
+The paper sums over tuples. The authors' code, RepDistiller and mdistiller take means over all B**2 pairs and B**3
+triples, also those that repeat a sample, and the published weights belong to these means. Two equal samples have the
+distance 0 here, and 1e-6 there. The TF2 repository uses normalised logits with the weights 100 and 200
+(`features=logits normalize=true`); its mean distance includes the diagonal, which is not done here.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def rkd_angle_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
 
 
 def relative_distances(embeddings: tf.Tensor) -> tf.Tensor:
-    """Returns |x_i - x_j| / mean, the mean taken over i != j; zeros for samples that are all alike.
+    """Returns |x_i - x_j| / mean, with the mean over i != j; zeros if all samples are equal.
 
     Args:
         embeddings: x, `[B,D]`.
@@ -70,7 +70,7 @@ def relative_distances(embeddings: tf.Tensor) -> tf.Tensor:
 
 
 def angles(embeddings: tf.Tensor) -> tf.Tensor:
-    """Returns the cosine of the angle at x_i between x_j and x_k; zero where one of them coincides with x_i.
+    """Returns the cosine of the angle at x_i between x_j and x_k; zero where one of them equals x_i.
 
     Args:
         embeddings: x, `[B,D]`.
@@ -84,20 +84,19 @@ def angles(embeddings: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def huber(difference: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """Returns difference**2 / 2 up to 1, and linearly on from there."""
-    # One clipped tensor serves the value and, in place of the gradient of each operation, the gradient: of B**3 entries
-    # every operation counts.
+    """Returns difference**2 / 2 for |difference| up to 1, and a linear continuation beyond."""
+    # The clipped tensor gives the value and also the gradient. There are B**3 entries, so every operation costs time.
     clipped = tf.clip_by_value(difference, -1.0, 1.0)
     return clipped * (difference - 0.5 * clipped), lambda upstream: upstream * clipped
 
 
 def _pairs(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns |x_j - x_i|, `[B,B]`, and (x_j - x_i) / |x_j - x_i|, `[B,B,D]`; zeros, without gradient, if x_i = x_j."""
-    # From the differences: |x|**2 + |y|**2 - 2xy cancels where samples are close.
+    # From the differences, because |x|**2 + |y|**2 - 2xy loses digits where samples are close.
     differences = embeddings[tf.newaxis] - embeddings[:, tf.newaxis]
     squared = tf.reduce_sum(differences**2, axis=-1)
     apart = squared > _SMALLEST_SQUARED_DISTANCE
-    # Masked before and after: the root's gradient is infinite at 0, and 0 * infinity is no number.
+    # Masked before and after: the gradient of the root is infinite at 0, and 0 * infinity is NaN.
     lengths = tf.sqrt(tf.where(apart, squared, 1))
     directions = tf.where(apart[..., tf.newaxis], differences / lengths[..., tf.newaxis], 0)
     return tf.where(apart, lengths, 0), directions

@@ -1,11 +1,11 @@
 """Feature maps compressed to their top singular vectors: what KD-SVD, KD-EID and MHGD share.
 
 Lee, Kim, Song, "Self-supervised Knowledge Distillation Using Singular Value Decomposition", ECCV 2018,
-arXiv:1807.06819. A map is a matrix, positions by channels; its top right singular vectors are directions in channel
-space, so that the sizes of teacher's and student's maps may differ, their channels not.
+arXiv:1807.06819. A map is a matrix, positions by channels. Its top right singular vectors are directions in channel
+space: teacher's and student's maps may differ in size, but not in channels.
 
-TensorFlow's own gradients of svd and eigh are infinite where singular values coincide. Here the gradient is that of
-Ionescu et al. (ICCV 2015) from the full spectrum, bounded where it has no limit.
+TensorFlow's gradients of svd and eigh are infinite where singular values are equal. Here the gradient is that of
+Ionescu et al. (ICCV 2015) from the full spectrum, bounded where it would be infinite.
 """
 
 import itertools
@@ -25,7 +25,7 @@ Decomposition = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 """Singular values, left and right singular vectors, in descending order."""
 
 _SMALLEST_GAP = 1e-3
-"""Of squared singular values, relative to the largest; below it the gradient fades out instead of exploding."""
+"""Of squared singular values, relative to the largest. For smaller gaps the gradient goes to zero, not to infinity."""
 _TINY = 1e-12
 
 
@@ -37,14 +37,14 @@ def top_singular(matrices: tf.Tensor, n: int, method: Method = "svd") -> Decompo
     Args:
         matrices: `[B,M,D]`.
         n: at most min(M, D).
-        method: `svd`, or `eid`: the eigenvectors of the smaller Gram matrix, the same values and faster.
+        method: `svd`, or `eid`: the eigenvectors of the smaller Gram matrix, which has the same values and is faster.
 
     Returns:
         `[B,n]`, `[B,M,n]` and `[B,D,n]`.
     """
     matrices = in_float32(matrices)
     constant = tf.stop_gradient(matrices)
-    # The vectors do not depend on the scale, the accuracy of what is computed from them does.
+    # The vectors do not depend on the scale, but the rounding errors do.
     length = tf.maximum(tf.norm(constant, axis=[1, 2], keepdims=True), _TINY)
     unit = constant / length
     singular, left, right = _with_canonical_signs(_DECOMPOSE[method](unit))
@@ -74,7 +74,7 @@ _DECOMPOSE: dict[str, Callable[[tf.Tensor], Decomposition]] = {"svd": _svd, "eid
 
 
 def _with_canonical_signs(decomposition: Decomposition) -> Decomposition:
-    # LAPACK, Eigen and cuSOLVER return either sign; the relation of two points depends on it.
+    # LAPACK, Eigen and cuSOLVER return either sign; the relation of two points depends on the sign.
     singular, left, right = decomposition
     signs = _signs(tf.reduce_sum(right, axis=1, keepdims=True))
     return singular, left * signs, right * signs
@@ -85,7 +85,7 @@ def _signs(values: tf.Tensor) -> tf.Tensor:
 
 
 def _gradient(matrices: tf.Tensor, singular: tf.Tensor, right: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-    """Returns dL/dX from dL/dV of the top vectors; a sample where that is not finite gets none.
+    """Returns dL/dX from dL/dV of the top vectors; a sample where that is not finite gets zero.
 
     With l_j the squared singular values, dv_j = (l_j - X^T X)^+ d(X^T X) v_j. The pseudo-inverse is 1 / l_j outside of
     the right vectors' span and 1 / (l_j - l_i) along v_i, with 1 / 0 = 0; that is, 1 / l_j plus, along v_i,
@@ -115,14 +115,16 @@ def _bounded_inverse(values: tf.Tensor, smallest: tf.Tensor) -> tf.Tensor:
 
 
 def align_vectors(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
-    """Returns for each teacher's vector the nearest of the student's by |cosine|, turned to it; no vector is reserved.
+    """Returns, for each vector of the teacher, the student's vector with the largest |cosine|, with the sign that fits.
+
+    Several vectors of the teacher may get the same vector.
 
     Args:
         student: unit vectors, `[B,D,m]`.
         teacher: unit vectors, `[B,D,k]`.
 
     Returns:
-        `[B,D,k]`; the choice and the sign have no gradient.
+        `[B,D,k]`; choice and sign get no gradient.
     """
     cosines = tf.matmul(tf.stop_gradient(student), tf.stop_gradient(teacher), transpose_a=True)
     chosen = tf.one_hot(tf.argmax(tf.abs(cosines), axis=1), student.shape[-1], axis=1, dtype=student.dtype)
@@ -138,13 +140,13 @@ def distilled_vectors(
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Returns the student's and the teacher's top vectors at each point, weighted by the teacher's singular values.
 
-    The weights are of unit length over k: with k=1 the vectors are unit vectors.
+    The k weights form a unit vector: with k=1 the results are unit vectors.
 
     Args:
         student_features: `[B,H,W,D]` each.
-        teacher_features: as many, of the same channels and of any size; get no gradient.
+        teacher_features: the same number, with the same channels and any size; get no gradient.
         k: vectors of the teacher.
-        extra: the student's vectors beyond k, among which the teacher's are looked for (as far as the map has them).
+        extra: how many more than k of the student's vectors are compared with the teacher's, if the map has so many.
         method: of `top_singular`.
 
     Returns:
@@ -175,7 +177,7 @@ def top_vectors(features: tf.Tensor, n: int, method: Method) -> tuple[tf.Tensor,
 
 
 def require_vectors(name: str, features: Sequence[keras.KerasTensor], k: int) -> None:
-    """Refuses feature maps, symbolic or not, that have fewer than k singular vectors.
+    """Checks that feature maps, symbolic or not, have k singular vectors.
 
     Raises:
         ConfigError: naming the shape of the first such map.
@@ -190,11 +192,11 @@ def require_vectors(name: str, features: Sequence[keras.KerasTensor], k: int) ->
 
 
 def relation_loss(student_vectors: Sequence[tf.Tensor], teacher_vectors: Sequence[tf.Tensor], beta: float) -> tf.Tensor:
-    """Returns the squared difference of the relations of consecutive points, a sum over everything, the batch too.
+    """Returns the squared difference of the relations of consecutive points, a sum over all entries and samples.
 
     Args:
         student_vectors: `[B,D,k]` each, shallow to deep.
-        teacher_vectors: likewise.
+        teacher_vectors: `[B,D,k]` each.
         beta: of `rbf_less_one`.
     """
     losses = [
@@ -209,7 +211,7 @@ def relation_loss(student_vectors: Sequence[tf.Tensor], teacher_vectors: Sequenc
 def rbf_less_one(shallow: tf.Tensor, deep: tf.Tensor, beta: float) -> tf.Tensor:
     """Returns exp(-(deep_i - shallow_j)**2 / beta) - 1 for all pairs of entries.
 
-    The 1 cancels in every difference. The entries are of order 1e-3: kept from the rounding that 1 would bring.
+    The 1 cancels in every difference. The entries are about 1e-3: next to 1 they would lose digits.
 
     Args:
         shallow: `[B,D1,k]`.

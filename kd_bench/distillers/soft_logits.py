@@ -1,6 +1,6 @@
 """Soft logits: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2014, arXiv:1503.02531.
 
-The student matches the teacher's class distribution softened by a temperature, besides the labels.
+The student learns the labels and the teacher's class distribution, softened by a temperature.
 """
 
 import keras
@@ -14,7 +14,8 @@ from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 def kl_divergence(target_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Returns the mean over the batch of KL(softmax(target_logits) || softmax(logits)).
 
-    From log-softmax on both sides: clipped probabilities (`keras.losses.kl_divergence`) are wrong beyond a gap of 16.
+    It uses log-softmax on both sides. `keras.losses.kl_divergence` clips probabilities: it is wrong if logits differ by
+    more than 16.
 
     Args:
         target_logits: `[B,K]`.
@@ -28,7 +29,7 @@ def kl_divergence(target_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 def soft_logits_loss(student_logits: tf.Tensor, teacher_logits: tf.Tensor, temperature: float = 4.0) -> tf.Tensor:
     """Returns T**2 * KL(softmax(teacher / T) || softmax(student / T)), a mean over the batch.
 
-    T**2 keeps the gradient's scale whatever the temperature (section 2 of the paper).
+    The factor T**2 keeps the scale of the gradient independent of the temperature (section 2 of the paper).
 
     Args:
         student_logits: `[B,K]`.

@@ -4,18 +4,18 @@ import tensorflow as tf
 
 
 def in_float32(tensor: tf.Tensor) -> tf.Tensor:
-    """Returns the tensor in float32, whatever the network's precision; float64 stays."""
+    """Returns the tensor in float32, also from networks of lower precision; float64 stays float64."""
     tensor = tf.convert_to_tensor(tensor)
     return tensor if tensor.dtype == tf.float64 else tf.cast(tensor, tf.float32)
 
 
 def constant(tensor: tf.Tensor) -> tf.Tensor:
-    """Returns a teacher's tensor as `in_float32` does, as a constant of the loss."""
+    """Returns a teacher's tensor as `in_float32` does; it gets no gradient."""
     return tf.stop_gradient(in_float32(tensor))
 
 
 def require_same_shape(name: str, student: tf.Tensor, teacher: tf.Tensor) -> None:
-    """Refuses to let two shapes broadcast.
+    """Raises an error instead of letting two different shapes broadcast.
 
     Raises:
         ValueError: the shapes differ, or the batch is empty.

@@ -1,10 +1,12 @@
 """Variational information distillation: Ahn, Hu, Damianou, Lawrence, Dai, CVPR 2019, arXiv:1904.05835.
 
-The student maximises a lower bound of the mutual information of its features and the teacher's: a Gaussian, its mean a
-small network of the student's map and its variance one learned number per channel, predicts the teacher's map.
+The student maximises a lower bound of the mutual information between its features and the teacher's. A Gaussian
+predicts the teacher's map: its mean is a small network on the student's map, its variance one learned number per
+channel.
 
-In RepDistiller's form, the port that trains mean and variance both: a mean over channels and space and one weight for
-all layers, where the paper sums and tunes each. Ours: no weight decay on the variances, which it would pull to 0.69.
+It follows RepDistiller, the port that trains both mean and variance: a mean over channels and space, and one weight for
+all layers; the paper has sums and a tuned weight per layer. Our own choice: no weight decay on the variances, which it
+would pull to 0.69.
 """
 
 import math
@@ -32,7 +34,7 @@ def vid_loss(
         predicted_mean: `[B,H,W,C]`.
         raw_variance: `[C]`, shared by all positions.
         teacher_feature: t, `[B,H,W,C]`; gets no gradient.
-        eps: the least variance.
+        eps: the smallest variance.
 
     Raises:
         ValueError: the shapes differ.
@@ -41,7 +43,7 @@ def vid_loss(
     require_same_shape("vid_loss", predicted_mean, teacher_feature)
     # log(1 + exp(raw)) itself overflows in float32 above 88.
     variance = tf.nn.softplus(in_float32(raw_variance)) + eps
-    # The mean over positions first: what is as large as a map is passed over as seldom as possible.
+    # The mean over positions comes first, so that few operations read a whole map.
     squared_error = tf.reduce_mean(tf.math.squared_difference(teacher_feature, predicted_mean), axis=[0, 1, 2])
     return 0.5 * tf.reduce_mean(squared_error / variance + tf.math.log(variance))
 
@@ -58,7 +60,7 @@ def vid_initial_raw_variance(init_var: float = 5.0, eps: float = 1e-5) -> float:
 
 
 def mean_network(student: keras.KerasTensor, teacher: keras.KerasTensor) -> keras.Model:
-    """Returns the model of the mean: three 1x1 convolutions of the teacher's channels, ReLU between; no bias, no norm.
+    """Returns the mean's model: three 1x1 convolutions with the teacher's channels, ReLUs between, no bias, no norm.
 
     Args:
         student: the student's symbolic feature map, `[B,H,W,C_s]`.

@@ -1,4 +1,4 @@
-"""What a network costs."""
+"""The multiply-adds of a network."""
 
 import math
 

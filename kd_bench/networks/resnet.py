@@ -3,14 +3,13 @@
 ResNet-20, -56, -110 and the distillation benchmarks' "8x4" and "32x4" (RepDistiller, mdistiller), whose stem has 32 and
 whose groups have 64, 128 and 256 channels.
 
-Where the feature points lie. A post-activation block computes ReLU(shortcut + F(x)), and F ends in a batch norm, so
-the sum meets its ReLU with no batch norm in between: at a group's end the sum is both what the residual stream holds
-(`raw`) and what the ReLU is about to cut (`pre`). Here the two are one tensor; `post` is after the ReLU, and is what
-the next group reads. A batch norm of its own for `pre` would not be part of the network that the papers trained.
+The feature points: a post-activation block computes ReLU(shortcut + F(x)), and F ends in a batch norm. There is no
+batch norm between the sum and its ReLU. At the end of a group the sum is both the residual stream (`raw`) and the input
+of the ReLU (`pre`), so these two are one tensor. `post` is after the ReLU, and the next group reads it.
 
-The batch norm of a point, from which CO takes its margins, is the residual branch's last one (`bn2` in the public
-`get_bn_before_relu`), although it normalises only one of the two summands: the last input of the `Add` that makes
-`pre`.
+The batch norm of a point, from which CO takes its margins, is the last one of the residual branch (`bn2` in the public
+`get_bn_before_relu`), although it normalises only one of the two terms of the sum: the last input of the `Add` whose
+output is `pre`.
 """
 
 from typing import Literal
@@ -76,7 +75,7 @@ def resnet(
 
 
 def _block(features: keras.KerasTensor, channels: int, stride: int, shortcut: str) -> keras.KerasTensor:
-    """Adds two convolutions, each with its batch norm, to the shortcut; the sum's ReLU is the caller's."""
+    """Adds two convolutions, each with its batch norm, to the shortcut; the caller applies the ReLU."""
     residual = keras.layers.ReLU()(batch_norm()(convolution(channels, 3, stride)(features)))
     residual = batch_norm()(convolution(channels, 3)(residual))
     if stride == 1 and features.shape[-1] == channels:

@@ -6,14 +6,14 @@ from kd_bench.errors import ConfigError
 
 
 def require_size(input_shape: tuple[int, int, int], strides: Sequence[int]) -> None:
-    """Refuses images so small that a stride would step over the whole map.
+    """Checks that no stride is larger than the map to which it is applied.
 
     Args:
         input_shape: height, width and channels of an image.
         strides: of the layers that shrink the map, shallow to deep; sizes round up.
 
     Raises:
-        ConfigError: a stride is larger than the map that it is taken on.
+        ConfigError: a stride is larger than its map.
     """
     size = min(input_shape[:2])
     for stride in strides:

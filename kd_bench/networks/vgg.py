@@ -11,8 +11,8 @@ How many there are is the pair's choice, since teacher and student need equally 
 [1,2,3] have the sizes of a three-group network's maps (32, 16 and 8 pixels), so that a VGG pairs with a ResNet or a
 Wide ResNet; [2,3,4,5] are those of the benchmarks' feature methods, for a pair of two VGGs.
 
-Differs from the benchmarks: the convolutions have no bias, which the batch norm after them would take away again (2,944
-parameters of VGG-13); a pooling rounds odd sizes up, as the strided convolutions of the other networks do.
+Differences from the benchmarks: the convolutions have no bias, because the batch norm after them removes it (2,944
+parameters of VGG-13). A pooling rounds odd sizes up, like the strided convolutions of the other networks.
 """
 
 from typing import Literal
@@ -51,9 +51,10 @@ def vgg(
     Args:
         input_shape: height, width and channels of an image.
         num_classes: the size of the logits.
-        depth: of the paper's form: the convolutions and three dense layers, of which one is left here.
+        depth: as in the paper: the convolutions and three dense layers, of which one remains here.
         stem_channels: channels of the first block; 64 in the paper. The others have 2, 4, 8 and 8 times as many.
-        poolings: how many of the first blocks a max-pooling follows; 3 for 32x32 images, 4 for 64x64 (RepDistiller).
+        poolings: how many of the first blocks are followed by a max-pooling; 3 for 32x32 images, 4 for 64x64
+            (RepDistiller).
         points: the blocks that end in a feature point, counted from 1.
 
     Returns:
