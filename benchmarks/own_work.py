@@ -6,7 +6,7 @@ import keras
 
 from benchmarks.pairs import Pair
 from kd_bench.distillers.base import Distiller
-from kd_bench.networks.complexity import multiply_adds
+from kd_bench.networks import complexity
 
 FORWARD_AND_BACKWARD = 3
 """In forward passes: a backward pass is two products of the forward one's size, for the weights and for the inputs."""
@@ -16,6 +16,13 @@ def step_multiply_adds(pair: Pair) -> int:
     """Returns the multiply-adds of a distillation step: teacher forward, student forward and backward."""
     one_image = multiply_adds(pair.teacher()) + FORWARD_AND_BACKWARD * multiply_adds(pair.student())
     return pair.batch_size * one_image
+
+
+def multiply_adds(network: keras.Model) -> int:
+    """Returns those of one image's forward pass through one of this project's networks, which are always known."""
+    count = complexity.multiply_adds(network)
+    assert count is not None
+    return count
 
 
 def own_share(pair: Pair, method: str) -> float:
@@ -43,7 +50,7 @@ def _angles(_: Distiller, pair: Pair) -> int:
 _OF_AN_IMAGE: dict[str, Callable[..., int]] = {
     "vid": lambda distiller, _: _trained(distiller.mean_networks),
     "ft": lambda distiller, _: _trained([distiller.translator]) + multiply_adds(distiller.encoder),
-    "co": lambda distiller, _: _trained(distiller.connectors),
+    "co": lambda distiller, _: _trained([distiller.connectors]),
     "rkd": _angles,
     **dict.fromkeys(["kd_svd", "kd_eid", "mhgd"], _second_way_back),
 }

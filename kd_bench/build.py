@@ -172,7 +172,7 @@ def _network(architecture: Component, dataset: ImageDataset, seed: int) -> keras
 
 def _plan(config: RunConfig, dataset: ImageDataset, images: Images, distiller: Distiller, jit_compile: bool) -> Plan:
     counted = dataset.train if config.budget == "steps" else images
-    work = config.batch_size * multiply_adds(distiller.student)
+    work = config.batch_size * (multiply_adds(distiller.student) or _MULTIPLY_ADDS_PER_CALL)
     most = min(
         _MOST_STEPS_PER_CALL, config.checkpoint_every or _MOST_STEPS_PER_CALL, int(_MULTIPLY_ADDS_PER_CALL / work)
     )
