@@ -38,8 +38,7 @@ class Grid(Sweeper):
         """Runs all that these overrides describe, and returns once no run is to do."""
         jobs = still_to_do(sweep_jobs(self.config, arguments))
         returned: list[JobReturn] = []
-        while jobs:
-            batch = next_batch(jobs)
+        while batch := next_batch(jobs):
             results = self.launcher.launch([job.overrides for job in batch], initial_job_idx=len(returned))
             returned.extend(results)
             jobs = still_to_do([*_held(batch, results), *(job for job in jobs if job not in batch)])

@@ -23,11 +23,11 @@ def next_batch(jobs: Sequence[Job]) -> list[Job]:
     """Returns jobs that can be started together; waits until there are any.
 
     Args:
-        jobs: those still to do, at least one.
+        jobs: those still to do.
 
     Returns:
         If teachers are missing, first one job for each of them, then all that need none; otherwise all that no other
-        command holds. Empty if, meanwhile, another command has done them all.
+        command holds. Empty if nothing is left to do, or another command has done it meanwhile.
     """
     waited = False
     while jobs:

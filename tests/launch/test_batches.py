@@ -8,6 +8,8 @@ import time
 import pytest
 from helpers.command import ROOT, SHORT, records, run
 
+from hydra_plugins import kd_bench_grid
+from hydra_plugins.kd_bench_grid import Grid
 from kd_bench.config.compose import Job, jobs
 from kd_bench.launch import batches, processes
 from kd_bench.runs.folder import RunFolder
@@ -65,6 +67,15 @@ def test_what_another_process_does_is_left_out_and_waited_for_if_nothing_else_is
         assert batches.next_batch(sweep[:1]) == []
     assert waits
     assert "Other commands do what is left (1 of the runs)" in capsys.readouterr().out
+
+
+def test_nothing_is_launched_if_other_commands_have_done_it_all_meanwhile(monkeypatch):
+    sweeper = Grid({})
+    sweeper.config, sweeper.launcher = None, None  # it must not be asked
+    monkeypatch.setattr(kd_bench_grid, "sweep_jobs", lambda *_: ["a job"])
+    monkeypatch.setattr(kd_bench_grid, "still_to_do", list)
+    monkeypatch.setattr(kd_bench_grid, "next_batch", lambda _: [])
+    assert sweeper.sweep([]) == []
 
 
 @pytest.mark.parametrize(("began", "to_do"), [(-60, False), (60, True)])
