@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 from helpers.attempts import After, InWrite, Never, attempt
-from helpers.command import ROOT
+from helpers.command import ROOT, started, wait_for
 from helpers.compare import assert_same_run, sessions
 
 RUN = ["method=fitnet", "epochs=12", "teacher.epochs=1", "deterministic=true", "hardware=cpu"]
@@ -58,21 +58,6 @@ def test_twenty_kills_change_nothing(tmp_path, undisturbed):
     assert sum(len(sessions(resumed)) - 1 for resumed in done) > 5
 
 
-def started(arguments, outputs):
-    command = [sys.executable, ROOT / "run.py", *arguments, f"outputs={outputs}"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-
-
-def wait_for(outputs, pattern, seconds=120):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := sorted(outputs.glob(pattern)):
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"no {pattern} in {seconds} s")
-
-
 @pytest.mark.parametrize(
     ("number", "send"),
     [
@@ -85,7 +70,7 @@ def wait_for(outputs, pattern, seconds=120):
 )
 def test_asked_to_stop_a_run_saves_first_and_goes_on_within_the_epoch(tmp_path, undisturbed, number, send):
     status = 128 + number
-    process = started(RUN, tmp_path)
+    process = started(*RUN, outputs=tmp_path)
     wait_for(tmp_path, "digits/tiny/fitnet/*/*/checkpoints/*-main-*.safetensors")
     send(process.pid, number)
     printed, _ = process.communicate(timeout=100)
@@ -108,7 +93,7 @@ def test_checkpoints_within_an_epoch(tmp_path, undisturbed):
 
 def test_killed_with_its_command_while_its_teacher_trains(tmp_path):
     arguments = ["method=soft_logits", "epochs=1", "teacher.epochs=30", "deterministic=true", "hardware=cpu"]
-    process = started(arguments, tmp_path)
+    process = started(*arguments, outputs=tmp_path)
     wait_for(tmp_path, "digits/teachers/*/*/checkpoints/*.safetensors")
     process.kill()
     process.communicate()
@@ -126,7 +111,7 @@ def test_killed_with_its_command_while_its_teacher_trains(tmp_path):
 
 def test_without_its_server_a_run_goes_on_and_its_sweep_comes_back_to_it(tmp_path):
     arguments = ["-m", "method=student", "seed=0,1", "epochs=40", "hardware=cpu"]
-    process = started(arguments, tmp_path)
+    process = started(*arguments, outputs=tmp_path)
     wait_for(tmp_path, "digits/tiny/student/*/seed=0-*/checkpoints/*.safetensors")
     (server,) = [one for one in psutil.Process(process.pid).children() if "forkserver" in " ".join(one.cmdline())]
     server.kill()

@@ -9,14 +9,9 @@ import time
 
 import pytest
 from helpers.attempts import attempt
-from helpers.command import ROOT, SHORT, records, run
+from helpers.command import ROOT, SHORT, records, run, started
 
 METHODS = ["student", "soft_logits", "fitnet", "at", "fsp", "vid", "rkd", "soft_logits"]
-
-
-def started(*arguments, outputs):
-    command = [sys.executable, ROOT / "run.py", *arguments, f"outputs={outputs}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def test_eight_at_once_on_nothing_train_each_teacher_once_and_lose_nothing(tmp_path):

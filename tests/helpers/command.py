@@ -3,15 +3,36 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SHORT = ["epochs=2", "teacher.epochs=2", "batch_size=64", "hardware=cpu"]
 
 
-def run(*arguments, outputs, env=None):
+def run(*arguments, outputs, env=None, cwd=None):
     command = [sys.executable, ROOT / "run.py", *arguments, f"outputs={outputs}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400, env=env)
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, env=env, cwd=cwd)
+
+
+def started(*arguments, outputs, env=None):
+    """Starts the command in a session of its own, as a terminal does, and does not wait for it."""
+    command = [sys.executable, ROOT / "run.py", *arguments, f"outputs={outputs}"]
+    pipe, both = subprocess.PIPE, subprocess.STDOUT
+    return subprocess.Popen(command, stdout=pipe, stderr=both, text=True, start_new_session=True, env=env)
+
+
+def wait_for(folder, pattern):
+    """Waits until there is a file like this, and returns all of them."""
+    wait_until(lambda: any(folder.glob(pattern)))
+    return sorted(folder.glob(pattern))
+
+
+def wait_until(reached, seconds=120):
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end, f"not reached in {seconds} s"
+        time.sleep(0.02)
 
 
 def aggregate(*arguments, outputs):
