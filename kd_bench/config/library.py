@@ -14,6 +14,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kd_bench.errors import ConfigError
 
+_IMPOSSIBLE = {
+    "hardware=multi_worker": "a run stays within one host, as Keras 3 cannot train across hosts (keras issue 20585); "
+    "start several runs side by side instead: docs/cluster.md."
+}
+"""Choices that users look for in vain -> why there are none, and what to do."""
+
 
 class Library:
     """The configs that one primary config can be composed of, by the Hydra that is initialised.
@@ -64,6 +70,8 @@ class Library:
         group, _, choice = str(problem.missing_cfg_file or "").rpartition("/")
         if not group:
             return f"{choice or self._name}: {str(problem).splitlines()[0]}"
+        if reason := _IMPOSSIBLE.get(f"{group}={choice}"):
+            return f"{group}={choice}: {reason}"
         line = next((line for line in lines if line.endswith(f"={choice}")), f"{group}={choice}")
         choices = self.choices(group)
         if not choices:
