@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo table test test-faults bench lint format lock clean
+.PHONY: help install demo table test test-faults test-cluster bench lint format lock clean
 
 JOBS ?= 2
 BUNDLES = $(wildcard docs/results/*.jsonl docs/results/*.jsonl.gz)
@@ -29,10 +29,13 @@ table: install ## rewrite README's tables and pictures from docs/results/; print
 		$(BIN)/python aggregate.py --outputs $(BUNDLES) outputs; fi
 
 test: install ## run all tests, as many files at once as JOBS says
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --ignore tests/faults
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --ignore tests/faults --ignore tests/cluster
 
 test-faults: install ## kill, fill, damage and race real runs: minutes
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal tests/faults
+
+test-cluster: install ## real sweeps on a real Slurm of one host (needs Debian's slurm-wlm and munge): minutes
+	$(BIN)/python -m pytest tests/cluster
 
 bench: install ## speed and memory against floors and bounds; wants an idle machine, some 15 minutes on two cores
 	$(BIN)/python -m benchmarks

@@ -26,13 +26,13 @@ from kd_bench.runs.record import write_record
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS = range(4)
-_BEGAN = "KD_BENCH_BEGAN"
+BEGAN = "KD_BENCH_BEGAN"
 """The environment variable that tells all processes of one command, on whatever machine, when it began."""
 
 
 def begin_command() -> None:
     """Notes when this command began, for all processes that it starts; a scheduler's job inherits the time."""
-    os.environ.setdefault(_BEGAN, str(time.time()))
+    os.environ.setdefault(BEGAN, str(time.time()))
 
 
 def is_to_do(config: RunConfig) -> bool:
@@ -40,7 +40,7 @@ def is_to_do(config: RunConfig) -> bool:
     folder = RunFolder(config.directory)
     state = folder.state(config)
     if state.failure is not None:
-        return folder.record.stat().st_mtime < float(os.environ.get(_BEGAN, "inf"))
+        return folder.record.stat().st_mtime < float(os.environ.get(BEGAN, "inf"))
     return state.done is None
 
 

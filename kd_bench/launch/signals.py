@@ -36,14 +36,14 @@ def forwarding() -> Iterator[None]:
             signal.signal(one, signal.SIG_DFL)
         with contextlib.suppress(OSError):
             os.write(sys.stderr.fileno(), b"\nInterrupted: runs save where they stand; the same command goes on.\n")
-        _ask_to_leave(number)
+        ask_to_leave(number)
         raise Interrupted(signal_status(number))
 
     with handling(forward):
         yield
 
 
-def _ask_to_leave(number: int) -> None:
+def ask_to_leave(number: int) -> None:
     """Signals the processes that train and waits for them."""
     training = [process for process in psutil.Process().children(recursive=True) if _trains(process)]
     for process in training:
