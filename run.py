@@ -7,15 +7,19 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from kd_bench.config.compose import of_job
+from kd_bench.config.compose import is_search, of_job
 from kd_bench.launch import preflight, processes
 from kd_bench.launch.progress import overall_bar
 from kd_bench.launch.signals import forwarding
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(config: DictConfig) -> int:
-    """Runs the run that Hydra composed, and returns its status; one that fails does not stop the sweep's others."""
+def main(config: DictConfig) -> float | None:
+    """Runs the run that Hydra composed; one that fails does not stop the sweep's others.
+
+    Returns:
+        Its status; to a search its accuracy, None if it is not done.
+    """
     hydra = HydraConfig.get()
     with preflight.refusing():
         run = of_job(config)
@@ -23,7 +27,7 @@ def main(config: DictConfig) -> int:
     status = processes.run(run, wait=hydra.mode == RunMode.RUN or hydra.runtime.choices["hydra/sweeper"] != "grid")
     if status == processes.REFUSED_STATUS and hydra.mode == RunMode.RUN:
         sys.exit(status)  # the others of a sweep go on
-    return status
+    return processes.accuracy(run) if is_search(hydra) else status
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ Hydra composes a sweep's jobs one by one as it comes to them. Nothing here impor
 """
 
 import contextlib
+import importlib.util
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +16,21 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from kd_bench.checks import PositiveInt, check
 from kd_bench.config.composer import Composer, composer
 from kd_bench.config.library import containers
-from kd_bench.config.overrides import SEARCH_PATH, parsed, read_options, refuse_wrong_choices, values
+from kd_bench.config.overrides import SEARCH_PATH, ends, parsed, read_options, refuse_wrong_choices, values
 from kd_bench.config.schema import RunConfig
 from kd_bench.config.search import config_dir
 from kd_bench.errors import ConfigError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
+
+_NOT_SEARCHED = (
+    *("method", "dataset", "model", "experiment"),
+    *("fraction", "dataset_fraction", "seed", "subset_seed", "validation"),
+)
+"""The keys that say what is measured: by accuracy a search would take the easiest."""
 
 OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()), replace=True)
 
@@ -57,10 +65,16 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
         hydra = _hydra(by, [override for override in overrides if override.is_hydra_override()], of_runs)
         if hydra.mode != RunMode.MULTIRUN:
             return [by.run(_single(of_runs))]
-        if hydra.runtime.choices["hydra/sweeper"] not in ("grid", "basic"):
-            raise UnlistedSweepError
         by.require_keys(of_runs)
+        if is_search(hydra):
+            _check_search(by, hydra, of_runs)
+            raise UnlistedSweepError
         return [job.run for job in _sweep(by, hydra.sweeper.params or {}, of_runs)]
+
+
+def is_search(hydra: DictConfig) -> bool:
+    """Returns whether Hydra's sweeper chooses the runs by the results of those before."""
+    return hydra.mode == RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] not in ("grid", "basic")
 
 
 def sweep_jobs(config: DictConfig, arguments: Sequence[str]) -> list[Job]:
@@ -133,7 +147,45 @@ def _single(overrides: Sequence[Override]) -> list[str]:
 
 def _sweep(by: Composer, params: Mapping[str, str], arguments: Sequence[Override]) -> Iterator[Job]:
     """Yields every combination of values. Of several overrides of a key the last one counts: the command line's."""
-    in_config = parsed([f"{key}={value}" for key, value in params.items()])
-    lines = {override.get_key_element(): values(override) for override in (*in_config, *arguments)}
-    for overrides in itertools.product(*lines.values()):
+    for overrides in itertools.product(*map(values, _by_key(params, arguments))):
         yield Job(overrides, by.run(overrides))
+
+
+def _by_key(params: Mapping[str, str], arguments: Sequence[Override]) -> Iterable[Override]:
+    """Returns the last override of each key, those of a sweeper's params before the command line's."""
+    in_config = parsed([f"{key}={value}" for key, value in params.items()])
+    return {override.get_key_element(): override for override in (*in_config, *arguments)}.values()
+
+
+def _check_search(by: Composer, hydra: DictConfig, arguments: Sequence[Override]) -> None:
+    """Checks all that can be known of a search before its first trial."""
+    _require_sweeper(hydra)
+    overrides = list(_by_key(hydra.sweeper.get("params") or {}, arguments))
+    searched = [override for override in overrides if override.is_sweep_override()]
+    for override in searched:
+        if override.key_or_group in _NOT_SEARCHED:
+            raise ConfigError(f"{override.input_line}: a search would take the easiest; give one value.")
+    for run in _at_the_ends(by, [ends(override) for override in overrides]):
+        if not run.validation:
+            raise ConfigError("validation=0: a search would choose on the test set; write validation=0.1.")
+    if not searched:
+        raise ConfigError("there is nothing to search; write an interval, as in 'method.beta=interval(100,1000)'.")
+
+
+def _at_the_ends(by: Composer, lines: Sequence[Sequence[str]]) -> Iterator[RunConfig]:
+    """Yields the checked run of each of these lines, with the first one of every other override."""
+    first = [line for line, *_ in lines]
+    for place, several in enumerate(lines):
+        for line in several:
+            yield by.run([*first[:place], line, *first[place + 1 :]])
+
+
+def _require_sweeper(hydra: DictConfig) -> None:
+    """Refuses a sweeper that cannot search here, and a search without trials."""
+    sweeper = hydra.runtime.choices["hydra/sweeper"]
+    if sweeper == "optuna":
+        raise ConfigError("hydra/sweeper=optuna: minimises. Write hydra/sweeper=search: Optuna, set up for accuracies.")
+    if sweeper == "search" and importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
+        raise ConfigError("hydra/sweeper=search: needs a plugin of Hydra: pip install hydra-optuna-sweeper.")
+    for key in ("n_trials", "n_jobs"):
+        check(f"hydra.sweeper.{key}", hydra.sweeper.get(key, 1), PositiveInt)

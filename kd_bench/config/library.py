@@ -20,6 +20,9 @@ _IMPOSSIBLE = {
 }
 """Choices that users look for in vain -> why there are none, and what to do."""
 
+_SEARCH = "search"
+"""The group that the sweeper `search` chooses from, by the method; there is nothing for a user to choose."""
+
 
 class Library:
     """The configs that one primary config can be composed of, by the Hydra that is initialised.
@@ -32,7 +35,7 @@ class Library:
         self._loader = loader
         self._name = name
         self._search = list(search)
-        self.groups = [group for group in self._found("", ObjectType.GROUP) if group != "hydra"]
+        self.groups = [group for group in self._found("", ObjectType.GROUP) if group not in ("hydra", _SEARCH)]
 
     def compose(self, lines: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
         """Composes the overrides, as Hydra does.

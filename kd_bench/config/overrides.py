@@ -1,12 +1,13 @@
 """Reads a command line as Hydra reads it: its flags, then `key=value` overrides. Messages are in plain words."""
 
+import math
 from argparse import Namespace
 from collections.abc import Collection, Sequence
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import IntervalSweep, Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
 
 from kd_bench.errors import ConfigError
@@ -92,3 +93,21 @@ def values(override: Override) -> list[str]:
             "sweeper that can search, by hydra/sweeper=..."
         )
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def ends(override: Override) -> list[str]:
+    """Returns an override as the lines that show whether a search may have it: both ends of a range, all choices.
+
+    Raises:
+        ConfigError: the range is empty.
+    """
+    sweep = override.value()
+    if not isinstance(sweep, IntervalSweep | RangeSweep):
+        return values(override)
+    low, high = sweep.start, sweep.end if isinstance(sweep, IntervalSweep) else sweep.stop
+    assert low is not None and high is not None, "the grammar asks for both"
+    least = 0 if "log" in sweep.tags else -math.inf
+    if not least < low < high:
+        wanted = "the first end must be below the second" + (", and above 0 for its logarithm" if least == 0 else "")
+        raise ConfigError(f"{override.input_line}: {wanted}.")
+    return [f"{override.get_key_element()}={end}" for end in (low, high)]

@@ -13,6 +13,7 @@ from kd_bench.config.schema import RunConfig
 _USAGE = """\
 usage: python run.py [-m] [group=choice ...] [key=value ...]
        -m runs every combination of values with commas: -m method=at,fsp fraction=1.0,0.1 seed=0,1,2
+       -m hydra/sweeper=search validation=0.1 method=at searches for the method's best values: docs/search.md
        hydra/launcher=joblib hydra.launcher.n_jobs=4 runs four of them at a time; --hydra-help: Hydra's own flags"""
 
 _PARTS = """\

@@ -18,8 +18,8 @@ from kd_bench.runs.folder import NEW, RunFolder, State
 def preflight(arguments: Sequence[str]) -> list[RunConfig]:
     """Returns the runs to come; ends the program with status 2 and one message if the command line is wrong.
 
-    There are none where Hydra is only asked to show something, or where a sweeper chooses them while it runs: each
-    job checks its own config then. Where all are done the program ends, too.
+    There are none where Hydra is only asked to show something, or where a search chooses them while it runs. Where all
+    are done the program ends, too.
     """
     with refusing():
         options = read_options(arguments)

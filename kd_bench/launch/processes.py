@@ -67,6 +67,12 @@ def run(config: RunConfig, wait: bool = True) -> int:
     return DONE_STATUS if RunFolder(config.directory).state(config).done else FAILED_STATUS
 
 
+def accuracy(config: RunConfig) -> float | None:
+    """Returns the last accuracy of a run that is done, else None."""
+    done = RunFolder(config.directory).state(config).done
+    return done.scores.last_accuracy if done else None
+
+
 def _server() -> ForkServerContext:
     """Returns what starts runs; the server is started if it is not there."""
     context = multiprocessing.get_context("forkserver")

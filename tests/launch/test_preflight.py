@@ -66,7 +66,7 @@ def test_help_lists_every_choice_with_a_line(tmp_path):
     (tmp_path / "method").mkdir()
     (tmp_path / "method/mine.yaml").write_text("# A method of mine.\n")
     text = help_text([f"--config-dir={tmp_path}"])
-    groups = [path for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "hydra"]
+    groups = [path for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name not in ("hydra", "search")]
     for group in groups:
         (section,) = [part for part in text.split("\n\n") if part.startswith(f"{group.name}:")]
         listed = dict(line.split(maxsplit=1) for line in section.splitlines()[1:])
@@ -94,7 +94,7 @@ def test_hydra_s_own_files_stay_in_outputs(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
 
 
-def test_a_job_of_an_unlisted_sweep_checks_itself(tmp_path):
+def test_the_runs_of_an_unlisted_sweep_are_checked(tmp_path):
     (tmp_path / "hydra/sweeper").mkdir(parents=True)
     sweeper = "_target_: hydra._internal.core_plugins.basic_sweeper.BasicSweeper\nmax_batch_size: null\nparams: {}\n"
     (tmp_path / "hydra/sweeper/searching.yaml").write_text(sweeper)
