@@ -3,11 +3,14 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo table test test-faults test-cluster bench lint format lock clean
+.PHONY: help install demo table tune test test-faults test-cluster bench lint format lock clean
 
 JOBS ?= 2
 BUNDLES = $(wildcard docs/results/*.jsonl docs/results/*.jsonl.gz)
 METHODS := teacher,student,soft_logits,fitnet,at,fsp
+FRACTION ?= 0.1
+TRIALS ?= 20
+VALIDATION ?= 0.1
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +30,11 @@ table: install ## rewrite README's tables and pictures from docs/results/; print
 	$(BIN)/python aggregate.py --outputs $(BUNDLES) --update README.md --plots docs/results
 	@if [ -n "$$(find -L outputs -name result.json -print -quit)" ]; then \
 		$(BIN)/python aggregate.py --outputs $(BUNDLES) outputs; fi
+
+tune: METHODS := student,soft_logits,fitnet,at,fsp
+tune: install ## tune METHODS at FRACTION by TRIALS trials each on held-out training images, then test the best of each
+	$(BIN)/python tune.py --methods $(METHODS) --trials $(TRIALS) --validation $(VALIDATION) --jobs $(JOBS) fraction=$(FRACTION)
+	@$(BIN)/python aggregate.py
 
 test: install ## run all tests, as many files at once as JOBS says
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --ignore tests/faults --ignore tests/cluster

@@ -1,6 +1,7 @@
 """What was asked for: the config of a run, composed, checked and identified. Nothing here imports TensorFlow."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 TEACHER_METHOD = "teacher"
@@ -14,3 +15,21 @@ def title(dataset: str, method: str, fraction: float, seed: int, variant: Mappin
     """Returns a run in a few words, for messages and lists."""
     changes = "".join(f" {key}={value}" for key, value in variant.items())
     return f"{dataset} {method} fraction={fraction:g} seed={seed}{changes}"
+
+
+def without(facts: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Returns a copy of a run's facts without some keys.
+
+    Args:
+        facts: as a record's `config` has them, with a component's values below `parameters`.
+        keys: as the command line has them, such as `seed` or `optimizer.learning_rate`.
+    """
+    kept = copy.deepcopy(dict(facts))
+    for key in keys:
+        *groups, name = key.split(".")
+        node = kept
+        for group in groups:
+            node = node.get(group) or node.get("parameters", {}).get(group, {})
+        node.pop(name, None)
+        node.get("parameters", {}).pop(name, None)
+    return kept

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, get_type_hints
 from hydra.utils import get_object
 
 from kd_bench.checks import Count, Name, NonNegativeInt, PartialShare, PositiveInt, Share, check, check_keys
-from kd_bench.config import code, title
+from kd_bench.config import code, title, without
 from kd_bench.config.signature import check_parameters, class_constant
 from kd_bench.errors import ConfigError
 
@@ -35,6 +35,8 @@ WITHOUT_EFFECT = (
 
 _COLUMNS = ("seed", "fraction")
 """The keys over which the table averages, or that have a column each."""
+_TUNED = "tuned"
+"""The key that is a word of its own in a row's label."""
 
 PRETRAINED = "pretrained"
 """The `teacher_init` of a method that needs a trained teacher."""
@@ -121,6 +123,14 @@ class TeacherProtocol:
 
 
 @dataclass(frozen=True)
+class Tuned:
+    """How a search chose some of a run's values: by so many trials, and of which keys. No trials: there was none."""
+
+    trials: NonNegativeInt
+    keys: list[str]
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """One run.
 
@@ -140,6 +150,7 @@ class RunConfig:
         jit_compile: whether XLA compiles the step; `auto` does on one GPU.
         deterministic: whether operations that could differ from run to run are avoided, at some cost.
         outputs: the folder of all runs.
+        tuned: how a search chose some of the values.
         redo: whether a finished run is done again if other code made it.
         variant: what differs from the preset, key by key: the run's row in the table is labelled with it.
     """
@@ -158,6 +169,7 @@ class RunConfig:
     jit_compile: Literal["auto", True, False]
     deterministic: bool
     outputs: str
+    tuned: Tuned
     redo: bool
     model: Pair
     method: Labelled
@@ -230,8 +242,8 @@ class RunConfig:
 
     @cached_property
     def protocol(self) -> str:
-        """The digest without seed and fraction: only runs that share it may be averaged."""
-        return _digest({key: value for key, value in self.facts().items() if key not in ("seed", "fraction")})
+        """The digest without seed, fraction and what a search chose: only runs that share it may be averaged."""
+        return _digest(without(self.facts(), (*_COLUMNS, *self.tuned.keys)))
 
     @cached_property
     def code(self) -> str:
@@ -288,26 +300,20 @@ class RunConfig:
         return replace(self, hardware=replace(self.hardware, parameters={**parameters, "replicas": 1}))
 
     def ignores(self, key: str) -> bool:
-        """Returns whether a dotted key is no part of the run's label: it has no effect on the run, or a column."""
-        unused = (*WITHOUT_EFFECT, *self._unused(), *_COLUMNS)
+        """Returns whether a dotted key is no part of the run's variant: it has no effect, or a place of its own."""
+        unused = (*WITHOUT_EFFECT, *self._unused(), *_COLUMNS, _TUNED)
         return any(f"{key}.".startswith(f"{one}.") for one in unused)
 
     def facts(self) -> dict[str, Any]:
         """Returns everything that can change the result, as plain containers."""
-        facts = asdict(self)
-        if not self.validation:  # as it was before there was this key: digests stay
-            del facts["validation"]
-        for key in (*WITHOUT_EFFECT, *self._unused()):
-            group, _, name = key.rpartition(".")
-            node = facts[group] if group else facts
-            node.pop(name, None)
-            node.get("parameters", {}).pop(name, None)
-        return facts
+        # Without these two, facts are as they were before there were these keys: digests stay.
+        absent = [key for key, there in (("validation", self.validation), (_TUNED, self.tuned.trials)) if not there]
+        return without(asdict(self), (*absent, *WITHOUT_EFFECT, *self._unused()))
 
     def _unused(self) -> tuple[str, ...]:
         """Returns the keys that the method has no use for."""
         if self.is_teacher:
-            return ("teacher", "model.name", "model.student", "budget", "subset_seed", "evaluate_every")
+            return ("teacher", "model.name", "model.student", "budget", "subset_seed", "evaluate_every", _TUNED)
         return {PRETRAINED: (), "scratch": ("teacher",), None: ("teacher", "model.teacher")}[self.teacher_init]
 
 

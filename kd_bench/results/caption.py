@@ -16,6 +16,7 @@ def caption_lines(table: Table) -> list[str]:
         "A cell is the last epoch's test accuracy in %, mean ± sample standard deviation over seeds (number of seeds).",
         _significance(table),
         *([_RANK] if table.ranks else []),
+        *_tuned(table),
         _join(_budget(table), _images(table), _teacher(runs), _precision(runs), _revision(runs)),
         *_incomplete(table),
     ]
@@ -40,6 +41,19 @@ _RANK = (
     f"Rank is the mean rank by accuracy over the columns (their number), 1 is best. Ranked are the methods with the "
     f"hyper-parameters of their presets that have a result in every column of the {STUDENT}."
 )
+
+
+def _tuned(table: Table) -> list[str]:
+    """Says how the values of tuned rows were chosen."""
+    tuned = {row.name: row.trials for row in table.rows if row.trials}
+    if not tuned:
+        return []
+    counts = sorted(set(tuned.values()))
+    each = "; ".join(f"{count} for {row}" for row, count in tuned.items()) if len(counts) > 1 else f"{counts[0]} each"
+    return [
+        f"The values of tuned rows were chosen in each column by trials on held-out training images ({each}). They are "
+        "compared and ranked among rows of equally many trials."
+    ]
 
 
 def _significance(table: Table) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from kd_bench.config import without
 from kd_bench.results.frame import SAME_ROW, settled
 
 TEACHER, STUDENT = "Teacher", "Student"
@@ -25,7 +26,7 @@ class Row:
 
     Attributes:
         name: Unique in its table: the label, and in brackets what tells the row apart.
-        overrides: What differs from the preset that most of the runs were started with.
+        overrides: What differs from the preset that most of the runs were started with; not what a search chose.
         runs: The row's part of the runs' data frame.
         facts: One of the runs, to read what all share.
     """
@@ -41,16 +42,19 @@ class Row:
         return str(self.facts["label"])
 
     @property
+    def trials(self) -> int:
+        """The trials of the search that chose the runs' values; 0 if none did."""
+        return int(_tuned(self.facts)["trials"])
+
+    @property
     def has_default_method(self) -> bool:
-        """Whether the method has the hyper-parameters of its preset."""
+        """Whether the method has the hyper-parameters of its preset, or those that a search chose."""
         return not any(key.startswith(METHOD_PREFIX) for key in self.overrides)
 
     def circumstances(self, with_teacher: bool) -> str:
         """Returns everything but the method that can change the result: rows that share it were run alike."""
-        config = {key: value for key, value in self.facts["config"].items() if key not in _FREE}
-        if not with_teacher:
-            config.pop("teacher", None)
-            config["model"] = {key: value for key, value in config.get("model", {}).items() if key != "teacher"}
+        of_teacher = () if with_teacher else ("teacher", "model.teacher")
+        config = without(self.facts["config"], (*_FREE, *of_teacher, *_tuned(self.facts)["keys"], "tuned.keys"))
         return json.dumps([self.facts["precision"], self.facts["data"], config], sort_keys=True)
 
 
@@ -95,7 +99,17 @@ def _place(row: Row) -> tuple[int, str, int, str]:
 def _shared_overrides(runs: pd.DataFrame) -> dict[str, Any]:
     """Returns the overrides that all runs of the leading preset have; another cannot have changed the result."""
     first, *others = runs.loc[runs["experiment"] == _leading_experiment(runs), "overrides"]
-    return {key: value for key, value in first.items() if all(key in other and other[key] == value for other in others)}
+    chosen = _tuned(runs.iloc[0].to_dict())["keys"]
+    return {
+        key: value
+        for key, value in first.items()
+        if key not in chosen and all(key in other and other[key] == value for other in others)
+    }
+
+
+def _tuned(facts: Mapping[Any, Any]) -> Mapping[str, Any]:
+    """Returns how a search chose some of a run's values."""
+    return facts["config"].get("tuned", {"trials": 0, "keys": []})
 
 
 # What may tell rows of one name apart, the most telling first.
@@ -113,7 +127,7 @@ _QUALIFIERS: tuple[Callable[[Mapping[Any, Any]], str], ...] = (
 def _names(facts: list[dict[Any, Any]], overrides: list[dict[str, Any]]) -> list[str]:
     """Returns a name per row: its label and overrides and, where that is not enough, whatever else differs."""
     labels = [fact["label"] for fact in facts]
-    details = [[f"{key.removeprefix(METHOD_PREFIX)}={_value(own[key])}" for key in sorted(own)] for own in overrides]
+    details = list(map(_details, facts, overrides))
     for qualifier in _QUALIFIERS:
         found = defaultdict(set)
         for label, detail, fact in zip(labels, details, facts, strict=True):
@@ -123,6 +137,12 @@ def _names(facts: list[dict[Any, Any]], overrides: list[dict[str, Any]]) -> list
             for label, detail, fact in zip(labels, details, facts, strict=True)
         ]
     return [_name(label, detail) for label, detail in zip(labels, details, strict=True)]
+
+
+def _details(facts: Mapping[Any, Any], overrides: dict[str, Any]) -> list[str]:
+    """Returns what a name has in brackets: whether a search chose values, and what differs from the preset."""
+    tuned = ["tuned"] if _tuned(facts)["trials"] else []
+    return [*tuned, *(f"{key.removeprefix(METHOD_PREFIX)}={_value(overrides[key])}" for key in sorted(overrides))]
 
 
 def _name(label: str, details: list[str]) -> str:

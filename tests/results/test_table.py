@@ -5,6 +5,7 @@ import pytest
 from helpers.records import make_record, make_seeds
 from scipy import stats
 
+from kd_bench.results.caption import caption_lines
 from kd_bench.results.render import MISSING, cell_text, grid
 from kd_bench.results.table import build_tables, mark
 
@@ -279,3 +280,50 @@ def test_a_teacher_that_two_pairs_share_stands_in_both_tables(make_runs):
         ["Teacher", "AT"],
         ["AT"],
     ]
+
+
+def tuned(label, *accuracies, trials=20, fraction=1.0, **chosen):
+    """Returns the runs of a setting that a search chose; as in real records, its values are not in the protocol."""
+    how = {"tuned": {"trials": trials, "keys": sorted(chosen)}}
+    given = {"overrides": chosen, "settings": how, "fraction": fraction, "protocol": f"{label} {trials}"}
+    return make_seeds(label, *accuracies, **given)
+
+
+RATE = "optimizer.learning_rate"
+
+
+def test_tuned_runs_of_all_fractions_share_a_row_whatever_a_search_chose(table):
+    runs = [*tuned("AT", 0.9, 0.92, **{RATE: 0.2}), *tuned("AT", 0.8, fraction=0.5, **{RATE: 0.05})]
+    assert texts(table(*runs, *make_seeds("AT", 0.7))) == {
+        "AT": ["70.00 (1)", MISSING],
+        "AT (tuned)": ["91.00 ± 1.41 (2)", "80.00 (1)"],
+    }
+
+
+def test_what_was_given_beside_a_search_names_the_row(table):
+    (run,) = tuned("AT", 0.9, **{RATE: 0.2})
+    run.run.overrides["epochs"] = 40
+    assert list(texts(table(run))) == ["AT (tuned, epochs=40)"]
+
+
+def test_tuned_rows_are_compared_with_the_student_of_equally_many_trials(table):
+    students = [*make_seeds("Student", 0.8, 0.81), *tuned("Student", 0.85, 0.86, **{RATE: 0.05})]
+    more = tuned("FSP", 0.9, 0.91, trials=40, **{RATE: 0.3})
+    built = table(*students, *make_seeds("AT", 0.9, 0.91), *tuned("AT", 0.95, 0.96, **{RATE: 0.2}), *more)
+    assert references(built) == {"AT": "Student", "AT (tuned)": "Student (tuned)"}
+
+
+def test_tuned_rows_are_ranked_among_themselves(table):
+    students = [*make_seeds("Student", 0.8), *tuned("Student", 0.85, **{RATE: 0.05})]
+    own = [*tuned("AT", 0.9, **{RATE: 0.2, "method.beta": 3}), *tuned("FSP", 0.95, **{RATE: 0.3})]
+    built = table(*students, *make_seeds("AT", 0.92), *make_seeds("FSP", 0.91), *own)
+    ranks = {row: rank for row, (rank, _) in built.ranks.items()}
+    assert ranks == {"AT": 1, "FSP": 2, "AT (tuned)": 2, "FSP (tuned)": 1}
+
+
+def test_the_caption_has_the_number_of_trials(table):
+    at, fsp = tuned("AT", 0.9, **{RATE: 0.2}), tuned("FSP", 0.9, trials=40, **{RATE: 0.2})
+    alike, unlike, untuned = ("\n".join(caption_lines(table(*runs))) for runs in (at, at + fsp, make_seeds("AT", 0.9)))
+    assert "chosen in each column by trials on held-out training images (20 each)." in alike
+    assert "(20 for AT (tuned); 40 for FSP (tuned))" in unlike
+    assert "tuned" not in untuned
