@@ -110,7 +110,7 @@ def _trained(config: RunConfig, folder: RunFolder, interruption: Interruption) -
     attempt.begin_training()
     steps = train(distiller, parts.plan, config.optimizer.build, parts.batches, callbacks, attempt.checkpoint)
     attempt.end_training()
-    save_network(folder.network, distiller.student)
+    save_network(folder.network, distiller.student, parts.dataset.mean, parts.dataset.std)
     folder.save_predictions(evaluator.latest().argmax(axis=1))
     return record_done(
         config,

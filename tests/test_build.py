@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import keras
+import numpy as np
 import pytest
 from helpers.records import make_record
 
@@ -11,6 +12,7 @@ from kd_bench.config.compose import jobs
 from kd_bench.errors import ConfigError, DamageError
 from kd_bench.networks.wide_resnet import wide_resnet
 from kd_bench.runs.folder import RunFolder
+from kd_bench.training.saving import save_network
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation"),  # Keras's, in `save`
@@ -25,7 +27,7 @@ def config():
 
 def teacher_with(tmp_path, network, data):
     folder = RunFolder(tmp_path)
-    network.save(folder.network)
+    save_network(folder.network, network, np.zeros(1), np.ones(1))
     record = make_record("Teacher")
     return Teacher(folder, replace(record, setting=replace(record.setting, data=data)))
 

@@ -8,6 +8,8 @@ import pytest
 from helpers.command import SHORT, aggregate, records, run
 from helpers.compare import assert_same_run
 
+from kd_bench.data.datasets import load_dataset
+
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
@@ -48,10 +50,13 @@ def test_metrics_have_a_line_an_epoch(sweep):
     assert "test_accuracy" in lines[-1]
 
 
-def test_the_exported_student_opens_without_this_package(sweep):
+def test_the_saved_student_takes_images_as_they_are(sweep):
     (path,) = sweep[0].glob("digits/*/fitnet/fraction=0.1/*/network.keras")
-    student = keras.saving.load_model(path)
-    assert student(np.zeros((1, 8, 8, 1), np.float32))["logits"].shape == (1, 10)
+    test = load_dataset("digits", padding=1).test
+    answers = np.argmax(keras.saving.load_model(path).predict(test.pixels, verbose=0), axis=1)
+    accuracy = records(sweep[0])["fitnet", 0.1, 0]["scores"]["last_accuracy"]
+    assert np.mean(answers == test.labels) == pytest.approx(accuracy)
+    np.testing.assert_array_equal(answers, np.load(path.with_name("predictions.npy")))
 
 
 def test_the_table_reads_the_sweep(sweep):

@@ -14,6 +14,7 @@ from kd_bench.data.images import ImageDataset
 from kd_bench.errors import ConfigError, DataError
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import write_record
+from kd_bench.training.saving import save_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's, in `save`
 HELD_OUT = ["fraction=0.5", "validation=0.25"]
@@ -87,7 +88,7 @@ def write_teacher():
         folder = RunFolder(wanted.directory)
         folder.make()
         network = wanted.model.teacher.build((8, 8, 1), 10)
-        network.save(folder.network)
+        save_network(folder.network, network, np.zeros(1), np.ones(1))
         train_data = wanted.dataset.build(wanted.dataset.name).train_fingerprint
         record = make_record("Teacher", 0.98, digest=wanted.digest, train_data=train_data, code=wanted.code)
         write_record(folder.record, replace(record, files=folder.checksums()))
@@ -99,7 +100,7 @@ def write_teacher():
 def test_the_teacher_s_training_images_are_compared_if_its_record_knows_them(train_data, tmp_path, capsys, no_test_set):
     (config,) = jobs(["method=at", *HELD_OUT])
     folder = RunFolder(tmp_path)
-    config.model.teacher.build((8, 8, 1), 10).save(folder.network)
+    save_network(folder.network, config.model.teacher.build((8, 8, 1), 10), np.zeros(1), np.ones(1))
     record = make_record("Teacher")
     teacher = Teacher(folder, replace(record, setting=replace(record.setting, train_data=train_data)))
     if train_data:

@@ -4,14 +4,24 @@ import tempfile
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from kd_bench.errors import DamageError
 from kd_bench.layers import BatchNormalization
 from kd_bench.runs.files import write_atomically
 
+_INNER = "network"
+"""The name of the layer that holds the trained network, from normalised images to its outputs."""
 
-def save_network(path: Path, network: keras.Model) -> None:
-    """Writes the network as a Keras file of Keras's own layers: it opens without this package.
+
+def save_network(path: Path, network: keras.Model, mean: np.ndarray, std: np.ndarray) -> None:
+    """Writes a network that takes images as they are, as a Keras file that opens without this package.
+
+    Args:
+        path: of the file.
+        network: from normalised images `[B,H,W,C]` to outputs, among them `logits`.
+        mean: of each channel, `[C]`, on the scale 0 to 255.
+        std: of each channel, `[C]`.
 
     Raises:
         StorageError: it cannot be written.
@@ -19,31 +29,41 @@ def save_network(path: Path, network: keras.Model) -> None:
     # Elsewhere first: the HDF5 library does not survive a full disk.
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, path.name)
-        _of_keras_layers(network).save(written)
+        ready_to_use(network, mean, std).save(written)
         write_atomically(path, written.read_bytes())
 
 
-def _of_keras_layers(network: keras.Model) -> keras.Model:
-    """Returns a copy of the network in which the batch norms are Keras's."""
+def ready_to_use(network: keras.Model, mean: np.ndarray, std: np.ndarray) -> keras.Model:
+    """Returns a copy of a network from images on the scale 0 to 255, `[B,H,W,C]`, to logits `[B,K]`.
 
-    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+    It normalises the images itself, and consists of Keras's own layers in float32. The arguments are those of
+    `save_network`.
+    """
+
+    def plain(layer: keras.layers.Layer) -> keras.layers.Layer:
         kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
-        return kind.from_config(layer.get_config())
+        config = layer.get_config()
+        return kind.from_config(config | {"dtype": "float32"} if "dtype" in config else config)
 
-    copy = keras.models.clone_model(network, clone_function=copied)
-    copy.set_weights(network.get_weights())
-    return copy
+    inner = keras.models.clone_model(network, clone_function=plain)
+    inner.set_weights(network.get_weights())
+    inner = keras.Model(inner.inputs, inner.output["logits"], name=_INNER)
+    images = keras.Input(network.input_shape[1:], dtype="float32", name="images")
+    normalised = keras.layers.Normalization(mean=mean, variance=std**2, dtype="float32", name="normalisation")(images)
+    return keras.Model(images, inner(normalised), name="ready_to_use")
 
 
 def load_weights(path: Path, network: keras.Model) -> None:
-    """Gives the network the weights in a Keras file.
+    """Gives the network the weights in a file of `save_network`, or in one of the same network alone.
 
     Raises:
         DamageError: they are of another network, such as one with another number of classes.
     """
     try:
-        network.load_weights(path)
-    except (OSError, ValueError, KeyError) as problem:
+        saved = keras.saving.load_model(path)
+        named = {layer.name: layer for layer in saved.layers}
+        network.set_weights(named.get(_INNER, saved).get_weights())
+    except (OSError, ValueError, TypeError, KeyError) as problem:
         reason = str(problem).strip().splitlines()[0]
         raise DamageError(
             f"{path}: is of another network than this run's teacher ({reason}); is the data set's number of classes "
