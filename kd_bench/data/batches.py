@@ -1,4 +1,4 @@
-"""Batches as a pure function of (seed, step), so that a resumed run sees what the uninterrupted one would have seen."""
+"""Batches as a pure function of (seed, step), so that a resumed run sees the same batches as an uninterrupted one."""
 
 import os
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from kd_bench.errors import DataError
 from kd_bench.seeds import seed_for
 
 _plain = tf.autograph.experimental.do_not_convert
-"""No `if` here asks a tensor; to look for one takes longer than all the rest of building a pipeline."""
+"""No `if` here depends on a tensor. Searching for one takes longer than the rest of building a pipeline."""
 
 _WORKERS = min(8, os.cpu_count() or 1)
 _READY = 4
-"""Batches made at once, and kept ready. Not `AUTOTUNE`: on busy cores its thread holds up each run's end."""
+"""Batches that are kept ready. Not `AUTOTUNE`: on busy cores its thread delays the end of each run."""
 
 
 def training_batches(
@@ -24,18 +24,18 @@ def training_batches(
     """Yields the batches of the steps `first_step` to `steps - 1`: shuffled each epoch, cropped, flipped, normalised.
 
     Args:
-        images: the fraction of the training set to learn from, N images.
-        dataset: says how to augment and normalise.
+        images: the images to learn from, N of them.
+        dataset: how to augment and normalise.
         batch_size: B, over all replicas.
-        seed: the run's; decides the order of each epoch and the augmentation of each batch.
-        first_step: 0, or where a resumed run goes on.
-        steps: of the whole run, at N // B an epoch (what is left over differs each epoch).
+        seed: the run's seed; decides the order of each epoch and the augmentation of each batch.
+        first_step: 0, or the step at which a resumed run continues.
+        steps: number of steps in the whole run; N // B per epoch (each epoch leaves out different images).
 
     Returns:
         Pairs of float32 [B, H, W, C] and int32 [B].
 
     Raises:
-        DataError: the batch is larger than the set, or the padding not smaller than the images.
+        DataError: a batch has more images than the set, or the padding is not smaller than the images.
     """
     require_batches(images, dataset, batch_size)
     read = _reader(images)
@@ -53,10 +53,10 @@ def training_batches(
 
 
 def require_batches(images: Images, dataset: ImageDataset, batch_size: int) -> None:
-    """Refuses images of which no batch can be formed. Call it before computing the number of steps.
+    """Checks that the images are enough for one batch. Call it before computing the number of steps.
 
     Raises:
-        DataError: the batch is larger than the set, or the padding not smaller than the images.
+        DataError: a batch has more images than the set, or the padding is not smaller than the images.
     """
     count, (height, width) = len(images), images.pixels.shape[1:3]
     if batch_size > count:
@@ -69,7 +69,7 @@ def require_batches(images: Images, dataset: ImageDataset, batch_size: int) -> N
 
 
 def evaluation_batches(images: Images, dataset: ImageDataset, *, batch_size: int) -> tf.data.Dataset:
-    """Yields all images once and in order, normalised: float32 [B, H, W, C] and int32 [B], the last batch smaller."""
+    """Yields all images once, in order, normalised: float32 [B, H, W, C] and int32 [B]; the last batch is smaller."""
     read = _reader(images)
 
     @_plain
@@ -83,11 +83,11 @@ def evaluation_batches(images: Images, dataset: ImageDataset, *, batch_size: int
 
 
 def augment(pixels: tf.Tensor, seed: tuple[int, tf.Tensor], padding: int, flip: bool) -> tf.Tensor:
-    """Crops and flips each image by a draw of its own.
+    """Crops and flips each image at random.
 
     Args:
         pixels: uint8 [B, H, W, C].
-        seed: two integers; the same ones give the same draws.
+        seed: two integers; the same integers give the same crops and flips.
         padding: 0 for no crop.
         flip: False for no flip.
 
@@ -102,18 +102,18 @@ def augment(pixels: tf.Tensor, seed: tuple[int, tf.Tensor], padding: int, flip: 
 
 
 def crop_and_flip(pixels: tf.Tensor, offsets: tf.Tensor, flips: tf.Tensor, padding: int) -> tf.Tensor:
-    """Reflects each image outwards by `padding`, crops it back to its size at its offset, then mirrors some.
+    """Pads each image by reflection, crops it to its original size at its offset, and mirrors it if `flips` says so.
 
-    The padded image is never made: reflection, crop and flip are one choice of rows and one of columns.
+    It makes no padded image: reflection, crop and flip together select rows and columns.
 
     Args:
         pixels: any dtype [B, H, W, C].
-        offsets: int32 [B, 2], the crop's top and left in the padded image, 0 to 2 * padding.
+        offsets: int32 [B, 2], top and left of the crop in the padded image, 0 to 2 * padding.
         flips: bool [B].
         padding: below H and W.
 
     Returns:
-        As `pixels`.
+        The same dtype and shape as `pixels`.
     """
     height, width = tf.shape(pixels)[1], tf.shape(pixels)[2]
     rows = _reflected(offsets[:, :1] - padding + tf.range(height), height)
@@ -123,7 +123,7 @@ def crop_and_flip(pixels: tf.Tensor, offsets: tf.Tensor, flips: tf.Tensor, paddi
 
 
 def _reflected(places: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Maps places outside 0 to size-1 to the ones they mirror; the edge itself is not doubled."""
+    """Maps places outside 0 to size-1 to the places that they mirror; the edge is not repeated."""
     last = size - 1
     return last - tf.abs(last - tf.abs(places))
 
@@ -134,12 +134,12 @@ def normalise(pixels: tf.Tensor, mean: np.ndarray, std: np.ndarray) -> tf.Tensor
 
 
 def _order(count: int, batch_size: int, shuffle_seed: int, first_step: int, steps: int) -> tf.data.Dataset:
-    """Yields (step int64, indices int32 [B]) from `first_step` on; each epoch has a permutation of its own."""
+    """Yields (step int64, indices int32 [B]) from `first_step` on; each epoch has a new permutation."""
     in_epoch = count // batch_size
 
     @_plain
     def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
-        # Not `index_shuffle`: on sets of a thousand images some of its permutations are far from random.
+        # Not `index_shuffle`: for a thousand images, some of its permutations are far from random.
         order = tf.random.experimental.stateless_shuffle(tf.range(count), tf.stack([shuffle_seed, epoch]))
         indices = tf.reshape(order[: in_epoch * batch_size], [in_epoch, batch_size])
         return tf.data.Dataset.from_tensor_slices((epoch * in_epoch + tf.range(in_epoch, dtype=tf.int64), indices))
@@ -151,11 +151,11 @@ def _order(count: int, batch_size: int, shuffle_seed: int, first_step: int, step
 
 
 def _reader(images: Images) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Returns what gathers pixels and labels, from memory or from disk, at indices int32 [B]."""
-    # Eager, made once and captured: a constant inside a graph may not exceed 2 GB. On the CPU, where tf.data works.
+    """Returns a function that reads pixels and labels, from memory or from disk, at indices int32 [B]."""
+    # Made once, outside the graph: a constant inside a graph must not exceed 2 GB. On the CPU, where tf.data works.
     with tf.device("CPU:0"):
         labels = tf.constant(images.labels, tf.int32)
-        # Not `tf.constant`, which keeps a second copy.
+        # Not `tf.constant`, because it keeps a second copy.
         pixels = None if images.on_disk or images.rows is not None else tf.identity(images.pixels)
 
     def read(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -171,6 +171,6 @@ def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False
-    # Several workers share each global batch; files, which AUTO would share out, there are none.
+    # Several workers share each global batch. AUTO would try to share files, and there are none.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return options

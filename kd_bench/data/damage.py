@@ -1,4 +1,4 @@
-"""One way to say that a prepared folder cannot be used, and the one check of it that TensorFlow Datasets lacks."""
+"""The error for a prepared folder that cannot be used, and one check that TensorFlow Datasets does not do."""
 
 import contextlib
 import re
@@ -15,57 +15,57 @@ from tensorflow_datasets.core import file_adapters
 from kd_bench.errors import DataError
 
 UNREADABLE = (
-    OSError,  # a file is missing, or may not be read
-    ValueError,  # features.json is cut short, or the set has no such configuration
-    TypeError,  # the set takes no such argument
-    AssertionError,  # the set has no such version, or dataset_info.json is of another one
-    ImportError,  # a package that this set alone needs
-    RuntimeError,  # stands for an error that cannot be raised again with more text, such as a UnicodeDecodeError
-    json_format.Error,  # dataset_info.json is cut short
-    tf.errors.OpError,  # records are cut short or altered, or are not as many as dataset_info.json says
+    OSError,  # a file is missing, or there is no permission to read it
+    ValueError,  # features.json is truncated, or the set has no such configuration
+    TypeError,  # the set has no such argument
+    AssertionError,  # the set has no such version, or dataset_info.json belongs to another version
+    ImportError,  # a package that only this set needs is missing
+    RuntimeError,  # replaces an error that cannot be raised again with more text, such as a UnicodeDecodeError
+    json_format.Error,  # dataset_info.json is truncated
+    tf.errors.OpError,  # records are truncated or changed, or their number differs from that in dataset_info.json
 )
-"""What TensorFlow Datasets raises over a damaged folder, or over a name that it does not know."""
+"""What TensorFlow Datasets raises for a damaged folder, or for an unknown name."""
 
 _NOISE = re.compile(r'Failed to construct dataset .*?\}": |\{\{.*?\}\}\s*|\s*\[Op:.*')
 
 
 @contextlib.contextmanager
 def usable(folder: Path) -> Iterator[None]:
-    """Names the folder in whatever goes wrong while it is read.
+    """Turns an error while a folder is read into an error that names the folder.
 
     Args:
-        folder: what to delete if it cannot be read: the files of a set belong together.
+        folder: what the user must delete if it cannot be read, because the files of a set belong together.
 
     Raises:
-        DataError: in one line, with the reason and what to do.
+        DataError: one line, with the reason and what to do.
     """
     try:
         yield
-    except DataError:  # says it already
+    except DataError:  # already has a clear message
         raise
     except UNREADABLE as error:
-        way_out = "delete it to have it prepared again, or copy it again"
+        way_out = "delete it, so that it is prepared again, or copy it again"
         raise DataError(f"{folder}: cannot be used: {reason(error)}; {way_out}.") from error
 
 
 def reason(error: Exception) -> str:
-    """Returns the kind and the text of an error, in one line of bearable length."""
+    """Returns the type and the text of an error, in one line, shortened."""
     return f"{type(error).__name__}: {text(error)}"
 
 
 def text(error: Exception) -> str:
-    """Returns the text of an error, in one line of bearable length."""
+    """Returns the text of an error, in one line, shortened."""
     return textwrap.shorten(_NOISE.sub("", str(error)).rstrip(". "), 400, placeholder=" …")
 
 
 def require_whole_slices(builder: tfds.core.DatasetBuilder, split: str) -> None:
-    """Refuses a file of another length than the metadata say, if the split takes a slice of it.
+    """Checks that each file from which the split takes a slice has as many images as the metadata say.
 
-    The same slice of such a file holds other images, and nothing else notices. TensorFlow Datasets counts only files
-    that it reads whole.
+    In a file of another length, the same slice holds other images. TensorFlow Datasets counts only the images of files
+    that it reads completely.
 
     Raises:
-        ValueError: naming the file.
+        ValueError: a file has another number of images; the message names it.
     """
     adapter = file_adapters.ADAPTER_FOR_FORMAT[builder.info.file_format]
     for shard in builder.info.splits[split].file_instructions:

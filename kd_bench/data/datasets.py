@@ -1,4 +1,4 @@
-"""Reads a set of TensorFlow Datasets by name, into memory or, if it is too large, into a file of decoded images."""
+"""Reads a TensorFlow Datasets set by name, into memory or, if it is too large, into a file of decoded images."""
 
 import math
 import sys
@@ -39,29 +39,29 @@ def load_dataset(
     manual_dir: str | None = None,
     streaming: bool = False,
 ) -> ImageDataset:
-    """Loads any image classification set of TensorFlow Datasets, or one of ours (`digits`).
+    """Loads any image classification set of TensorFlow Datasets, or `digits`, which this package adds.
 
-    The order of the images is a function of the images and labels of their split, and not of the files that hold them:
-    subsets, shuffles, fingerprint and results are the same for all copies of a set. A slice alone is cut in the files'
-    order, so that two copies of different order give different slices.
+    The order of the images depends only on the images and labels of their split, not on the files that hold them:
+    subsets, shuffles, fingerprint and results are the same for all copies of a set. Only slices depend on the order in
+    the files: two copies with different orders give different slices.
 
     Args:
-        name: of the set, as `tfds.builder` takes it.
-        train_split: to train on; slices such as `train[:90%]`, in the files' order, hold images out for validation.
-        test_split: to test on; read when it is first asked for.
-        image_size: resizes images to this height and width; needed where a set's images vary in size.
+        name: name of the set, as for `tfds.builder`.
+        train_split: the images to train on; a slice such as `train[:90%]` is taken in the order of the files.
+        test_split: the images to test on; read when first needed.
+        image_size: height and width to which images are resized; needed if the images of a set vary in size.
         padding: see `ImageDataset`.
         flip: see `ImageDataset`.
-        data_dir: where prepared sets are and are written to; `~/tensorflow_datasets` unless given.
-        manual_dir: where a set's files are, fetched by hand, under the names they have on the network.
-        streaming: leaves the images on disk, decoded, beside the prepared set; the results are the same.
+        data_dir: the folder of prepared sets, for reading and writing; `~/tensorflow_datasets` if None.
+        manual_dir: the folder of files that were downloaded by hand, with their original names.
+        streaming: whether the images stay on disk, decoded, beside the prepared set; the results are the same.
 
     Raises:
-        DataError: the set is unknown, has no images with labels, varies in size, lacks the training split, cannot be
-            prepared or read, or is too large for the memory. What is wrong with the test split shows when it is read.
+        DataError: the set is unknown, has no images with labels, varies in size, has no such training split, cannot be
+            prepared or read, or is too large for the memory. Errors of the test split are raised when it is read.
     """
     if train_split == test_split:
-        raise DataError(f"dataset.test_split={test_split}: is the training split, too; name another, or a slice.")
+        raise DataError(f"dataset.test_split={test_split}: is also the training split; choose another, or a slice.")
     builder = find_builder(name, data_dir, manual_dir)
     shape = _image_shape(builder, image_size)
     num_classes = _num_classes(builder)
@@ -81,14 +81,13 @@ def load_dataset(
 
 
 def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> tuple[int, int, int]:
-    """Returns the height, width and channels of the images in memory, before anything is downloaded."""
+    """Returns the height, width and channels that the images will have in memory; downloads nothing."""
     image = builder.info.features[_keys(builder)[0]]
     shape = tuple(image.shape)
     is_image = isinstance(image, tfds.features.Image) and len(shape) == _IMAGE_RANK and image.np_dtype == np.uint8
     if not is_image or 0 in shape:
         raise DataError(
-            f"dataset.name={builder.name}: its inputs are {image}, not images with pixels of 8 bits per channel; "
-            f"{_ANOTHER}."
+            f"dataset.name={builder.name}: its inputs are {image}, not images with 8 bits per channel; {_ANOTHER}."
         )
     height, width, channels = shape
     if channels is None:
@@ -97,7 +96,7 @@ def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> t
         return image_size, image_size, channels
     if height is None or width is None:
         raise DataError(
-            f"dataset.name={builder.name}: its images vary in size; set one, such as dataset.image_size=32."
+            f"dataset.name={builder.name}: its images vary in size; set a size, such as dataset.image_size=32."
         )
     return height, width, channels
 
@@ -105,20 +104,18 @@ def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> t
 def _num_classes(builder: tfds.core.DatasetBuilder) -> int:
     label = builder.info.features[_keys(builder)[1]]
     if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
-        raise DataError(
-            f"dataset.name={builder.name}: its targets are {label}, not one of a number of classes; {_ANOTHER}."
-        )
+        raise DataError(f"dataset.name={builder.name}: its targets are {label}, not class labels; {_ANOTHER}.")
     return label.num_classes
 
 
 def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
-    """Returns the names of the features that are the image and the label."""
+    """Returns the names of the image feature and of the label feature."""
     features = builder.info.features
-    keys = builder.info.supervised_keys or _USUAL_KEYS  # `store_as_tfds_dataset` cannot declare any
+    keys = builder.info.supervised_keys or _USUAL_KEYS  # `store_as_tfds_dataset` cannot declare keys
     if len(keys) != 2 or not all(isinstance(key, str) and key in features for key in keys):  # noqa: PLR2004
         raise DataError(
-            f"dataset.name={builder.name}: does not say which feature is the image and which the label, and none are "
-            f"named so (it has {', '.join(features)}); {_ANOTHER}."
+            f"dataset.name={builder.name}: does not say which feature is the image and which is the label, and has no "
+            f"features with these names (it has {', '.join(features)}); {_ANOTHER}."
         )
     return keys
 
@@ -143,10 +140,10 @@ def _require_memory(count: int, shape: tuple[int, int, int], setting: str) -> No
 
 
 def _stream(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
-    """Decodes a split into a file, once, and leaves it there."""
+    """Decodes a split into a file once, and reads from the file."""
     count = _count(builder, split, key)
     folder = Path(builder.data_dir)
-    # Its name must not be one that TensorFlow Datasets takes for a version.
+    # TensorFlow Datasets must not take its name for a version.
     place = folder.parent / f"decoded.{folder.name}" / f"{quote(split, safe='')}-{'x'.join(map(str, shape))}"
     with usable(place):
         return in_canonical_order(decoded(place, (count, *shape), partial(_fill, builder, split, shape)))
@@ -170,11 +167,11 @@ def _count(builder: tfds.core.DatasetBuilder, split: str, key: str) -> int:
     except (KeyError, ValueError, AssertionError) as error:
         raise DataError(
             f"dataset.{key}_split={split}: {builder.name} has the splits {', '.join(builder.info.splits)}; "
-            "name one, or a slice such as train[:90%]."
+            "choose one, or a slice such as train[:90%]."
         ) from error
     if not count:
         raise DataError(
-            f"dataset.{key}_split={split}: holds no images of {builder.name}; name another split or a wider slice."
+            f"dataset.{key}_split={split}: holds no images of {builder.name}; choose another split or a larger slice."
         )
     return count
 
@@ -188,7 +185,7 @@ def _blocks(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
 
     keys = _keys(builder)
     decoders = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
-    # One file after the other: the order doesn't matter, and no more than one file's buffer is held.
+    # One file after the other: the order does not matter, and only one file's buffer is in memory.
     config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, assert_cardinality=True)
     with quietly():
         examples = builder.as_dataset(split=split, decoders=decoders, read_config=config)
@@ -199,11 +196,11 @@ def _blocks(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
 
 
 def _check_classes(train: Images, test: Images, train_split: str, test_split: str) -> None:
-    unknown = np.setdiff1d(test.labels[test.labels >= 0], train.labels)  # -1, no label, is refused in words of its own
+    unknown = np.setdiff1d(test.labels[test.labels >= 0], train.labels)  # -1 means no label and has another message
     if unknown.size:
         raise DataError(
             f"dataset.train_split={train_split}: has no image of {unknown.size} classes that "
-            f"dataset.test_split={test_split} has, such as {unknown[0]}; choose splits of the same classes."
+            f"dataset.test_split={test_split} has, such as {unknown[0]}; choose splits with the same classes."
         )
 
 

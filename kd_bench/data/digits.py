@@ -1,4 +1,4 @@
-"""Handwritten digits out of scikit-learn: real images without a download."""
+"""Handwritten digits from scikit-learn: real images without a download."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from kd_bench.data.fractions import stratified_order
 
 TEST_SIZE = 500
-"""Test images: enough for a standard error of 0.6 points at 98 %, and the 1,297 left still give a tenth 13 a class."""
+"""Test images: enough for a standard error of 0.6 points at 98 %. A tenth of the other 1,297 has 13 per class."""
 
 SPLIT_SEED = 0
 """Decides which images are the test set; part of the data set, not of a run."""

@@ -1,8 +1,8 @@
-"""Fashion-MNIST from files already on disk, however they are compressed.
+"""Fashion-MNIST from files that are already on disk, compressed or not.
 
-Debian's `dataset-fashion-mnist` ships the four original files under new gzip headers. TensorFlow Datasets refuses them,
-since it knows the digests of the archives only. Here the digests of their contents are checked instead, so that what is
-prepared is what a download would have prepared, and lies in the same folder.
+Debian's `dataset-fashion-mnist` has the four original files with new gzip headers. TensorFlow Datasets refuses them,
+because it knows only the digests of the archives. Here the digests of the contents are checked instead, so that the
+prepared set, in the same folder, is the same as after a download.
 """
 
 import gzip
@@ -23,15 +23,15 @@ CONTENTS = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-"""SHA-256 of each file without compression: MNIST's files have the same names and shapes.
+"""SHA-256 of each file without compression. They are needed because MNIST's files have the same names and shapes.
 
-They are of what TensorFlow Datasets registers: Debian's archives, given back the names and the times (31 August 2017)
-that their headers lack, have the registered digests.
+They belong to the files that TensorFlow Datasets registers: Debian's archives have the registered digests if the
+missing names and times (31 August 2017) are put back into their headers.
 """
 
 
 class ManualFashionMNIST(tfds.image_classification.FashionMNIST, skip_registration=True):  # type: ignore[call-arg]
-    """The set `fashion_mnist` of TensorFlow Datasets, read from `manual_dir` in place of the network."""
+    """The set `fashion_mnist` of TensorFlow Datasets, read from `manual_dir` instead of the network."""
 
     name = "fashion_mnist"
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"Put {', '.join(CONTENTS)}, with or without .gz, into one folder."
@@ -51,13 +51,13 @@ def find_idx(folder: Path, name: str) -> Path:
     """Returns the path of an IDX file, with or without `.gz`.
 
     Raises:
-        DataError: the folder has neither.
+        DataError: the folder has neither file.
     """
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
             return path
     raise DataError(
-        f"dataset.manual_dir={folder}: there is no {name}.gz (nor {name}) in it; fashion_mnist needs "
+        f"dataset.manual_dir={folder}: has no {name}.gz or {name}; fashion_mnist needs "
         f"{', '.join(CONTENTS)}, with or without .gz."
     )
 
@@ -66,7 +66,7 @@ def read_idx(folder: Path, name: str) -> np.ndarray:
     """Reads one of the four files.
 
     Args:
-        folder: where it is, with or without `.gz`.
+        folder: the folder of the file, which may end in `.gz`.
         name: a key of `CONTENTS`.
 
     Returns:
@@ -89,11 +89,11 @@ def parse_idx(content: bytes) -> np.ndarray:
     """Reads the IDX format: two zero bytes, a type (8: uint8), the rank, the sizes as big-endian int32, the values.
 
     Raises:
-        DataError: the header is not one of uint8 values, or promises another number of them than follow.
+        DataError: the header is not that of uint8 values, or the number of values is not the one in the header.
     """
     rank = content[3] if content[:3] == b"\x00\x00\x08" else 0
     values = np.frombuffer(content, np.uint8, offset=min(len(content), 4 + 4 * rank))
     shape = [int.from_bytes(content[start : start + 4], "big") for start in range(4, 4 + 4 * rank, 4)]
     if not rank or len(content) < 4 + 4 * rank or values.size != math.prod(shape):
-        raise DataError(f"Not an IDX file of uint8 values: its header says {shape}, {values.size} values follow.")
+        raise DataError(f"Not an IDX file of uint8 values: its header says {shape}, but {values.size} values follow.")
     return values.reshape(shape)

@@ -1,6 +1,6 @@
-"""Which training images a fraction holds: stratified, nested, the same for all methods and seeds.
+"""The training images of a fraction: stratified, nested, the same for all methods and seeds.
 
-The subset seed alone decides, never the run's seed, so that runs differ by method or by chance and not by their images.
+Only the subset seed chooses them, not the run's seed: runs differ by method or by chance, but not in their images.
 """
 
 import math
@@ -13,14 +13,14 @@ from kd_bench.seeds import seed_for
 
 
 def stratified_order(labels: np.ndarray, subset_seed: int, purpose: str = "subset") -> np.ndarray:
-    """Orders images such that every prefix has each class's share of it, to within one image.
+    """Orders images so that every prefix has the same share of each class as the whole, to within one image.
 
-    Each class is permuted on its own; its images are then spread evenly over the whole order.
+    Each class is permuted separately. Its images are then spread evenly over the whole order.
 
     Args:
         labels: int [N].
         subset_seed: decides the permutations.
-        purpose: what the order is for: each has permutations of its own.
+        purpose: what the order is for; each purpose has different permutations.
 
     Returns:
         A permutation of 0 to N-1, int64 [N].
@@ -37,7 +37,7 @@ def stratified_order(labels: np.ndarray, subset_seed: int, purpose: str = "subse
 
 
 def subset(labels: np.ndarray, fraction: float, subset_seed: int) -> np.ndarray:
-    """Returns the images that a fraction holds: a smaller fraction's are among a larger one's.
+    """Returns the images of a fraction. A larger fraction contains all images of a smaller one.
 
     Args:
         labels: int [N].
@@ -45,7 +45,7 @@ def subset(labels: np.ndarray, fraction: float, subset_seed: int) -> np.ndarray:
         subset_seed: decides which images.
 
     Returns:
-        Indices, int64 [round(N * fraction)], ascending, so that the full set is itself whatever the subset seed.
+        Indices, int64 [round(N * fraction)], ascending. The full set is the same for every subset seed.
 
     Raises:
         DataError: the fraction is out of range, or leaves a class without images.
@@ -72,7 +72,7 @@ def _smallest_fraction(ordered_labels: np.ndarray) -> float:
 
 
 def hold_out(labels: np.ndarray, validation: float, subset_seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divides images into some to train on and some to validate on, both with images of every class.
+    """Divides images into a training and a validation part, both with images of every class.
 
     Args:
         labels: int [N].
@@ -80,7 +80,7 @@ def hold_out(labels: np.ndarray, validation: float, subset_seed: int) -> tuple[n
         subset_seed: decides which images.
 
     Returns:
-        Two lists of indices, int64, ascending: those to train on, and round(N * validation) to validate on.
+        Two arrays of indices, int64, ascending: the training part, and round(N * validation) for validation.
 
     Raises:
         DataError: the share leaves a class without images on one side.
@@ -98,16 +98,16 @@ def hold_out(labels: np.ndarray, validation: float, subset_seed: int) -> tuple[n
 
 
 def _workable_shares(ordered_labels: np.ndarray) -> str:
-    """Returns which shares of images in this order leave images of every class on both sides."""
+    """Says which validation shares leave images of every class in both parts."""
     count = len(ordered_labels)
     smallest, largest = _smallest_fraction(ordered_labels), 1 - _smallest_fraction(ordered_labels[::-1])
     if round(count * smallest) > round(count * largest):
-        return "no share leaves some on both sides: raise fraction."
+        return "no share leaves every class on both sides; raise fraction."
     return f"the smallest share with every class on both sides is {smallest:g}, the largest {largest:g}."
 
 
 def take(images: Images, indices: np.ndarray) -> Images:
-    """Returns the images at these indices, int [M]; those on disk stay there, and all of them are not copied."""
+    """Returns the images at these indices, int [M]. Images on disk stay there; the full set is not copied."""
     if np.array_equal(indices, np.arange(len(images))):
         return images
     if images.on_disk:

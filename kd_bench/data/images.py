@@ -1,4 +1,4 @@
-"""What a data set is once it is loaded, and what makes it that set: its images and labels, in any order."""
+"""A loaded data set, and the fingerprint that identifies it: it covers images and labels, in any order."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,10 +18,10 @@ class Images:
     """Labelled images.
 
     Attributes:
-        pixels: uint8 [M, H, W, C]; a `numpy.memmap` where they stay on disk.
+        pixels: uint8 [M, H, W, C]; a `numpy.memmap` if they stay on disk.
         labels: int32 [N].
-        rows: the images' places among the pixels, int64 [N]; None if they are all of them, in order.
-        digests: what `image_digests` returns, uint64 [N], where it is known already; else None.
+        rows: the places of the images in `pixels`, int64 [N]; None if N = M and the order is the same.
+        digests: the result of `image_digests`, uint64 [N], if it is already known; else None.
     """
 
     pixels: np.ndarray
@@ -34,7 +34,7 @@ class Images:
 
     @property
     def on_disk(self) -> bool:
-        """Whether the pixels are read when, and only if, a batch needs them."""
+        """Whether the pixels are read from disk only when a batch needs them."""
         return isinstance(self.pixels, np.memmap)
 
     def read(self, indices: np.ndarray) -> np.ndarray:
@@ -44,21 +44,21 @@ class Images:
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """A training and a test set, and what every network that learns from them must share.
+    """A training and a test set, and what is the same for all networks that learn from them.
 
     Attributes:
         name: the set's name in TensorFlow Datasets.
-        train: the full training set, of which a run may see a fraction.
-        test_images: the test set, or what reads it when it is first needed: a run under `validation` never needs it.
+        train: the full training set; a run may use a fraction of it.
+        test_images: the test set, or a function that reads it when first needed: not in a run with `validation`.
         num_classes: K; labels are 0 to K-1.
-        mean: float32 [C], of the full training set on the scale 0 to 255: teacher and student, at any fraction, see one
-            normalisation.
-        std: float32 [C], likewise; 1 for a constant channel.
-        padding: by how many pixels a training image is reflected outwards before it is cropped back; 0 for no crop.
-        flip: whether a training image is mirrored, left to right, half of the time.
+        mean: float32 [C], of the full training set on the scale 0 to 255, so that the normalisation is the same for
+            teacher and student and at any fraction.
+        std: float32 [C], of the same pixels; 1 for a constant channel.
+        padding: number of pixels by which a training image is padded, by reflection, before a random crop; 0: no crop.
+        flip: whether a training image is mirrored, left to right, with probability 1/2.
 
     Raises:
-        DataError: a part is empty, its pixels are not uint8 [M, H, W, C], or its labels do not fit.
+        DataError: a part is empty, its pixels are not uint8 [M, H, W, C], or its labels are wrong.
     """
 
     name: str
@@ -77,10 +77,10 @@ class ImageDataset:
 
     @cached_property
     def test(self) -> Images:
-        """The test set, read when it is first asked for.
+        """The test set, read when first used.
 
         Raises:
-            DataError: it cannot be read, or is not sound.
+            DataError: it cannot be read, or its pixels or labels are wrong.
         """
         if isinstance(self.test_images, Images):
             return self.test_images
@@ -90,12 +90,12 @@ class ImageDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits over all images and labels, in any order: the same name may stand for other data."""
+        """16 hexadecimal digits from all images and labels, in any order; sets with equal names may have other data."""
         return self._fingerprint(self.train, self.test)
 
     @cached_property
     def train_fingerprint(self) -> str:
-        """The same over the training set alone."""
+        """The fingerprint of the training set only."""
         return self._fingerprint(self.train)
 
     def _require_sound(self, part: str, images: Images) -> None:
@@ -128,15 +128,15 @@ def _labels_problem(images: Images, num_classes: int) -> str | None:
 
 
 def in_canonical_order(images: Images) -> Images:
-    """Sorts images by their digests, so that their order says nothing about the file that held them.
+    """Sorts images by their digests, so that the order does not depend on the files that held them.
 
-    Images that are equal, label and all, stay in the order they had: to exchange them changes nothing.
+    Images with equal pixels and labels keep their order, which has no effect.
 
     Args:
-        images: in any order; those in memory are copied, those on disk stay as they are and get other `rows`.
+        images: in any order. Images in memory are copied; images on disk are not, and get other `rows`.
 
     Returns:
-        The same images in the order that all copies of the set have, with their digests.
+        The same images, with digests, in an order that is the same for all copies of the set.
     """
     digests = image_digests(images)
     order = np.argsort(digests, kind="stable")
@@ -158,14 +158,14 @@ def image_digests(images: Images) -> np.ndarray:
 
 
 def _block_digests(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    # The same bytes on every machine, whatever its order of bytes.
+    # The same bytes on every machine, with any byte order.
     label_bytes = labels.astype("<i4")[:, np.newaxis].view(np.uint8)
     together = np.concatenate([pixels.reshape(len(pixels), -1), label_bytes], axis=1)
     return np.frombuffer(b"".join([hashlib.blake2b(one, digest_size=8).digest() for one in together]), "<u8")
 
 
 def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean and the standard deviation of each channel, exactly: from counts of the 256 values.
+    """Returns the exact mean and standard deviation of each channel, computed from counts of the 256 values.
 
     Args:
         pixels: uint8 [N, H, W, C].
@@ -174,7 +174,7 @@ def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean and std, float32 [C]; std is 1 for a constant channel.
 
     Raises:
-        DataError: there are no pixels, or they are of another type or shape.
+        DataError: there are no pixels, or they have another type or shape.
     """
     if problem := _pixels_problem(pixels):
         raise DataError(f"The images have {problem}.")

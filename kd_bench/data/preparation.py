@@ -1,4 +1,4 @@
-"""From the name of a set to a prepared TensorFlow Datasets builder, or to an error that says what to put where."""
+"""Prepares a TensorFlow Datasets set by its name, or raises an error that says which files to put where."""
 
 import contextlib
 import difflib
@@ -28,30 +28,30 @@ _NAME = re.compile(r"(\w+:)?[a-zA-Z_]\w*(/[^/:]+)*(:[\d*]+\.[\d*]+\.[\d*]+)?")
 _LISTED = 6
 _FAILURES = (
     OSError,  # requests' errors are OSErrors
-    AssertionError,  # what TensorFlow Datasets raises for files that a user must fetch by hand
-    ImportError,  # of a package that this set alone needs
+    AssertionError,  # TensorFlow Datasets raises it for files that a user must download by hand
+    ImportError,  # a package that only this set needs is missing
     tfds.download.DownloadError,
     download_manager.NonMatchingChecksumError,
     extractor.ExtractError,
     tf.errors.OpError,
 )
-"""What goes wrong outside the code while a set is downloaded, unpacked and written."""
+"""Errors outside the code while a set is downloaded, unpacked and written."""
 
 
 def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfds.core.DatasetBuilder:
     """Returns the builder of a set, prepared or not.
 
     Args:
-        name: of the set, `name`, `name/config` or `name:version`.
-        data_dir: where prepared sets are, or TensorFlow Datasets' own default.
-        manual_dir: where files fetched by hand are.
+        name: name of the set: `name`, `name/config` or `name:version`.
+        data_dir: the folder of prepared sets; None for the default of TensorFlow Datasets.
+        manual_dir: the folder of files that were downloaded by hand.
 
     Raises:
-        DataError: no such set, configuration or version; no such `manual_dir`; `data_dir` cannot be read, or holds the
-            set with damaged metadata.
+        DataError: the set, its configuration or version, or `manual_dir` does not exist; `data_dir` cannot be read, or
+            has the set with damaged metadata.
     """
     if not _NAME.fullmatch(name):
-        raise DataError(f"dataset.name={name}: is not a name; write one such as cifar10, name/config or name:1.0.0.")
+        raise DataError(f"dataset.name={name}: is not a valid name; write for example cifar10, name/config or name:1.0.0.")
     if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
         raise DataError(f"dataset.manual_dir={manual_dir}: there is no such folder.")
     try:
@@ -76,8 +76,8 @@ def _place(name: str, data_dir: str | None) -> Path:
 def _hint(name: str, data_dir: str | None) -> str:
     if (place := _place(name, data_dir)).exists():
         return (
-            f" {place} holds none of this name and version: a prepared set is a folder such as 1.0.0 with "
-            "dataset_info.json and features.json. Copy it again; for images of your own, make one with "
+            f" {place} has no set of this name and version: a prepared set is a folder such as 1.0.0 with "
+            "dataset_info.json and features.json. Copy it again; for your own images, make one with "
             "tfds.dataset_builders.store_as_tfds_dataset."
         )
     known = tfds.list_builders(with_community_datasets=False)
@@ -86,10 +86,10 @@ def _hint(name: str, data_dir: str | None) -> str:
 
 
 def _require_sound_copies(place: Path) -> None:
-    """Refuses the prepared folders of a set if metadata cannot be read."""
+    """Checks that the metadata of all prepared folders of a set can be read."""
     with usable(place):
         folders = {path.parent for path in place.rglob("*.json")}
-    # An interrupted preparation leaves a folder that is not named as a version; nothing reads it.
+    # An interrupted preparation leaves a folder whose name is not a version; nothing reads it.
     for folder in sorted(folder for folder in folders if tfds.core.Version.is_valid(folder.name)):
         with usable(folder), quietly():
             described = tfds.builder_from_directory(folder).version
@@ -98,18 +98,18 @@ def _require_sound_copies(place: Path) -> None:
 
 
 def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
-    """Downloads and writes a set unless it is there; processes that want the same set wait for the first.
+    """Downloads and writes a set if it is missing. Processes that need the same set wait for the first one.
 
-    TensorFlow Datasets writes to a folder of another name and renames it last: what was interrupted counts as absent,
-    and a folder that is there but not whole was damaged since.
+    TensorFlow Datasets writes to a folder with another name and renames it at the end. So an interrupted preparation
+    counts as missing, and an incomplete folder was damaged later.
 
     Args:
         builder: from `find_builder`.
-        manual_dir: where files fetched by hand are; they are used in place of a download.
+        manual_dir: the folder of files that were downloaded by hand; they replace a download.
 
     Raises:
-        DataError: naming the set, the files it needs, and the keys that say where they are; or the prepared folder, if
-            its metadata cannot be read.
+        DataError: the set cannot be prepared (the message has the files it needs and the keys to set), or the metadata
+            of the prepared folder cannot be read.
     """
     folder = Path(builder.data_dir)
     with quietly():
@@ -118,7 +118,7 @@ def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
                 _prepare_alone(builder, manual_dir)
         except _FAILURES as error:
             raise DataError(_advice(builder, error)) from error
-        if not builder.info.splits:  # another process has prepared it since the builder was made
+        if not builder.info.splits:  # another process prepared it after the builder was made
             with usable(folder):
                 builder.info.read_from_directory(folder)
 
@@ -126,7 +126,7 @@ def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
 def _prepare_alone(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
     root = Path(builder.data_dir_root)
     root.mkdir(parents=True, exist_ok=True)
-    # One lock for all versions of a set, since they share a folder of downloads.
+    # One lock for all versions of a set, because they share a folder of downloads.
     with FileLock(root / f"{builder.name}.lock") as lock:
         if Path(builder.data_dir).exists():  # by the process that we waited for
             return
@@ -137,19 +137,19 @@ def _prepare_alone(builder: tfds.core.DatasetBuilder, manual_dir: str | None) ->
                 builder.download_and_prepare(download_dir=root / "downloads", download_config=config)
         except BaseException:
             _tidy(builder)
-            # Who waits for this file sees that it is gone and makes another one.
+            # A process that waits for this file notices that it is deleted, and makes a new one.
             Path(lock.lock_file).unlink(missing_ok=True)
             raise
 
 
 def _tidy(builder: tfds.core.DatasetBuilder) -> None:
-    """Removes what a failed preparation leaves. Whole downloads stay: the next attempt uses them."""
+    """Removes what a failed preparation leaves. Complete downloads stay: the next attempt uses them."""
     root = Path(builder.data_dir_root)
     downloads = root / "downloads" / builder.name
     for unfinished in downloads.glob("*.tmp.*"):
         shutil.rmtree(unfinished, ignore_errors=True)
     for folder in (downloads, Path(builder.data_dir).parent, root / builder.name):
-        with contextlib.suppress(OSError):  # it holds something, or is not there
+        with contextlib.suppress(OSError):  # it is not empty, or does not exist
             folder.rmdir()
 
 
@@ -158,7 +158,7 @@ def _advice(builder: tfds.core.DatasetBuilder, error: Exception) -> str:
     return (
         f"dataset.name={builder.name}: could not be prepared in {builder.data_dir}: {reason(error)}\n"
         f"{_wanted_files(builder)}"
-        f"- Or prepare it on a machine with network, copy its folder {place} and say where it is: "
+        f"- Or prepare it on a machine with network, copy its folder {place} and set "
         f"dataset.data_dir=<the folder that holds {place}>."
     )
 
@@ -179,7 +179,7 @@ def _wanted_files(builder: tfds.core.DatasetBuilder) -> str:
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Holds back what TensorFlow Datasets logs and prints, and its progress bars where nobody watches."""
+    """Hides what TensorFlow Datasets logs and prints, and its progress bars if there is no terminal."""
     verbosity, connections = absl_logging.get_verbosity(), logging.getLogger("urllib3")
     level = connections.level
     absl_logging.set_verbosity(absl_logging.FATAL)
@@ -197,7 +197,7 @@ def quietly() -> Iterator[None]:
 def _impatiently() -> Iterator[None]:
     """Ends a download soon if there is no network.
 
-    TensorFlow Datasets has no timeout, retries for minutes, and has no setting for either.
+    TensorFlow Datasets has no timeout and retries for minutes; neither can be set.
     """
     retries, open_url = downloader.MAX_RETRIES, downloader._open_url
     downloader.MAX_RETRIES = 2

@@ -1,8 +1,8 @@
-"""Sets too large for memory: decoded once into a file, of which each batch reads its own images.
+"""Sets that are too large for memory: decoded once into a file, from which each batch reads its images.
 
-The file holds them in the order in which they came; `digests.npy` tells their canonical order without reading them.
-The order of the images is then what it is in memory, a permutation of the whole set, and not what a shuffle buffer
-makes of it; and a run goes on at any step.
+The file has the images in the order in which they were read. `digests.npy` gives their canonical order without reading
+them. So a shuffle is a permutation of the whole set, the same as in memory and not limited by a shuffle buffer, and a
+run can resume at any step.
 """
 
 import math
@@ -21,15 +21,15 @@ _PIXELS, _LABELS, _DIGESTS = "pixels.npy", "labels.npy", "digests.npy"
 
 
 def decoded(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]) -> Images:
-    """Returns the images in a folder, in the file's order and with digests; makes first what is not there.
+    """Returns the images in a folder, in the file's order, with digests. It first makes files that are missing.
 
     Args:
-        folder: of one split at one size.
+        folder: the folder of one split at one image size.
         shape: [N, H, W, C].
-        fill: writes all pixels, uint8, and labels, int32 [N], into the arrays it is given.
+        fill: writes all pixels, uint8, and labels, int32 [N], into two arrays.
 
     Raises:
-        ValueError: what the folder holds is cut short, or has another shape or type.
+        ValueError: a file in the folder is truncated, or has another shape or type.
         OSError: the folder cannot be read or written.
         DataError: the disk has no room for the images.
     """
@@ -38,11 +38,11 @@ def decoded(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.n
         if not folder.exists():
             _decode(folder, shape, fill)
         images = _stored(folder, shape)
-        if not (folder / _DIGESTS).exists():  # just decoded, or by a version that kept none
+        if not (folder / _DIGESTS).exists():  # just decoded, or decoded by a version without digests
             _keep_digests(folder, images)
     digests = np.load(folder / _DIGESTS, allow_pickle=False)
     if digests.shape != shape[:1] or digests.dtype != np.uint64:
-        raise ValueError(f"its {_DIGESTS} holds {digests.dtype} {digests.shape}, not uint64 {shape[:1]}")
+        raise ValueError(f"its {_DIGESTS} is {digests.dtype} {digests.shape}, not uint64 {shape[:1]}")
     return replace(images, digests=digests)
 
 
@@ -61,7 +61,7 @@ def _keep_digests(folder: Path, images: Images) -> None:
 
 
 def _decode(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]) -> None:
-    """Writes a folder of another name and renames it last: what was interrupted counts as absent."""
+    """Writes a folder with another name and renames it at the end: an interrupted one counts as missing."""
     unfinished = folder.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     _require_space(folder, math.prod(shape))
@@ -75,7 +75,7 @@ def _decode(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.n
 
 
 def _require_space(folder: Path, needed: int) -> None:
-    """Refuses what does not fit: to write to a mapped file on a full disk ends the process without a word."""
+    """Checks the free space, because writing to a mapped file on a full disk ends the process without a message."""
     free = shutil.disk_usage(folder.parent).free
     if needed > free:
         raise DataError(

@@ -43,7 +43,7 @@ def assert_named(folder, problem, **parameters):
     assert "\n" not in message
     assert message.startswith(f"{folder}: cannot be used: ")
     assert re.search(problem, message)
-    assert message.endswith("; delete it to have it prepared again, or copy it again.")
+    assert message.endswith("; delete it, so that it is prepared again, or copy it again.")
 
 
 def cut(length):

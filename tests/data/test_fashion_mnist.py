@@ -52,7 +52,7 @@ def test_a_missing_file_is_named_and_nothing_is_left_behind(tmp_path, monkeypatc
     files.mkdir()
     write_small_files(files, monkeypatch, ".gz")
     (files / f"{NAME}.gz").unlink()
-    with pytest.raises(DataError, match=rf"dataset\.manual_dir=.*: there is no {NAME}\.gz"):
+    with pytest.raises(DataError, match=rf"dataset\.manual_dir=.*: has no {NAME}\.gz"):
         load_dataset("fashion_mnist", data_dir=str(tmp_path / "data"), manual_dir=str(files))
     assert not (tmp_path / "data/fashion_mnist/3.0.1").exists()
 

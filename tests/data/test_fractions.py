@@ -102,7 +102,7 @@ def test_a_share_that_leaves_a_class_without_images_is_refused_with_those_that_w
 
 
 def test_a_class_of_one_image_cannot_be_on_both_sides():
-    with pytest.raises(DataError, match="no share leaves some on both sides: raise fraction"):
+    with pytest.raises(DataError, match="no share leaves every class on both sides; raise fraction"):
         hold_out(np.array([0] * 9 + [1]), 0.5, 0)
 
 

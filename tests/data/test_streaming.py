@@ -62,7 +62,7 @@ def test_what_is_cut_short_is_refused_and_what_is_half_made_is_made_again(tmp_pa
     (path,) = tmp_path.glob("digits/decoded.1.0.0/train-8x8x1/pixels.npy")
     content = path.read_bytes()
     path.write_bytes(content[:-1000])
-    with pytest.raises(DataError, match=r"train-8x8x1: cannot be used: .*; delete it to have it prepared again"):
+    with pytest.raises(DataError, match=r"train-8x8x1: cannot be used: .*; delete it, so that it is prepared again"):
         load_dataset("digits", padding=1, data_dir=str(tmp_path), streaming=True)
     path.parent.rename(path.parent.with_suffix(".unfinished"))
     again = load_dataset("digits", padding=1, data_dir=str(tmp_path), streaming=True)
@@ -113,5 +113,5 @@ def test_digests_that_are_not_those_of_the_images_are_refused(streamed, harm):
         path.write_bytes(path.read_bytes()[:-1])
     else:
         np.save(path, np.zeros(1297, np.int64) if harm == "of another kind" else np.zeros(500, np.uint64))
-    with pytest.raises(DataError, match=r"train-8x8x1: cannot be used: .*; delete it to have it prepared again"):
+    with pytest.raises(DataError, match=r"train-8x8x1: cannot be used: .*; delete it, so that it is prepared again"):
         load()

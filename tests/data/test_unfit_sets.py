@@ -24,8 +24,8 @@ UNFIT = {
     "an unknown number of classes": (GRAY, Label(), PAIR, "its targets are ClassLabel"),
     "a vector": (Tensor(shape=(64,), dtype=np.uint8), TEN, PAIR, r"its inputs are Tensor\(shape=\(64,\)"),
     "an array": (Tensor(shape=(8, 8, 1), dtype=np.uint8), TEN, PAIR, "its inputs are Tensor"),
-    "16 bits": (Image(shape=(8, 8, 1), dtype=np.uint16), TEN, PAIR, "dtype=uint16.*not images with pixels of 8 bits"),
-    "floats": (Image(shape=(8, 8, 1), dtype=np.float32), TEN, PAIR, "dtype=float32.*not images with pixels of 8 bits"),
+    "16 bits": (Image(shape=(8, 8, 1), dtype=np.uint16), TEN, PAIR, "dtype=uint16.*not images with 8 bits"),
+    "floats": (Image(shape=(8, 8, 1), dtype=np.float32), TEN, PAIR, "dtype=float32.*not images with 8 bits"),
     "no pixels": (Image(shape=(0, 0, 1)), TEN, PAIR, r"shape=\(0, 0, 1\).*not images with pixels"),
     "films": (tfds.features.Video(shape=(None, 8, 8, 1)), TEN, PAIR, "its inputs are Video"),
     "images in a sequence": (Sequence(GRAY), TEN, PAIR, "its inputs are Sequence"),
@@ -71,7 +71,7 @@ def data_dir(tmp_path_factory) -> str:
 
 
 def test_a_test_split_with_classes_that_the_training_split_lacks_is_refused(data_dir):
-    problem = r"has no image of 6 classes that dataset\.test_split=test has, such as \d; choose splits of the same"
+    problem = r"has no image of 6 classes that dataset\.test_split=test has, such as \d; choose splits with the same"
     with pytest.raises(DataError, match=rf"^dataset\.train_split=train\[:4\]: {problem}"):
         _ = load_dataset("digits", padding=1, train_split="train[:4]", data_dir=data_dir).test
 
@@ -92,7 +92,7 @@ def test_a_split_without_images_is_refused(data_dir, key, split):
 
 @pytest.mark.parametrize("split", ["train", "train[:90%]"])
 def test_the_same_split_is_not_both_trained_and_tested_on(data_dir, split):
-    with pytest.raises(DataError, match=r"^dataset\.test_split=train.*: is the training split, too"):
+    with pytest.raises(DataError, match=r"^dataset\.test_split=train.*: is also the training split"):
         load_dataset("digits", padding=1, data_dir=data_dir, train_split=split, test_split=split)
 
 
