@@ -7,5 +7,5 @@ import os
 
 __version__ = "0.1.0"
 
-# TensorFlow's start-up lines name nothing that a user could act upon; its errors still appear.
+# TensorFlow's start-up messages do not help users; its errors are still shown.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

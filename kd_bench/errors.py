@@ -14,7 +14,7 @@ class StorageError(BenchError):
 
 
 class DamageError(BenchError):
-    """A file on disk is not what was written: cut short, altered, or another run's."""
+    """A file on disk is not what was written: it is cut short or altered, or belongs to another run."""
 
 
 class DataError(BenchError):

@@ -1,18 +1,18 @@
-"""What was asked for: the config of a run, composed, checked and identified. Nothing here imports TensorFlow."""
+"""The config of a run: how it is composed, checked and identified. Nothing here imports TensorFlow."""
 
 import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 TEACHER_METHOD = "teacher"
-"""The method whose runs train teachers; other runs ask for them by this name."""
+"""The name of the method that trains teachers."""
 
 MAIN_STAGE = "main"
 """The stage that every run ends with; its length is the config's `epochs`."""
 
 
 def title(dataset: str, method: str, fraction: float, seed: int, variant: Mapping[str, Any]) -> str:
-    """Returns a run in a few words, for messages and lists."""
+    """Returns a short description of a run, for messages and lists."""
     changes = "".join(f" {key}={value}" for key, value in variant.items())
     return f"{dataset} {method} fraction={fraction:g} seed={seed}{changes}"
 

@@ -1,7 +1,8 @@
-"""Which code made a run: a fingerprint of the sources that can change its result. Imports none of them.
+"""Computes the fingerprint of a run's code: a hash of the sources that can change its result. Imports none of them.
 
-They are what a run's `_target_`s name, the loop around them, and what these import, as far as it is no library: a
-change of one method leaves the fingerprints of the others alone. Comments, docstrings and layout do not count.
+These sources are the modules that the run's `_target_`s name, the training loop, and everything that they import,
+except libraries. A change of one method does not change the fingerprints of the other methods. Comments, docstrings
+and layout do not count.
 """
 
 import ast
@@ -13,15 +14,15 @@ from functools import cache
 from kd_bench.config.sources import origin, source, tree
 
 LOOP = "kd_bench.experiment"
-"""The module that does a run, whatever the run is."""
+"""The module that executes every run."""
 
 _DERIVED = ("kd_bench.results",)
-"""What only reads finished runs."""
+"""Modules that only read finished runs."""
 _LIBRARIES = ("site-packages", "dist-packages")
 
 
 def fingerprint(targets: Iterable[str]) -> str:
-    """Returns 16 hexadecimal digits over the sources that a run depends on.
+    """Returns the fingerprint of the sources that a run depends on: 16 hexadecimal digits.
 
     Args:
         targets: import paths of the functions and classes that its config names.
@@ -41,7 +42,7 @@ def _fingerprint(modules: frozenset[str]) -> str:
 
 
 def _reached(modules: Iterable[str]) -> set[str]:
-    """Returns the modules and all that they import, directly or not, without libraries."""
+    """Returns the modules and everything that they import, directly or indirectly, except libraries."""
     reached: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -53,7 +54,7 @@ def _reached(modules: Iterable[str]) -> set[str]:
 
 
 def _is_own(module: str) -> bool:
-    """Returns whether a module belongs to this package or to the user: libraries have versions of their own."""
+    """Returns whether a module belongs to this package or to the user, and not to a library."""
     if module.split(".")[0] in sys.stdlib_module_names or module.startswith(_DERIVED):
         return False
     file = source(module)
@@ -62,7 +63,7 @@ def _is_own(module: str) -> bool:
 
 @cache
 def _imports(module: str) -> list[str]:
-    """Returns what a module imports anywhere: `from a import b` may mean the module `a.b`."""
+    """Returns the names that a module imports: `from a import b` may mean the module `a.b`."""
     return [name for node in ast.walk(tree(module)) for name in _imported(node, module)]
 
 

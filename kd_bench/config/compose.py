@@ -1,6 +1,6 @@
-"""Lists the runs that a command line asks for, as Hydra would start them, and checks them all before one starts.
+"""Lists the runs of a command line, as Hydra would start them, and checks all of them before the first one starts.
 
-Hydra composes a sweep's jobs one by one as it comes to them. Nothing here imports TensorFlow.
+Hydra itself composes each job of a sweep only when it starts the job. Nothing here imports TensorFlow.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()
 
 
 class UnlistedSweepError(Exception):
-    """A sweeper that searches chooses the runs while it runs: they cannot be listed before."""
+    """The runs cannot be listed in advance, because the sweeper chooses them while it runs."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Job:
 
 
 def jobs(arguments: Sequence[str]) -> list[RunConfig]:
-    """Returns the checked configs of all runs that the command line asks for: one, or a sweep's.
+    """Returns the checked configs of all runs of the command line: of one run, or of a sweep.
 
     Raises:
         ConfigError: at the first value that is wrong, in any of the runs.
@@ -94,7 +94,7 @@ def sweep_jobs(config: DictConfig, arguments: Sequence[str]) -> list[Job]:
 
 @contextlib.contextmanager
 def composing(arguments: Sequence[str]) -> Iterator[tuple[Composer, list[Override]]]:
-    """Initialises Hydra while the body composes what a command line asks for; yields its overrides, too.
+    """Initialises Hydra while the body runs; yields a composer and the overrides of the command line.
 
     Raises:
         ConfigError: an argument cannot be read.
@@ -129,7 +129,7 @@ def _hydra(by: Composer, own: Sequence[Override], of_runs: Sequence[Override]) -
     """Returns Hydra's own config: mode, sweeper, launcher."""
     for override in own:
         if override.is_sweep_override():
-            raise ConfigError(f"{override.input_line}: a key of Hydra's own takes one value.")
+            raise ConfigError(f"{override.input_line}: Hydra's own keys cannot be swept; give one value.")
     lines = [str(override.input_line) for override in own]
     composed = by.library.compose([*lines, *by.shared(of_runs)], with_hydra=True)
     if composed.hydra.launcher.get("n_jobs") == 0:
@@ -146,7 +146,7 @@ def _single(overrides: Sequence[Override]) -> list[str]:
 
 
 def _sweep(by: Composer, params: Mapping[str, str], arguments: Sequence[Override]) -> Iterator[Job]:
-    """Yields every combination of values. Of several overrides of a key the last one counts: the command line's."""
+    """Yields a job for each combination of values. The command line replaces values of the config."""
     for overrides in itertools.product(*map(values, _by_key(params, arguments))):
         yield Job(overrides, by.run(overrides))
 

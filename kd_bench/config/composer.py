@@ -1,4 +1,4 @@
-"""Composes one run: its groups by Hydra, its values, and what makes it a variant of its preset."""
+"""Composes the config of one run: Hydra composes the groups, then values are set and compared with the preset."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ from kd_bench.config.schema import RunConfig
 from kd_bench.errors import ConfigError
 
 _PRESET_GROUPS = ("experiment", "dataset", "model", "method")
-"""The groups whose choice makes a run a row of another table or another row, not a variant of the same one."""
+"""Groups whose choice puts a run into another table or row. It does not make the run a variant of the same row."""
 
 
 def composer(name: str, search: Sequence[str]) -> "Composer":
-    """Returns the composer of a primary config: one per initialised Hydra, so that each preset is composed once.
+    """Returns the composer of a primary config. There is one per initialised Hydra: each preset is composed once.
 
     Args:
-        name: of the primary config.
+        name: the name of the primary config.
         search: the override of `hydra.searchpath`, if there is one.
     """
     return _composer(GlobalHydra.instance().config_loader(), name, tuple(search))
@@ -52,16 +52,16 @@ class Composer:
         """Returns the checked config of the one run that these overrides describe.
 
         Raises:
-            ConfigError: naming the key, its value and what is allowed.
+            ConfigError: a value is wrong; the message names the key, the value and what is allowed.
         """
         config = self._with_values(lines)
         return self.checked(containers(OmegaConf.create(config)) if _is_open(config) else config, lines)
 
     def checked(self, config: Mapping[str, Any], lines: Sequence[str]) -> RunConfig:
-        """Checks a composed config. The overrides say which choices form its preset; the rest makes it a variant.
+        """Checks a composed config. Some overrides choose its preset; all other differences make it a variant.
 
         Raises:
-            ConfigError: naming the key, its value and what is allowed.
+            ConfigError: a value is wrong; the message names the key, the value and what is allowed.
         """
         chosen = tuple(line for line in lines if line.partition("=")[0] in _PRESET_GROUPS)
         if chosen not in self._presets:
@@ -69,10 +69,10 @@ class Composer:
         return RunConfig.parse(config, _differences(config, self._presets[chosen]))
 
     def require_keys(self, overrides: Sequence[Override]) -> None:
-        """Refuses a value for a key that only choices of a sweep have: Hydra first composes without these choices.
+        """Refuses a value whose key exists only in choices of a sweep: Hydra first composes without these choices.
 
         Raises:
-            ConfigError: naming the key and what to write.
+            ConfigError: there is such a value; the message names the key and what to write.
         """
         swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
         for override in overrides:
@@ -99,7 +99,7 @@ class Composer:
         return config
 
     def _is_plain(self, override: Override) -> bool:
-        """Whether an override sets one value, which Hydra does last; a mapping would be merged."""
+        """Returns whether an override sets one value. Hydra sets such values last; it merges mappings."""
         key = override.key_or_group
         if "/" in key or key in self.library.groups or override.package is not None or override.is_sweep_override():
             return False
@@ -112,7 +112,7 @@ class Composer:
 
 
 def _is_open(value: Any) -> bool:
-    """Whether a value is, or holds, an interpolation or a `???` that has to be filled in."""
+    """Returns whether a value is or contains an interpolation or a missing value (`???`)."""
     if isinstance(value, dict | list):
         return any(map(_is_open, value.values() if isinstance(value, dict) else value))
     return isinstance(value, str) and ("${" in value or value == "???")
@@ -129,7 +129,7 @@ def _set(config: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _differences(config: Mapping[str, Any], preset: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns dotted key -> value of what differs from the preset; another component of a group goes by its name."""
+    """Returns dotted key -> value of each difference from the preset. For another component, the value is its name."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         default = preset.get(name)

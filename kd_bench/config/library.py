@@ -1,4 +1,4 @@
-"""The config files that Hydra finds: which groups and choices there are, and in plain words what is wrong with them."""
+"""The config files that Hydra finds: lists groups and choices, composes configs, and explains errors in plain words."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,17 +18,17 @@ _IMPOSSIBLE = {
     "hardware=multi_worker": "a run stays within one host, as Keras 3 cannot train across hosts (keras issue 20585); "
     "start several runs side by side instead: docs/cluster.md."
 }
-"""Choices that users look for in vain -> why there are none, and what to do."""
+"""Choices that users may expect but that do not exist -> the reason, and what to do instead."""
 
 _SEARCH = "search"
 """The group that the sweeper `search` chooses from, by the method; there is nothing for a user to choose."""
 
 
 class Library:
-    """The configs that one primary config can be composed of, by the Hydra that is initialised.
+    """The config files of which a primary config can be composed, as the initialised Hydra finds them.
 
     Attributes:
-        groups: the config groups, those on the search path included.
+        groups: the config groups, including those on the search path.
     """
 
     def __init__(self, loader: ConfigLoader, name: str, search: Sequence[str]) -> None:
@@ -58,11 +58,11 @@ class Library:
             raise ConfigError(f"{' '.join(lines) or self._name}: {reason}.") from problem
 
     def choices(self, group: str) -> list[str]:
-        """Returns the choices of a group, those on the search path included."""
+        """Returns the choices of a group, including those on the search path."""
         return self._found(group, ObjectType.CONFIG)
 
     def folders(self) -> list[Path]:
-        """Returns the folders with config files, those on the search path included."""
+        """Returns the folders with config files, including those on the search path."""
         sources = compose(overrides=self._search, return_hydra_config=True).hydra.runtime.config_sources
         return [Path(source.path) for source in sources if source.schema == "file"]
 
@@ -82,7 +82,7 @@ class Library:
         return f"{line}: there is no such {group}. Choose one of: {', '.join(choices)}."
 
     def _not_text(self) -> str:
-        """Returns the first config file that is not UTF-8: the error does not name it."""
+        """Returns the first config file that is not UTF-8, because Hydra's error does not name it."""
         for folder in self.folders():
             for file in sorted(folder.rglob("*.yaml")):
                 try:

@@ -24,19 +24,19 @@ def read_options(arguments: Sequence[str]) -> Namespace:
     Raises:
         ConfigError: the flags ask for two things at once, or for one that does not work here.
     """
-    # The one internal of Hydra in use here: no public function tells which flags there are and what they mean.
+    # An internal function of Hydra, the only one used here: no public function parses the flags.
     options = get_args_parser().parse_args(arguments)
     commands = ("run", "multirun", "cfg", "info", "shell_completion")
     asked_for = [f"--{command.replace('_', '-')}" for command in commands if getattr(options, command)]
     if len(asked_for) > 1:
         raise ConfigError(f"{' '.join(asked_for)}: only one of them can be asked for at a time.")
     if options.experimental_rerun:
-        raise ConfigError("--experimental-rerun: is not supported. The same command again goes on where it stopped.")
+        raise ConfigError("--experimental-rerun: is not supported. Start the same command again to continue.")
     return options
 
 
 def parsed(lines: Sequence[str]) -> list[Override]:
-    """Returns the overrides that the lines mean, with what `glob(*)` needs to list its choices.
+    """Returns the parsed overrides. The parser gets the config loader, so that `glob(*)` can list its choices.
 
     Raises:
         ConfigError: a line cannot be read.
@@ -48,8 +48,8 @@ def parsed(lines: Sequence[str]) -> list[Override]:
             (override,) = parser.parse_overrides([line])
         except HydraException as problem:
             raise ConfigError(
-                f"{line}: cannot be read. Write key=value, as in epochs=40, a list as [1,2], a sweep as 1,2; and a "
-                "value with signs such as ~ or [ in quotes of its own, as in \"dataset.train_split='train[:90%]'\"."
+                f"{line}: cannot be read. Write key=value, as in epochs=40, a list as [1,2], a sweep as 1,2. Put "
+                "a value with signs such as ~ or [ in extra quotes, as in \"dataset.train_split='train[:90%]'\"."
             ) from problem
         if not override.key_or_group:
             raise ConfigError(f"{line}: the key is missing. Write key=value.")
@@ -58,10 +58,10 @@ def parsed(lines: Sequence[str]) -> list[Override]:
 
 
 def refuse_wrong_choices(overrides: Sequence[Override], groups: Collection[str]) -> None:
-    """Refuses what Hydra would accept of a group, or refuse in words of its own.
+    """Refuses overrides of groups that are wrong. Hydra would accept some, and explain others less well.
 
     Raises:
-        ConfigError: naming the override and what to write instead.
+        ConfigError: an override is wrong; the message names it and says what to write instead.
     """
     for override in overrides:
         line, group = override.input_line, override.key_or_group
@@ -80,7 +80,7 @@ def refuse_wrong_choices(overrides: Sequence[Override], groups: Collection[str])
 
 
 def values(override: Override) -> list[str]:
-    """Returns an override as one line, or a sweep's as a line per value.
+    """Returns an override as one line, or as one line per value if it is a sweep.
 
     Raises:
         ConfigError: the sweep's values cannot be listed.

@@ -1,6 +1,6 @@
-"""The typed schema of `conf/`: what a run's config holds, what each value means, and where the run's folder lies.
+"""The typed schema of `conf/`: the values in a run's config, their meaning, and the path of the run's folder.
 
-Imports no TensorFlow: a typo dies in the first second.
+Imports no TensorFlow, so that typos are reported within a second.
 """
 
 import hashlib
@@ -31,18 +31,18 @@ WITHOUT_EFFECT = (
     "dataset.streaming",
     "method.label",
 )
-"""The keys that say where and on what a run happens, and under which name: they cannot change its result."""
+"""Keys that cannot change a run's result: they say where and on which devices it runs, and under which name."""
 
 _COLUMNS = ("seed", "fraction")
-"""The keys over which the table averages, or that have a column each."""
+"""Keys that do not label a row: the table averages over seeds, and each fraction has a column."""
 _TUNED = "tuned"
-"""The key that is a word of its own in a row's label."""
+"""The key of how a search chose values; a row's name shows it in its own way."""
 
 PRETRAINED = "pretrained"
 """The `teacher_init` of a method that needs a trained teacher."""
 
 _OF_TEACHER = ("teacher.", "model.teacher.", "dataset.", "precision", "deterministic")
-"""The keys of a student's run, by how they begin, that its teacher's run depends on."""
+"""Prefixes of the keys in a student's config that its teacher's run depends on."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Component:
 
     def build(self, *given: Any, **late: Any) -> Any:
         """Calls the target with the arguments that code gives and the parameters that the config gives."""
-        # Not `instantiate`: it would wrap an error that is the user's to mend into one of Hydra's.
+        # Not Hydra's `instantiate`: it would hide a user's error inside one of Hydra's.
         return self.load()(*given, **self.parameters, **late)
 
     def load(self) -> Any:
@@ -113,7 +113,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class TeacherProtocol:
-    """How the pair's shared teacher is trained, whatever a student's run changes about its own training."""
+    """How the shared teacher of a pair is trained. A student's own training settings do not affect it."""
 
     method: Labelled
     seed: NonNegativeInt
@@ -139,20 +139,21 @@ class RunConfig:
         seed: splits into the seeds of initialisation, shuffling and augmentation.
         subset_seed: which training images a fraction holds.
         fraction: how much of the training set the run sees.
-        validation: the share of the fraction's images that the run is evaluated on, in place of the test set; it trains
-            on the others. 0 for the test set.
-        budget: `steps` gives every fraction the steps of the full set; `epochs` the same passes over its own images.
-        epochs: of the main stage; an epoch of `budget=steps` is as long as one over the full set.
-        batch_size: images in a step, over all replicas.
-        evaluate_every: epochs from one evaluation on the test set to the next; the last epoch always has one.
-        checkpoint_every: steps from one checkpoint to the next; None writes one after each epoch.
-        precision: of the networks; losses are always computed in float32. `auto` depends on the device.
-        jit_compile: whether XLA compiles the step; `auto` does on one GPU.
-        deterministic: whether operations that could differ from run to run are avoided, at some cost.
+        validation: the share of the fraction's images that are held out: the run is evaluated on them and trains on
+            the others. 0 means: all are trained on, and the run is evaluated on the test set.
+        budget: `steps` gives every fraction as many steps as the full set; `epochs` gives it as many passes over its
+            own images.
+        epochs: the number of epochs in the main stage; with `budget=steps`, each has the steps of the full set.
+        batch_size: the number of images per step, over all replicas.
+        evaluate_every: epochs between two evaluations on the test set; the last epoch always has one.
+        checkpoint_every: steps between two checkpoints; None writes one after each epoch.
+        precision: the precision of the networks; losses are always computed in float32. `auto` depends on the device.
+        jit_compile: whether XLA compiles the step; `auto` means: only on one GPU.
+        deterministic: whether operations with results that can differ from run to run are avoided, at some cost.
         outputs: the folder of all runs.
         tuned: how a search chose some of the values.
-        redo: whether a finished run is done again if other code made it.
-        variant: what differs from the preset, key by key: the run's row in the table is labelled with it.
+        redo: whether a finished run is repeated if other code made it.
+        variant: the values that differ from the preset, by key; they label the run's row in the table.
     """
 
     experiment: str
@@ -181,11 +182,11 @@ class RunConfig:
 
     @classmethod
     def parse(cls, node: Mapping[str, Any], variant: Mapping[str, Any]) -> Self:
-        """Checks a composed config, as plain containers, and makes a run of it.
+        """Checks a composed config, given as plain containers, and returns the run.
 
         Args:
             node: the composed config.
-            variant: dotted key -> value of what differs from the preset.
+            variant: dotted key -> value of each difference from the preset.
 
         Raises:
             ConfigError: the first value that is of the wrong type, out of range, unknown or missing.
@@ -195,7 +196,7 @@ class RunConfig:
         config = replace(
             config,
             outputs=_folder(config.outputs),
-            # A teacher is trained on the full data: at any other fraction it is the same run.
+            # A teacher is always trained on the full data, so every fraction means the same run.
             fraction=1.0 if config.is_teacher else config.fraction,
             variant={key: value for key, value in variant.items() if not config.ignores(key)},
         )
@@ -206,7 +207,7 @@ class RunConfig:
         """Refuses values that do not go together.
 
         Raises:
-            ConfigError: naming one of them.
+            ConfigError: some values do not go together; the message names one of them.
         """
         if self.is_teacher and self.validation:
             raise ConfigError(
@@ -226,7 +227,7 @@ class RunConfig:
 
     @property
     def teacher_init(self) -> str | None:
-        """How the method gets a teacher: "pretrained", trained from "scratch" beside the student, or None without."""
+        """How the method gets a teacher: "pretrained", from "scratch" beside the student, or None."""
         value = class_constant("method", self.method.target, "teacher_init")
         return check(f"{self.method.target}.teacher_init", value, Literal["pretrained", "scratch"] | None)
 
@@ -237,24 +238,24 @@ class RunConfig:
 
     @cached_property
     def digest(self) -> str:
-        """Eight hexadecimal digits over everything that can change the result."""
+        """The hash of everything that can change the result: eight hexadecimal digits."""
         return _digest(self.facts())
 
     @cached_property
     def protocol(self) -> str:
-        """The digest without seed, fraction and what a search chose: only runs that share it may be averaged."""
+        """The digest without seed, fraction and the values that a search chose. Only runs that share it may be averaged."""
         return _digest(without(self.facts(), (*_COLUMNS, *self.tuned.keys)))
 
     @cached_property
     def code(self) -> str:
-        """16 hexadecimal digits over the sources that can change the result."""
+        """The fingerprint of the sources that can change the result: 16 hexadecimal digits."""
         return code.fingerprint(_targets(self.facts()))
 
     @cached_property
     def directory(self) -> Path:
-        """Where the run writes its facts: a pure function of the config. Pairs with the same teacher share its run."""
+        """The run's folder. It depends only on the config. Pairs with the same teacher share the teacher's run."""
         place = Path(self.outputs, self.dataset.name)
-        if self.validation:  # far from what a table shows
+        if self.validation:  # apart from the runs that tables show
             place /= f"validation={self.validation:g}"
         if self.is_teacher:
             return place / "teachers" / self.model.teacher.target.rpartition(".")[2] / self._last_folder
@@ -266,13 +267,13 @@ class RunConfig:
 
     @property
     def title(self) -> str:
-        """The run in a few words, for messages."""
+        """A short description of the run, for messages."""
         return title(self.dataset.name, self.method.name, self.fraction, self.seed, self.variant)
 
     def teacher_run(self) -> "RunConfig | None":
         """Returns the run that trains this run's teacher, by the teacher's own protocol; None if it needs none.
 
-        It is the same teacher whatever this run holds out for validation.
+        The teacher does not depend on the images that this run holds out for validation.
         """
         if self.teacher_init != PRETRAINED:
             return None
@@ -286,7 +287,7 @@ class RunConfig:
             batch_size=self.teacher.batch_size,
             optimizer=self.teacher.optimizer,
         )
-        # As if that run had been asked for directly: `teacher.epochs=3` is its `epochs=3`.
+        # The same as if the user had started the teacher's run: `teacher.epochs=3` becomes `epochs=3`.
         variant = {
             key.removeprefix("teacher."): value for key, value in self.variant.items() if key.startswith(_OF_TEACHER)
         }
@@ -300,18 +301,18 @@ class RunConfig:
         return replace(self, hardware=replace(self.hardware, parameters={**parameters, "replicas": 1}))
 
     def ignores(self, key: str) -> bool:
-        """Returns whether a dotted key is no part of the run's variant: it has no effect, or a place of its own."""
+        """Returns whether a dotted key is not part of the run's variant: it has no effect, or is shown elsewhere."""
         unused = (*WITHOUT_EFFECT, *self._unused(), *_COLUMNS, _TUNED)
         return any(f"{key}.".startswith(f"{one}.") for one in unused)
 
     def facts(self) -> dict[str, Any]:
         """Returns everything that can change the result, as plain containers."""
-        # Without these two, facts are as they were before there were these keys: digests stay.
+        # Left out at their defaults, as before these keys existed: digests must not change.
         absent = [key for key, there in (("validation", self.validation), (_TUNED, self.tuned.trials)) if not there]
         return without(asdict(self), (*absent, *WITHOUT_EFFECT, *self._unused()))
 
     def _unused(self) -> tuple[str, ...]:
-        """Returns the keys that the method has no use for."""
+        """Returns the keys that the method does not use."""
         if self.is_teacher:
             return ("teacher", "model.name", "model.student", "budget", "subset_seed", "evaluate_every", _TUNED)
         return {PRETRAINED: (), "scratch": ("teacher",), None: ("teacher", "model.teacher")}[self.teacher_init]
@@ -328,7 +329,7 @@ def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:
 
 
 def _require_held_out_images(parameters: Mapping[str, Any]) -> None:
-    """Refuses to test on training images, as far as the splits' names show it: `train` holds all of `train[:10%]`."""
+    """Refuses to test on training images, if the names of the splits show it: `train` contains `train[:10%]`."""
     train, test = str(parameters.get("train_split")), str(parameters.get("test_split"))
     same_split = train.partition("[")[0] == test.partition("[")[0] and "test_split" in parameters
     if same_split and (train == test or "[" not in train or "[" not in test):

@@ -1,4 +1,4 @@
-"""The folder of --config-dir, where Hydra itself would look: a plugin is the public way to a search path."""
+"""Adds the folder of --config-dir to Hydra's search path, as Hydra does. A plugin is the public way to do this."""
 
 import contextlib
 from collections.abc import Iterator

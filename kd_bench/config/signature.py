@@ -1,7 +1,8 @@
-"""What a `_target_` accepts, read from its source without importing it.
+"""Finds the parameters that a `_target_` accepts, from its source and without importing it.
 
-What stands after the `*` of a signature is what the config may set: `def __init__(self, student, teacher, *, beta:
-NonNegative)` admits `method.beta=500` and refuses `method.beat=500` and `method.beta=-1`, before TensorFlow is there.
+The config may set the parameters after the `*` of a signature: `def __init__(self, student, teacher, *, beta:
+NonNegative)` accepts `method.beta=500` and refuses `method.beat=500` and `method.beta=-1`, before TensorFlow is
+imported.
 """
 
 import ast
@@ -45,7 +46,7 @@ def check_parameters(key: str, target: str, parameters: Mapping[str, Any]) -> di
 
 @cache
 def keyword_only(key: str, target: str) -> dict[str, Parameter]:
-    """Returns name -> keyword-only parameter of a function, or of a class's constructor.
+    """Returns the keyword-only parameters of a function, or of a class's constructor, by name.
 
     Raises:
         ConfigError: there is no such function or class.
@@ -58,7 +59,7 @@ def keyword_only(key: str, target: str) -> dict[str, Parameter]:
         accepted = _keyword_only(key, constructor) | accepted
         if constructor.args.kwarg is None:
             break
-        # `**options` hands what it does not name to the next constructor.
+        # A constructor with `**options` passes other arguments on to the next constructor.
     return accepted
 
 
@@ -132,7 +133,7 @@ def _with_bases(definition: Definition) -> Iterator[Definition]:
 
 
 def _bases(definition: Definition) -> Iterator[Definition]:
-    """Yields a class's bases, as far as their source can be found."""
+    """Yields those bases of a class whose source can be found."""
     assert isinstance(definition.node, ast.ClassDef)
     for base in definition.node.bases:
         named = base.value if isinstance(base, ast.Subscript) else base

@@ -38,7 +38,7 @@ def tree(module: str) -> ast.Module:
 
 
 def statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yields the statements of a module, those inside `if`, `try` and `with` included."""
+    """Yields the statements of a module, including those inside `if`, `try` and `with`."""
     for statement in body:
         yield statement
         for inner in ("body", "handlers", "orelse", "finalbody"):
@@ -64,8 +64,8 @@ def _top_level(top: str) -> list[Path]:
 
 
 def _spec(top: str) -> importlib.machinery.ModuleSpec | None:
-    # Only of a top-level name: to find a submodule, Python would import the packages above it.
+    # Only for a top-level name: to find a submodule, Python would import the packages above it.
     try:
         return importlib.util.find_spec(top) if top else None
-    except ValueError:  # of `__main__`, when it is a script
+    except ValueError:  # `__main__`, when it is a script
         return None

@@ -51,7 +51,9 @@ def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfd
             has the set with damaged metadata.
     """
     if not _NAME.fullmatch(name):
-        raise DataError(f"dataset.name={name}: is not a valid name; write for example cifar10, name/config or name:1.0.0.")
+        raise DataError(
+            f"dataset.name={name}: is not a valid name; write for example cifar10, name/config or name:1.0.0."
+        )
     if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
         raise DataError(f"dataset.manual_dir={manual_dir}: there is no such folder.")
     try:
