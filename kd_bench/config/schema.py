@@ -243,7 +243,7 @@ class RunConfig:
 
     @cached_property
     def protocol(self) -> str:
-        """The digest without seed, fraction and the values that a search chose. Only runs that share it may be averaged."""
+        """The digest without seed, fraction and what a search chose. Only runs that share it may be averaged."""
         return _digest(without(self.facts(), (*_COLUMNS, *self.tuned.keys)))
 
     @cached_property
