@@ -48,7 +48,7 @@ def test_a_teacher_of_other_images(tmp_path, config):
 
 def test_a_teacher_of_another_number_of_classes(tmp_path, config):
     teacher = teacher_with(tmp_path, network(7), fingerprint(config))
-    with pytest.raises(DamageError, match=r"is of another network than this run's teacher .* number of classes"):
+    with pytest.raises(DamageError, match=r"belongs to another network than this run's teacher .* number of classes"):
         build(config, teacher)
 
 

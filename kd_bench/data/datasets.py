@@ -114,7 +114,7 @@ def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
     keys = builder.info.supervised_keys or _USUAL_KEYS  # `store_as_tfds_dataset` cannot declare keys
     if len(keys) != 2 or not all(isinstance(key, str) and key in features for key in keys):  # noqa: PLR2004
         raise DataError(
-            f"dataset.name={builder.name}: does not say which feature is the image and which is the label, and has no "
+            f"dataset.name={builder.name}: does not say which feature is the image and which the label, and has no "
             f"features with these names (it has {', '.join(features)}); {_ANOTHER}."
         )
     return keys

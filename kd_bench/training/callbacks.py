@@ -1,4 +1,4 @@
-"""What happens between steps: evaluation, metrics, checkpoints, progress."""
+"""Keras callbacks between steps: evaluation, metrics, checkpoints, progress."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         self._steps = steps_per_epoch
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Notes where the epoch begins."""
+        """Stores the step at which the epoch begins."""
         self._begin = epoch * self._steps
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -35,7 +35,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         self.check()
 
     def check(self) -> None:
-        """Raises `NonFiniteLossError`, naming the stage, the step and the terms, if there was one in this epoch."""
+        """Raises `NonFiniteLossError`, with stage, step and terms, if a loss of this epoch was NaN or infinite."""
         replicas = self.model.distribute_strategy.num_replicas_in_sync
         broken = self.model.finite_steps.first_broken(replicas)
         if broken is not None:
@@ -61,12 +61,12 @@ class Checkpointing(keras.callbacks.Callback):
         """Saves every `every` steps, or after each epoch if it is None, and after the last step.
 
         Args:
-            plan: the run's lengths.
+            plan: the lengths of the run.
             stage: the current stage.
             every: a number of steps, or None.
-            interruption: whether the process was asked to stop.
+            interruption: says whether the process was asked to stop.
             check: raises an error if the current state must not be saved.
-            save: saves; takes the distiller and the number of finished steps.
+            save: saves the run; its arguments are the distiller and the number of finished steps.
         """
         super().__init__()
         self._steps_per_epoch = plan.steps_per_epoch
@@ -78,13 +78,13 @@ class Checkpointing(keras.callbacks.Callback):
         self._saved: int | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Computes the stage's step at which this `fit` call began: Keras numbers batches from there."""
+        """Computes the stage's step at which this `fit` call began, because Keras counts batches from that step."""
         self._begin = (epoch + 1) * self._steps_per_epoch - self.params["steps"]
         self._saved = self._begin if self._saved is None else self._saved
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Saves if a checkpoint is due. At an epoch's end `on_epoch_end` does, after the evaluation."""
-        # From now on there is something to lose.
+        """Saves if a checkpoint is due. At the end of an epoch `on_epoch_end` saves, after the evaluation."""
+        # From now on there are unsaved steps.
         self._interruption.saving = True
         self._step = self._begin + batch + 1
         if self._step % self._steps_per_epoch:
@@ -95,7 +95,7 @@ class Checkpointing(keras.callbacks.Callback):
         self._save_if_due()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """From now on a signal ends the process at once: nothing is unsaved until the next step."""
+        """Lets a signal end the process at once: until the next step, nothing is unsaved."""
         self._interruption.saving = False
 
     def _save_if_due(self) -> None:
@@ -109,7 +109,7 @@ class Checkpointing(keras.callbacks.Callback):
         if self._every is None or self._step == self._total:
             return self._step % self._steps_per_epoch == 0
         assert self._saved is not None, "an epoch has begun"
-        # Before the next call would make it too many.
+        # Save now if after the next call there would be more than `every` unsaved steps.
         return self._step + self.model.steps_per_execution - self._saved > self._every
 
 
@@ -133,9 +133,9 @@ class EpochLog(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes stage, epoch, step, learning rate, seconds, losses and, where it was measured, test accuracy.
+        """Writes stage, epoch, step, learning rate, seconds, losses and, if it was measured, test accuracy.
 
-        Under `validation` the test accuracy is that of the images held out.
+        With `validation`, the test accuracy is measured on the held-out images.
         """
         logs = {} if logs is None else logs
         line = {
@@ -177,7 +177,7 @@ class Progress(keras.callbacks.Callback):
         self._bar.update()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

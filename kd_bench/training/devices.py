@@ -1,7 +1,7 @@
-"""A GPU for each job: locks that die with their holder, chosen in the process that trains.
+"""A GPU for each job: the process that trains locks a free GPU, and the lock ends with the process.
 
-Environment variables cannot give a job its GPU: runs are forked from a server whose environment was fixed when it
-started. And a job's number says nothing about which GPU is free.
+Environment variables cannot choose the GPU of a job: runs are forked from a server, and its environment was fixed when
+it started. And the number of a job does not tell which GPU is free.
 """
 
 import contextlib
@@ -16,21 +16,21 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 _PAUSE = 1.0
-"""Seconds from one try to the next, on average."""
+"""Average seconds between two tries."""
 _claimed: list[BaseFileLock] = []
-"""Held until this process ends."""
+"""The locks of this process, held until it ends."""
 
 
 def claim(names: Sequence[str], count: int, jobs_per_device: int = 1) -> list[int]:
-    """Claims free devices of this machine for this process until it ends or claims again; waits until there are enough.
+    """Claims free devices for this process, until it ends or claims again. Waits until enough devices are free.
 
     Args:
-        names: of all devices, unique on this machine.
-        count: how many this process needs, at most as many as there are.
+        names: the names of all devices, unique on this machine.
+        count: how many devices this process needs; at most `len(names)`.
         jobs_per_device: how many processes may share a device.
 
     Returns:
-        The places of the claimed devices in `names`, ascending.
+        The indices in `names` of the claimed devices, ascending.
     """
     _release(_claimed)
     waited = False
@@ -39,10 +39,10 @@ def claim(names: Sequence[str], count: int, jobs_per_device: int = 1) -> list[in
         if len(claimed) == count:
             _claimed.extend(claimed.values())
             return sorted(claimed)
-        _release(list(claimed.values()))  # two jobs that keep a part of what both need would wait for ever
+        _release(list(claimed.values()))  # two jobs that each keep a part of what they need would wait forever
         if not waited:
             print(
-                f"Waits for {count} free of {len(names)} GPUs; hardware.jobs_per_gpu={jobs_per_device + 1} would let "
+                f"Waits until {count} of {len(names)} GPUs are free; hardware.jobs_per_gpu={jobs_per_device + 1} lets "
                 "jobs share them.",
                 flush=True,
             )
@@ -51,14 +51,14 @@ def claim(names: Sequence[str], count: int, jobs_per_device: int = 1) -> list[in
 
 
 def gpu_names(count: int) -> list[str]:
-    """Returns a name on this machine for each GPU that TensorFlow sees.
+    """Returns a name, unique on this machine, for each GPU that TensorFlow sees.
 
     Args:
-        count: how many it sees.
+        count: how many GPUs TensorFlow sees.
     """
     visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     names = visible if len(visible) == count else list(map(str, range(count)))
-    # Slurm gives a job devices of its own, which each job may see as number 0.
+    # Slurm gives each job its own devices, and every job may see its device as number 0.
     job = os.environ.get("SLURM_JOB_ID")
     return [f"job-{job}-{name}" if job else name for name in names]
 
@@ -69,8 +69,8 @@ def _release(locks: list[BaseFileLock]) -> None:
 
 
 def _claim_free(names: Sequence[str], count: int, jobs_per_device: int) -> dict[int, BaseFileLock]:
-    """Returns a lock for each device claimed, by its place; empty devices come before shared ones."""
-    # Temporary files are the machine's own, as are its GPUs, wherever the outputs folders lie.
+    """Returns index in `names` -> lock for the claimed devices; empty devices come before shared ones."""
+    # A temporary folder belongs to one machine, as GPUs do; an outputs folder may be shared by several machines.
     folder = Path(tempfile.gettempdir(), f"kd_bench-{getpass.getuser()}")
     folder.mkdir(exist_ok=True)
     claimed: dict[int, BaseFileLock] = {}

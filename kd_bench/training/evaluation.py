@@ -1,4 +1,4 @@
-"""What a network answers on held-out images: the test set, or what `validation` holds out."""
+"""The logits and the accuracy of a network on held-out images: the test set, or the images of `validation`."""
 
 import itertools
 
@@ -10,11 +10,11 @@ from kd_bench.training.scores import accuracy
 
 
 class Evaluator:
-    """Runs a network on one set of images, again and again as the network learns."""
+    """Evaluates a network on the same images, as often as needed during training."""
 
     def __init__(self, network: keras.Model, batches: tf.data.Dataset, labels: np.ndarray) -> None:
         """Takes the network, the images in batches and in order, and their labels `[N]`."""
-        # One iterator for all evaluations: to make one takes as long as to evaluate a small network.
+        # One iterator for all evaluations: making one takes as long as evaluating a small network.
         self._batches = iter(batches.repeat())
         self._count = len(batches)
         self._labels = labels
@@ -27,7 +27,7 @@ class Evaluator:
         self._predict = predict
 
     def logits(self) -> np.ndarray:
-        """Returns the network's logits of every image, `[N,K]` float32."""
+        """Returns the logits of all images, `[N,K]` float32."""
         batches = itertools.islice(self._batches, self._count)
         self._latest = np.concatenate([self._predict(images).numpy() for images, _ in batches])
         return self._latest
@@ -37,5 +37,5 @@ class Evaluator:
         return self.logits() if self._latest is None else self._latest
 
     def accuracy(self) -> float:
-        """Returns how often the predicted class is the label, in [0, 1]."""
+        """Returns the fraction of images whose predicted class is the label."""
         return accuracy(self.logits(), self._labels)

@@ -1,4 +1,4 @@
-"""Where a run happens: devices, replicas, threads, precision, compilation."""
+"""The hardware of a run: devices, replicas, threads, precision, compilation."""
 
 from pathlib import Path
 from typing import Literal
@@ -23,16 +23,16 @@ def strategy(
     threads: Threads | None,
     jobs_per_gpu: PositiveInt = 1,
 ) -> tf.distribute.Strategy:
-    """Returns the strategy under which a run's variables are made; it waits for as many free GPUs as it needs.
+    """Returns the strategy under which the variables of a run are created. Waits until enough GPUs are free.
 
     Args:
-        device: `auto` takes the GPUs if there are any.
-        replicas: how many devices share the global batch; None takes all GPUs, or one CPU.
-        threads: of the CPU, for one operation and for operations side by side; None leaves it to TensorFlow.
+        device: `auto` uses the GPUs if there are any.
+        replicas: how many devices share the global batch; None uses all GPUs, or one CPU.
+        threads: CPU threads within one operation, and for parallel operations; None lets TensorFlow choose.
         jobs_per_gpu: how many runs may share a GPU.
 
     Raises:
-        ConfigError: there are fewer GPUs than asked for, or TensorFlow was started with other devices in this process.
+        ConfigError: there are too few GPUs, or TensorFlow was started with other devices in this process.
     """
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     count = replicas or max(len(gpus), 1)
@@ -69,7 +69,7 @@ def _prepare_cpu(count: int, threads: int | None) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
-        # Devices are fixed once TensorFlow has used one: fine if they are the ones asked for.
+        # Devices are fixed after their first use by TensorFlow. That is fine if they are the requested ones.
         there = len(tf.config.list_logical_devices("CPU"))
         if there < count:
             raise ConfigError(
@@ -79,7 +79,7 @@ def _prepare_cpu(count: int, threads: int | None) -> None:
 
 
 def resolve_precision(precision: str) -> str:
-    """Returns the dtype policy for `auto`: the fastest that the visible GPU, or without one the CPU, supports."""
+    """Returns the dtype policy; for `auto`, the fastest one that the GPU supports, or the CPU if there is no GPU."""
     if precision != "auto":
         return precision
     gpus = tf.config.get_visible_devices("GPU")
@@ -92,7 +92,7 @@ def resolve_precision(precision: str) -> str:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Returns whether the CPU multiplies bfloat16 itself; where nothing says so, it is taken not to."""
+    """Returns whether the CPU has bfloat16 multiplication; False if the system does not say so."""
     if not _CPU_FACTS.exists():
         return False
     flags = (line.partition(":")[2].split() for line in _CPU_FACTS.read_text().splitlines() if line.startswith("flags"))
@@ -102,23 +102,23 @@ def _cpu_has_bfloat16() -> bool:
 def resolve_jit(jit_compile: bool | str, strategy: tf.distribute.Strategy, supports_xla: bool) -> bool:
     """Returns whether XLA compiles the step; `auto` does on one GPU, if the method `supports_xla`.
 
-    On a CPU it is up to three times slower on small networks; with several replicas Keras cannot compile the step.
+    On a CPU, small networks are up to three times slower with XLA. Keras cannot compile the step on several replicas.
     """
     wanted = supports_xla and bool(tf.config.get_visible_devices("GPU")) if jit_compile == "auto" else bool(jit_compile)
     return wanted and strategy.num_replicas_in_sync == 1
 
 
 def prepare_process(precision: str, deterministic: bool, seed: int) -> str:
-    """Clears what an earlier run in this process left, and sets precision, determinism and Keras's seed.
+    """Clears the Keras state of an earlier run in this process, and sets precision, determinism and Keras's seed.
 
     Returns:
-        The precision in force.
+        The resolved precision.
     """
     keras.backend.clear_session()
     resolved = resolve_precision(precision)
     keras.config.set_dtype_policy(resolved)
     keras.utils.set_random_seed(seed)
-    # Float32 is to mean float32: on recent GPUs matrix products would otherwise keep ten bits, in losses too.
+    # Use full float32: by default, recent GPUs compute matrix products with a mantissa of ten bits, also in losses.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if deterministic:
         tf.config.experimental.enable_op_determinism()

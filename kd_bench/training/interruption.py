@@ -1,26 +1,26 @@
-"""What a training process was asked: to save where it stands, and then to leave."""
+"""Requests to stop a training process: it saves a checkpoint and then exits."""
 
 import signal
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""Ctrl-C, and what cluster schedulers send before a time limit or a pre-emption."""
+"""Ctrl-C, and the signals that cluster schedulers send before a time limit or a preemption."""
 
 
 def signal_status(number: int) -> int:
-    """Returns the status of a program that a signal ended, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
+    """Returns the exit status of a program that a signal ended, as in shells: 130 for Ctrl-C, 143 for SIGTERM."""
     return 128 + number
 
 
 class Interrupted(SystemExit):
-    """Someone asked the program to stop; no `Exception`, so that nothing takes it for a failure."""
+    """The program was asked to stop. It is not an `Exception`, so that no code treats it as a failure."""
 
 
 class Interruption:
-    """What was asked of a training process.
+    """Whether a training process was asked to stop.
 
     Attributes:
-        saving: whether a training loop will save a checkpoint and then exit; if not, a signal ends the process at once.
+        saving: if true, the training loop saves a checkpoint and then exits; if false, a signal ends the process.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Interruption:
             raise Interrupted(signal_status(self._number))
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Notes the signal; twice the same, one from the terminal and one forwarded, is once."""
+        """Stores the first signal. The same signal can come twice: from the terminal and forwarded."""
         self._number = self._number or number
         if not self.saving:
             self.leave_if_asked()

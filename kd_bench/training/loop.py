@@ -1,4 +1,4 @@
-"""Trains a distiller, stage after stage, through Keras's own `fit`. Knows no method's name."""
+"""Trains a distiller, stage after stage, with Keras's `fit`. It works for every method."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ class Plan:
     """How long a run trains.
 
     Attributes:
-        epochs: of the main stage. Another stage has its share of them, but at least one epoch and its `min_steps`.
+        epochs: epochs of the main stage. Another stage has its share of them, but at least one epoch and `min_steps`.
         steps_per_epoch: the same in every epoch of every stage.
         steps_per_call: upper bound for Keras's `steps_per_execution`; checkpoints and signals are handled only between
             calls.
@@ -45,22 +45,23 @@ def train(
     make_callbacks: Callable[[Stage], Sequence[keras.callbacks.Callback]],
     checkpoint: Checkpoint | None = None,
 ) -> dict[str, int]:
-    """Runs all stages, or what is left of them.
+    """Runs all stages, or the rest of them after a checkpoint.
 
     Args:
         distiller: built under its strategy.
-        plan: lengths.
-        make_optimizer: from the steps of a stage with a stepped learning rate, or None for a constant one, and the
-            factor of the rate.
-        make_batches: from a stage, its step to begin with and the one to end before, batches of images and labels.
-        make_callbacks: of a stage.
-        checkpoint: where to go on.
+        plan: the lengths.
+        make_optimizer: returns an optimizer. Its arguments are the steps of the stage (None for a constant learning
+            rate) and the factor of the learning rate.
+        make_batches: returns batches of images and labels. Its arguments are the stage, the first step, and the step
+            after the last one.
+        make_callbacks: returns the callbacks of a stage.
+        checkpoint: where to resume.
 
     Returns:
-        The steps of each stage by its name.
+        Stage name -> number of steps.
 
     Raises:
-        DamageError: the checkpoint is of another network or method.
+        DamageError: the checkpoint belongs to another network or method.
     """
     stages = distiller.stages()
     names = [stage.name for stage in stages]
@@ -99,7 +100,7 @@ def _begin(
 
 
 def _parts(first: int, total: int, steps_per_epoch: int) -> Iterator[tuple[int, int, int]]:
-    """Yields begin, end and steps per epoch: the rest of an epoch that was broken off, then the whole ones."""
+    """Yields begin, end and steps per epoch: first the rest of an interrupted epoch, then the whole epochs."""
     if done := first % steps_per_epoch:
         left = steps_per_epoch - done
         yield first, first + left, left
@@ -109,13 +110,13 @@ def _parts(first: int, total: int, steps_per_epoch: int) -> Iterator[tuple[int, 
 
 
 def _means(distiller: Distiller, checkpoint: Checkpoint | None) -> list[keras.callbacks.Callback]:
-    """Restores the running means of an epoch that was broken off, after `fit` has set them to zero."""
+    """Returns a callback that restores the running means of an interrupted epoch, after `fit` has set them to zero."""
     if checkpoint is None:
         return []
     return [keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: checkpoint.restore(distiller.state))]
 
 
 def _steps_per_call(plan: Plan, first_step: int) -> int:
-    """Several steps a call save Python's time; a call must end where the epoch does, also one that was broken off."""
+    """Returns the steps per call: more steps save Python's time, but a call must end where an epoch ends or resumes."""
     common = math.gcd(plan.steps_per_epoch, first_step % plan.steps_per_epoch)
     return max(n for n in range(1, plan.steps_per_call + 1) if common % n == 0)

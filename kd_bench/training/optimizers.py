@@ -1,6 +1,6 @@
 """The optimizers of the protocol: stepped learning rate, coupled weight decay.
 
-Keras's own `weight_decay` is the decoupled kind, applied outside the momentum: at 0.9 about ten times weaker.
+Keras's `weight_decay` is decoupled: it is applied outside the momentum, and about ten times weaker at momentum 0.9.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from kd_bench.checks import NonNegative, Positive, Probability, RisingShares
 
 
 class CoupledWeightDecay:
-    """Adds `coupled_weight_decay * variable` to a variable's gradient; mixed in before a Keras optimizer."""
+    """Adds `coupled_weight_decay * variable` to the gradient of a variable; a mixin for a Keras optimizer."""
 
     def __init__(self, *, coupled_weight_decay: float, **options: Any) -> None:
         super().__init__(**options)
@@ -27,7 +27,7 @@ class CoupledWeightDecay:
 
 
 class FusedSGD(keras.optimizers.SGD):
-    """Keras's SGD with momentum: the same numbers, by one kernel per variable instead of seven small operations."""
+    """Keras's SGD with momentum: the same results, with one kernel per variable instead of seven small operations."""
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one variable."""
@@ -53,17 +53,17 @@ class Adam(CoupledWeightDecay, keras.optimizers.Adam):
 
 
 def stepped(learning_rate: float, steps: int | None, decay_at: Sequence[float], decay_factor: float) -> Any:
-    """Returns the schedule that multiplies the rate by `decay_factor` after each share `decay_at` of the steps.
+    """Returns the schedule that multiplies the rate by `decay_factor` at each of the fractions `decay_at` of the steps.
 
     Args:
-        learning_rate: at first.
-        steps: of the stage; None keeps the rate constant.
-        decay_at: shares of the steps, rising; none of them keeps the rate constant.
+        learning_rate: the initial rate.
+        steps: steps of the stage; None keeps the rate constant.
+        decay_at: rising fractions of the steps; an empty list keeps the rate constant.
         decay_factor: 0.2 in the published protocol.
     """
     if steps is None or not decay_at:
         return learning_rate
-    # Keras keeps a value up to and including the boundary.
+    # Keras uses a value up to and including the boundary.
     boundaries = [round(share * steps) - 1 for share in decay_at]
     values = [learning_rate * decay_factor**passed for passed in range(len(decay_at) + 1)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)

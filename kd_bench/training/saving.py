@@ -1,4 +1,4 @@
-"""Networks on disk, as Keras files."""
+"""Saves and loads networks as Keras files."""
 
 import tempfile
 from pathlib import Path
@@ -15,18 +15,18 @@ _INNER = "network"
 
 
 def save_network(path: Path, network: keras.Model, mean: np.ndarray, std: np.ndarray) -> None:
-    """Writes a network that takes images as they are, as a Keras file that opens without this package.
+    """Writes a network that takes images on the scale 0 to 255, as a Keras file that loads without this package.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         network: from normalised images `[B,H,W,C]` to outputs, among them `logits`.
-        mean: of each channel, `[C]`, on the scale 0 to 255.
-        std: of each channel, `[C]`.
+        mean: mean of each channel, `[C]`, on the scale 0 to 255.
+        std: standard deviation of each channel, `[C]`.
 
     Raises:
         StorageError: it cannot be written.
     """
-    # Elsewhere first: the HDF5 library does not survive a full disk.
+    # First to a temporary folder, because the HDF5 library crashes on a full disk.
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, path.name)
         ready_to_use(network, mean, std).save(written)
@@ -36,8 +36,7 @@ def save_network(path: Path, network: keras.Model, mean: np.ndarray, std: np.nda
 def ready_to_use(network: keras.Model, mean: np.ndarray, std: np.ndarray) -> keras.Model:
     """Returns a copy of a network from images on the scale 0 to 255, `[B,H,W,C]`, to logits `[B,K]`.
 
-    It normalises the images itself, and consists of Keras's own layers in float32. The arguments are those of
-    `save_network`.
+    It normalises the images itself, and has only Keras's layers in float32. The arguments are those of `save_network`.
     """
 
     def plain(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -54,10 +53,10 @@ def ready_to_use(network: keras.Model, mean: np.ndarray, std: np.ndarray) -> ker
 
 
 def load_weights(path: Path, network: keras.Model) -> None:
-    """Gives the network the weights in a file of `save_network`, or in one of the same network alone.
+    """Loads the weights of a file of `save_network`, or of a file of the network alone, into the network.
 
     Raises:
-        DamageError: they are of another network, such as one with another number of classes.
+        DamageError: they belong to another network, for example one with another number of classes.
     """
     try:
         saved = keras.saving.load_model(path)
@@ -66,6 +65,6 @@ def load_weights(path: Path, network: keras.Model) -> None:
     except (OSError, ValueError, TypeError, KeyError) as problem:
         reason = str(problem).strip().splitlines()[0]
         raise DamageError(
-            f"{path}: is of another network than this run's teacher ({reason}); is the data set's number of classes "
-            f"another one? Delete the folder {path.parent} to train the teacher again, or set another outputs=."
+            f"{path}: belongs to another network than this run's teacher ({reason}); does the data set have another "
+            f"number of classes? Delete the folder {path.parent} to train the teacher again, or set another outputs=."
         ) from problem

@@ -1,4 +1,4 @@
-"""How good predicted distributions are: pure functions of logits, labels and the teacher's logits. No TensorFlow."""
+"""Scores of predictions: pure functions of logits, labels and the teacher's logits. No TensorFlow."""
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -8,7 +8,7 @@ CALIBRATION_BINS = 15
 
 
 def final_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Returns all scores of one network, by their names in a record.
+    """Returns all scores of one network: name in the record -> score.
 
     Args:
         logits: `[N,K]`.
@@ -19,17 +19,17 @@ def final_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | No
 
 
 def scores_against_teacher(logits: np.ndarray, teacher_logits: np.ndarray) -> dict[str, float]:
-    """Returns how near a student is to its teacher, by the scores' names in a record.
+    """Returns the scores that compare a student with its teacher: name in the record -> score.
 
     Args:
         logits: the student's, `[N,K]`.
-        teacher_logits: likewise.
+        teacher_logits: the teacher's, `[N,K]`.
     """
     return {score.__name__: score(teacher_logits, logits) for score in (teacher_divergence, agreement)}
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Returns how often the most probable class is the label, in [0, 1].
+    """Returns the fraction of images whose most probable class is the label.
 
     Args:
         logits: `[N,K]`.
@@ -39,7 +39,7 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def top5_accuracy(logits: np.ndarray, labels: np.ndarray) -> float | None:
-    """Returns how often the label is among the five most probable classes; None if there are no more than five."""
+    """Returns the fraction of images whose label is among the five most probable classes; None for K <= 5."""
     classes = logits.shape[1]
     if classes <= 5:  # noqa: PLR2004 - the name says it
         return None
@@ -55,8 +55,8 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
 def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the expected calibration error: the mean of |accuracy - confidence| over 15 bins, weighted by images.
 
-    The bins are of equal width, each with its upper end. Guo et al., "On Calibration of Modern Neural Networks", ICML
-    2017, eq. 3.
+    The bins have equal widths; each includes its upper end. Guo et al., "On Calibration of Modern Neural Networks",
+    ICML 2017, eq. 3.
     """
     probabilities = softmax(logits.astype(np.float64), axis=1)
     confidence = probabilities.max(axis=1)
@@ -77,5 +77,5 @@ def teacher_divergence(teacher_logits: np.ndarray, student_logits: np.ndarray) -
 
 
 def agreement(teacher_logits: np.ndarray, student_logits: np.ndarray) -> float:
-    """Returns how often both predict the same class, in [0, 1]."""
+    """Returns the fraction of images for which both predict the same class."""
     return float(np.mean(teacher_logits.argmax(axis=1) == student_logits.argmax(axis=1)))

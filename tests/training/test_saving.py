@@ -45,7 +45,7 @@ def test_the_weights_come_back(tmp_path):
 @pytest.mark.parametrize("wrong", [{"channels": 8}, {"classes": 7}])
 def test_another_network_is_refused(tmp_path, wrong):
     save_network(tmp_path / "network.keras", network(), MEAN, STD)
-    with pytest.raises(DamageError, match="is of another network than this run's teacher"):
+    with pytest.raises(DamageError, match="belongs to another network than this run's teacher"):
         load_weights(tmp_path / "network.keras", network(**wrong))
 
 
