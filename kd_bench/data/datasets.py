@@ -87,7 +87,8 @@ def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> t
     is_image = isinstance(image, tfds.features.Image) and len(shape) == _IMAGE_RANK and image.np_dtype == np.uint8
     if not is_image or 0 in shape:
         raise DataError(
-            f"dataset.name={builder.name}: its inputs are {image}, not images with 8 bits per channel; {_ANOTHER}."
+            f"dataset.name={builder.name}: its inputs are {image}, not images with pixels of 8 bits per channel; "
+            f"{_ANOTHER}."
         )
     height, width, channels = shape
     if channels is None:

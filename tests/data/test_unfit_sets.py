@@ -24,8 +24,8 @@ UNFIT = {
     "an unknown number of classes": (GRAY, Label(), PAIR, "its targets are ClassLabel"),
     "a vector": (Tensor(shape=(64,), dtype=np.uint8), TEN, PAIR, r"its inputs are Tensor\(shape=\(64,\)"),
     "an array": (Tensor(shape=(8, 8, 1), dtype=np.uint8), TEN, PAIR, "its inputs are Tensor"),
-    "16 bits": (Image(shape=(8, 8, 1), dtype=np.uint16), TEN, PAIR, "dtype=uint16.*not images with 8 bits"),
-    "floats": (Image(shape=(8, 8, 1), dtype=np.float32), TEN, PAIR, "dtype=float32.*not images with 8 bits"),
+    "16 bits": (Image(shape=(8, 8, 1), dtype=np.uint16), TEN, PAIR, "dtype=uint16.*not images with pixels of 8 bits"),
+    "floats": (Image(shape=(8, 8, 1), dtype=np.float32), TEN, PAIR, "dtype=float32.*not images with pixels of 8 bits"),
     "no pixels": (Image(shape=(0, 0, 1)), TEN, PAIR, r"shape=\(0, 0, 1\).*not images with pixels"),
     "films": (tfds.features.Video(shape=(None, 8, 8, 1)), TEN, PAIR, "its inputs are Video"),
     "images in a sequence": (Sequence(GRAY), TEN, PAIR, "its inputs are Sequence"),
@@ -85,7 +85,7 @@ def test_a_training_split_may_have_classes_that_the_test_split_lacks(data_dir):
 @pytest.mark.parametrize("key", ["train", "test"])
 def test_a_split_without_images_is_refused(data_dir, key, split):
     with pytest.raises(
-        DataError, match=rf"^dataset\.{key}_split=test.*: holds no images of digits; name another split"
+        DataError, match=rf"^dataset\.{key}_split=test.*: holds no images of digits; choose another split"
     ):
         _ = load_dataset("digits", padding=1, data_dir=data_dir, **{f"{key}_split": split}).test
 
