@@ -36,16 +36,16 @@ tune: install ## tune METHODS at FRACTION by TRIALS trials each on held-out trai
 	$(BIN)/python tune.py --methods $(METHODS) --trials $(TRIALS) --validation $(VALIDATION) --jobs $(JOBS) fraction=$(FRACTION)
 	@$(BIN)/python aggregate.py
 
-test: install ## run all tests, as many files at once as JOBS says
+test: install ## run all tests, JOBS of them at a time
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --ignore tests/faults --ignore tests/cluster
 
-test-faults: install ## kill, fill, damage and race real runs: minutes
+test-faults: install ## real runs with kills, full disks, damaged files and races: minutes
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal tests/faults
 
 test-cluster: install ## real sweeps on a real Slurm of one host (needs Debian's slurm-wlm and munge): minutes
 	$(BIN)/python -m pytest tests/cluster
 
-bench: install ## speed and memory against floors and bounds; wants an idle machine, some 15 minutes on two cores
+bench: install ## compare speed and memory with lower bounds; needs an idle machine, about 15 minutes on two cores
 	$(BIN)/python -m benchmarks
 
 lint: install ## check style, formatting and types

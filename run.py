@@ -15,15 +15,15 @@ from kd_bench.launch.signals import forwarding
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> float | None:
-    """Runs the run that Hydra composed; one that fails does not stop the sweep's others.
+    """Runs the run that Hydra composed. A run that fails does not stop the rest of its sweep.
 
     Returns:
-        Its status; to a search its accuracy, None if it is not done.
+        The run's status; for a search, its accuracy, or None if it is not done.
     """
     hydra = HydraConfig.get()
     with preflight.refusing():
         run = of_job(config)
-    # The sweeper `grid` comes back to a run that another command does; others do not.
+    # Only the sweeper `grid` returns later to a run that another command is doing.
     status = processes.run(run, wait=hydra.mode == RunMode.RUN or hydra.runtime.choices["hydra/sweeper"] != "grid")
     if status == processes.REFUSED_STATUS and hydra.mode == RunMode.RUN:
         sys.exit(status)  # the others of a sweep go on

@@ -83,9 +83,9 @@ def test_a_changed_method_is_told_and_done_again_if_asked(tmp_path):
     before = records(tmp_path / "outputs")["mine", 1.0, 0]
     write_own_method(tmp_path, "0 * gap")
     again = run(*command, outputs=tmp_path / "outputs", env=environment)
-    assert "1 run: 1 done before (1 by other code; redo=true does them again), 0 to do." in again.stdout
+    assert "1 run: 1 done before (1 by other code; redo=true repeats them), 0 to do." in again.stdout
     redone = run(*command, "redo=true", outputs=tmp_path / "outputs", env=environment)
-    assert "1 run: 0 done before, 1 to do (1 again, having been done by other code)." in redone.stdout
+    assert "1 run: 0 done before, 1 to do (1 made by other code)." in redone.stdout
     after = records(tmp_path / "outputs")["mine", 1.0, 0]
     assert after["setting"]["code"] != before["setting"]["code"]
     assert after["run"]["digest"] == before["run"]["digest"]

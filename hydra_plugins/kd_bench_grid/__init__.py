@@ -1,4 +1,4 @@
-"""The sweeper `grid`, where Hydra looks for plugins; which jobs it starts, and when, is `kd_bench.launch.batches`."""
+"""The sweeper `grid`, where Hydra looks for plugins. `kd_bench.launch.batches` chooses the jobs that it starts."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ from kd_bench.launch.processes import HELD_STATUS
 class Grid(Sweeper):
     """Launches every combination of values that is not done, by any launcher.
 
-    Missing teachers are a batch of their own, so that no job waits for one. A job whose run another command does ends
-    at once and is launched again when that run is free, if it is not done by then. So copies of one command share its
-    runs.
+    Missing teachers are trained first, so that no job waits for one. If another command is doing a job's run, the job
+    ends at once. It is launched again later, if the run is not done by then. In this way, copies of one command share
+    its runs.
     """
 
     launcher: Launcher
@@ -35,7 +35,7 @@ class Grid(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Runs all that these overrides describe, and returns once no run is to do."""
+        """Runs all jobs that these overrides describe, and returns when no run is left to do."""
         jobs = still_to_do(sweep_jobs(self.config, arguments))
         returned: list[JobReturn] = []
         while batch := next_batch(jobs):
@@ -46,5 +46,5 @@ class Grid(Sweeper):
 
 
 def _held(batch: list[Job], results: Any) -> list[Job]:
-    """Returns the jobs whose run another command does; raises the error of a job that could not be started."""
+    """Returns the jobs whose run another command is doing; raises the error of a job that could not be started."""
     return [job for job, result in zip(batch, results, strict=True) if result.return_value == HELD_STATUS]

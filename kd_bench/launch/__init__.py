@@ -1,1 +1,1 @@
-"""How runs are started: checks, a process per run, signals. Nothing here but `preload` imports TensorFlow."""
+"""How runs are started: checks, a process per run, signals. Only `preload` imports TensorFlow."""

@@ -1,4 +1,4 @@
-"""Which jobs of a sweep to start next, where several copies of one command may be at work."""
+"""Chooses the jobs of a sweep to start next. Several copies of one command may be running."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -11,23 +11,23 @@ from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import is_held
 
 _PAUSE = 2.0
-"""Seconds from one look at the runs of other commands to the next."""
+"""Seconds between two checks of the runs of other commands."""
 
 
 def still_to_do(jobs: Iterable[Job]) -> list[Job]:
-    """Returns the jobs whose run is not done, nor failed since this command began."""
+    """Returns the jobs whose run is not done and has not failed since this command began."""
     return [job for job in jobs if is_to_do(job.run)]
 
 
 def next_batch(jobs: Sequence[Job]) -> list[Job]:
-    """Returns jobs that can be started together; waits until there are any.
+    """Returns jobs that can be started together; waits until there is one.
 
     Args:
-        jobs: those still to do.
+        jobs: the jobs still to do.
 
     Returns:
-        If teachers are missing, first one job for each of them, then all that need none; otherwise all that no other
-        command holds. Empty if nothing is left to do, or another command has done it meanwhile.
+        First one job for each missing teacher, then all jobs without a missing teacher. Jobs are left out if another
+        command is doing their run or their teacher. Empty if nothing is left to do.
     """
     waited = False
     while jobs:
@@ -36,7 +36,7 @@ def next_batch(jobs: Sequence[Job]) -> list[Job]:
         if free:
             return _teachers_first(free, {path: run.directory for path, run in missing.items() if run is not None})
         if not waited:
-            print(f"Other commands do what is left ({len(jobs)} of the runs); waiting.", flush=True)
+            print(f"Other commands are doing the remaining runs ({len(jobs)}); waiting.", flush=True)
             waited = True
         time.sleep(_PAUSE)
         jobs = still_to_do(jobs)
@@ -53,11 +53,11 @@ def _is_held(run: RunConfig | None) -> bool:
 
 
 def _teachers_first(jobs: Sequence[Job], missing: dict[Path, Path]) -> list[Job]:
-    """Returns one job for each missing teacher, preferably the teacher's own, then those that need none.
+    """Returns one job for each missing teacher, if possible the teacher's own, then all jobs without a missing teacher.
 
     Args:
-        jobs: to choose from.
-        missing: the folder of a run -> that of its missing teacher.
+        jobs: the jobs to choose from.
+        missing: the folder of a run -> the folder of its missing teacher.
     """
     own = {job.run.directory: job for job in jobs if job.run.is_teacher}
     leaders: dict[Path, Job] = {}

@@ -1,4 +1,4 @@
-"""Checks a whole command before its first run starts, and says at its end which runs are not done."""
+"""Checks a whole command before its first run starts, and lists at the end the runs that are not done."""
 
 import contextlib
 import sys
@@ -16,10 +16,10 @@ from kd_bench.runs.folder import NEW, RunFolder, State
 
 
 def preflight(arguments: Sequence[str]) -> list[RunConfig]:
-    """Returns the runs to come; ends the program with status 2 and one message if the command line is wrong.
+    """Returns the runs of the command; ends the program with status 2 and one message if the command line is wrong.
 
-    There are none where Hydra is only asked to show something, or where a search chooses them while it runs. Where all
-    are done the program ends, too.
+    There are none if Hydra shall only show something, or if a search chooses the runs while it runs. If all runs are
+    done, the program ends with status 0.
     """
     with refusing():
         options = read_options(arguments)
@@ -54,7 +54,7 @@ def refusing() -> Iterator[None]:
 
 
 def _require_room(runs: Sequence[RunConfig]) -> None:
-    """Raises `StorageError` if nothing can be written where the runs are to go."""
+    """Raises `StorageError` if an outputs folder of the runs cannot be written."""
     for outputs in {Path(run.outputs) for run in runs}:
         with storing(outputs):
             outputs.mkdir(parents=True, exist_ok=True)
@@ -64,20 +64,20 @@ def _require_room(runs: Sequence[RunConfig]) -> None:
 def _summary(states: Sequence[State], to_do: Sequence[State]) -> str:
     kinds = {
         "from a checkpoint": sum(one.resumable for one in to_do),
-        "again, having failed": sum(one.failure is not None for one in to_do),
-        "again, being damaged": sum(bool(one.damage) for one in to_do),
-        "again, having been done by other code": sum(one.outdated for one in to_do),
+        "failed before": sum(one.failure is not None for one in to_do),
+        "damaged": sum(bool(one.damage) for one in to_do),
+        "made by other code": sum(one.outdated for one in to_do),
     }
     detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
     done = [one for one in states if one.done is not None]
     outdated = sum(one.outdated for one in done)
-    by_other_code = f" ({outdated} by other code; redo=true does them again)" if outdated else ""
+    by_other_code = f" ({outdated} by other code; redo=true repeats them)" if outdated else ""
     runs = f"{len(states)} run{'' if len(states) == 1 else 's'}"
     return f"{runs}: {len(done)} done before{by_other_code}, {len(to_do)} to do{f' ({detail})' if detail else ''}."
 
 
 def exit_status(runs: Sequence[RunConfig]) -> int:
-    """Returns 0 if all runs are done, else 1, and says of a sweep which are not: the records tell, whoever ran them."""
+    """Returns 0 if all runs are done, else 1. Lists the missing runs of a sweep, whichever process did the others."""
     missing = [run for run in runs if RunFolder(run.directory).state(run).done is None]
     if missing and len(runs) > 1:
         listed = "".join(f"\n  {run.directory}" for run in missing)

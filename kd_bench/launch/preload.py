@@ -1,6 +1,6 @@
-"""What the server of `processes` imports before it forks: all that a run may name in its config.
+"""Imports, in the server of `processes` and before it forks, all modules that a run's config may name.
 
-Importing TensorFlow Datasets takes half a second, which each run would spend again.
+Importing TensorFlow Datasets takes half a second, which each run would otherwise spend again.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ _STDERR = 2
 
 @contextlib.contextmanager
 def _starting_quietly() -> Iterator[None]:
-    """Holds back what is written to the standard error while the body runs, and shows it if the body fails.
+    """Hides the standard error while the body runs, and shows it if the body fails.
 
-    TensorFlow's C++ part writes before it reads any setting, so only the file descriptor itself can be turned.
+    TensorFlow's C++ part writes before it reads any setting, so the file descriptor itself must be redirected.
     """
     sys.stderr.flush()
     kept = os.dup(_STDERR)
@@ -43,5 +43,5 @@ with _starting_quietly():
         for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
             importlib.import_module(module.name)
 
-# What is there before the fork stays there: a run's garbage collections need not look through all of TensorFlow.
+# Objects from before the fork are kept: a run's garbage collections need not scan all of TensorFlow.
 gc.freeze()

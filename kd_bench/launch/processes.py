@@ -1,4 +1,4 @@
-"""A process for each run: nothing that a run leaves in memory can reach the next one, or slow it down.
+"""One process per run: nothing that a run leaves in memory can affect the next run or slow it down.
 
 A server process imports TensorFlow once and forks for every run, which takes milliseconds; it never runs an operation
 itself, so that each run chooses its own devices, threads and determinism. A run that crashes the process, or that the
@@ -27,7 +27,7 @@ from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS = range(4)
 BEGAN = "KD_BENCH_BEGAN"
-"""The environment variable that tells all processes of one command, on whatever machine, when it began."""
+"""The environment variable that tells all processes of one command, on all machines, when the command began."""
 
 
 def begin_command() -> None:
@@ -36,7 +36,7 @@ def begin_command() -> None:
 
 
 def is_to_do(config: RunConfig) -> bool:
-    """Returns whether a run is not done, nor failed since this command began: it is tried once per command."""
+    """Returns whether a run is not done and has not failed since this command began: each command tries it once."""
     folder = RunFolder(config.directory)
     state = folder.state(config)
     if state.failure is not None:
@@ -45,10 +45,10 @@ def is_to_do(config: RunConfig) -> bool:
 
 
 def run(config: RunConfig, wait: bool = True) -> int:
-    """Runs the run in a process of its own, to the end; before it, in another one, its teacher if that is not done.
+    """Runs a run in its own process. If its teacher is not done, runs the teacher first, in another process.
 
     Args:
-        config: of the run.
+        config: the run's config.
         wait: whether to wait for another process that does this run or its teacher.
 
     Returns:
@@ -74,13 +74,13 @@ def accuracy(config: RunConfig) -> float | None:
 
 
 def _server() -> ForkServerContext:
-    """Returns what starts runs; the server is started if it is not there."""
+    """Returns the context that starts runs; starts its server if none is running."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["kd_bench.launch.preload"])
-    # Python 3.11's server looks for it on a path of its own, and where it finds nothing it preloads nothing.
+    # Python 3.11's server searches another path than sys.path; if it does not find the module, it preloads nothing.
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
-    # A scheduler signals every process of a job. The server, and Python's resource tracker beside it, must stay until
-    # the runs have saved and left. A program that is started now ignores what is ignored here.
+    # A scheduler signals every process of a job. The server and Python's resource tracker must stay alive until the
+    # runs have saved and ended. A process that is started here inherits the ignored signals.
     with handling(signal.SIG_IGN):
         forkserver.ensure_running()
     return context
@@ -100,7 +100,7 @@ def _run_in_process(config: RunConfig, wait: bool) -> int:
 
 
 def _record_death(config: RunConfig, status: int) -> int:
-    """Records that the run's process ended as no run does, unless a process does the run even now."""
+    """Records that the run's process died, unless another process is doing the run now."""
     reason = f"its process ended with status {status}."
     if status is not None and status < 0:
         name = signal.Signals(-status).name
@@ -119,10 +119,10 @@ def _record_death(config: RunConfig, status: int) -> int:
 
 
 def _child(config: RunConfig, wait: bool) -> None:
-    # Here, in the forked process, where it is there already: whoever calls `run` need not import TensorFlow.
+    # Imported here because the forked process already has TensorFlow: callers of `run` need not import it.
     from kd_bench import experiment
 
-    for number in SIGNALS:  # once it leaves, nothing shall disturb it any more
+    for number in SIGNALS:  # in force after `listening`: nothing may disturb the exit
         signal.signal(number, signal.SIG_IGN)
     with listening() as interruption:
         threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -139,7 +139,7 @@ def _child(config: RunConfig, wait: bool) -> None:
 
 
 def _leave_with_parent() -> None:
-    """Waits for the end of the command, then lets the run save and leave; a step that takes too long is cut off."""
+    """Waits for the end of the command, then lets the run save and end; kills it if a step takes too long."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "this process was started by `run`"
     parent.join()

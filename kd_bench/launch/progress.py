@@ -1,4 +1,4 @@
-"""A sweep's one bar in a terminal: how much of it is done, and the time left."""
+"""The progress bar of a whole sweep in a terminal: how much of it is done, and the time left."""
 
 import contextlib
 import sys
@@ -20,9 +20,9 @@ from kd_bench.runs.progress import progress
 from kd_bench.runs.record import is_done
 
 _PAUSE = 1.0
-"""Seconds from one look at the runs to the next."""
+"""Least seconds between two checks of the runs."""
 _REST = 20
-"""So many times as long as a look takes is the pause after it, on a slow file system."""
+"""On a slow file system, the pause after a check is this many times as long as the check."""
 _FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
 
 
@@ -30,7 +30,7 @@ _FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
 def overall_bar(runs: Sequence[RunConfig]) -> Iterator[None]:
     """Shows a bar for all of these runs while the body does them.
 
-    There is none for a single run, which draws one of its own, and none if the standard error is not a terminal.
+    There is no bar for a single run, which draws its own, and none if the standard error is not a terminal.
     """
     if len(runs) < 2 or not sys.stderr.isatty():  # noqa: PLR2004 - a sweep
         yield
@@ -48,7 +48,7 @@ def overall_bar(runs: Sequence[RunConfig]) -> Iterator[None]:
 
 
 def _draw(sweep: "Sweep", terminal: TextIO, ended: threading.Event) -> None:
-    """Draws the bar until the end. Its pace is that of the work since the first look, whoever did it."""
+    """Draws the bar until the end. Its speed counts all work since the first check, also of other commands."""
     sweep.begin()
     initial = sweep.work_done()
     look: dict[str, Any] = {"desc": sweep.summary(), "bar_format": _FORMAT, "dynamic_ncols": True, "leave": False}
@@ -62,13 +62,13 @@ def _draw(sweep: "Sweep", terminal: TextIO, ended: threading.Event) -> None:
 
 
 class Sweep:
-    """How far runs and their teachers are, by what they write, on whatever machine.
+    """The progress of runs and their teachers on all machines, read from the files that they write.
 
-    Work is counted in epochs over the full training set, which the config tells: a run's weight is the length of its
-    main stage. Earlier stages and the sizes of networks, which it does not tell, are left out.
+    Work is counted in epochs over the full training set: a run's weight is the length of its main stage, which its
+    config tells. Earlier stages and the sizes of networks are left out, because the config does not tell them.
 
     Attributes:
-        work: of all runs.
+        work: the total weight of all runs.
     """
 
     def __init__(self, runs: Sequence[RunConfig]) -> None:
@@ -80,14 +80,14 @@ class Sweep:
         self._failed: set[Path] = set()
 
     def begin(self) -> None:
-        """Looks which runs are to do. It reads all files that a record vouches for, which may take a while."""
+        """Finds the runs to do. It verifies the checksums of finished runs, which may take a while."""
         self._to_do = {path: run for path, run in self._runs.items() if is_to_do(run)}
         self._before = {path: _stamp(path) for path in self._to_do}
         counted = {path: run for path, run in self._runs.items() if path in self._asked_for or path in self._to_do}
         self.work = sum(map(_weight, counted.values()))
 
     def work_done(self) -> float:
-        """Looks how far the runs are."""
+        """Checks the runs; returns how much work is done."""
         for path in list(self._to_do):
             if _stamp(path) not in (0, self._before[path]):
                 del self._to_do[path]
@@ -96,7 +96,7 @@ class Sweep:
         return self.work - sum(_weight(run) * (1 - _share(run)) for run in self._to_do.values())
 
     def summary(self) -> str:
-        """Returns how many of the runs that were asked for are over, as of the last look."""
+        """Returns how many of the runs that were asked for are over, as of the last check."""
         over = self._asked_for - self._to_do.keys()
         failed = f", {len(self._failed)} failed" if self._failed else ""
         return f"{len(over)} of {len(self._asked_for)} runs{failed}"
@@ -107,7 +107,7 @@ def _weight(run: RunConfig) -> float:
 
 
 def _stamp(directory: Path) -> int:
-    """Returns what changes when a run gets a record; 0 without one."""
+    """Returns when a run's record was written, in nanoseconds; 0 without a record."""
     try:
         return RunFolder(directory).record.stat().st_mtime_ns
     except OSError:
@@ -123,9 +123,9 @@ def _succeeded(directory: Path) -> bool:
 def _share(run: RunConfig) -> float:
     """Returns how much of a run's training is over, in [0, 1]."""
     folder = RunFolder(run.directory)
-    if not folder.checkpoints.exists():  # what metrics there are, are of an attempt that will start over
+    if not folder.checkpoints.exists():  # any metrics are from an attempt that will start over
         return 0.0
-    with contextlib.suppress(OSError, DamageError):  # it is written at this moment; the run itself says what is wrong
+    with contextlib.suppress(OSError, DamageError):  # being written just now, or damaged, which the run itself reports
         how_far = progress(read_metrics(folder.metrics), run.epochs, run.evaluate_every)
         return how_far.share if how_far else 0.0
     return 0.0

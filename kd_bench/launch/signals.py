@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGUSR1, SIGUSR2: a run saves where it stands, then leaves with status 128 + n and no traceback.
+"""Ctrl-C, SIGTERM, SIGUSR1, SIGUSR2: a run saves its state, then ends with status 128 + n and no traceback.
 
 Two kinds of processes: the one that the user started (`forwarding`), and those that train (`listening`). A scheduler
 signals all of them at once.
@@ -16,7 +16,7 @@ import psutil
 from kd_bench.training.interruption import SIGNALS, Interrupted, Interruption, signal_status
 
 PATIENCE = 60.0
-"""Seconds that the training processes have to save and leave; Slurm and others kill what stays longer anyway."""
+"""Seconds that the training processes have to save and leave; Slurm and others kill slower processes anyway."""
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def forwarding() -> Iterator[None]:
         for one in SIGNALS:
             signal.signal(one, signal.SIG_DFL)
         with contextlib.suppress(OSError):
-            os.write(sys.stderr.fileno(), b"\nInterrupted: runs save where they stand; the same command goes on.\n")
+            os.write(sys.stderr.fileno(), b"\nInterrupted: runs save their state; the same command continues.\n")
         ask_to_leave(number)
         raise Interrupted(signal_status(number))
 
@@ -53,7 +53,7 @@ def ask_to_leave(number: int) -> None:
 
 
 def _trains(process: psutil.Process) -> bool:
-    """Whether it was forked by the server of `processes`; launchers' workers and the like are no concern of ours."""
+    """Returns whether the server of `processes` forked this process. Others, such as launchers' workers, are left alone."""
     try:
         pair = (process, process.parent())
         return all(one is not None and "forkserver" in " ".join(one.cmdline()) for one in pair)

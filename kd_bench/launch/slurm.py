@@ -1,6 +1,6 @@
 """Slurm: whether it is there, how a command waits for its jobs, and what a job does when Slurm signals it.
 
-All this does without Slurm's accounting, which small clusters have not.
+None of this needs Slurm's accounting, which small clusters do not have.
 """
 
 import contextlib
@@ -27,11 +27,11 @@ from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PAUSE = 1.0
-"""Seconds from one look at the jobs' results to the next."""
+"""Seconds between two checks of the jobs' results."""
 _LOOKS_PER_QUESTION = 10
-"""Looks at the results for each question to Slurm, which many users ask."""
+"""Checks of the results per query to Slurm, which serves many users."""
 _LATE = 5.0
-"""Seconds until a file that a job wrote shows on other hosts."""
+"""Seconds until a file that a job wrote is visible on other hosts."""
 
 
 def require() -> None:
@@ -47,7 +47,7 @@ def require() -> None:
 
 
 def exports() -> list[str]:
-    """Returns the lines of a job's script for what it must inherit, also where sbatch passes no environment on."""
+    """Returns the script lines that set what a job must inherit, even if sbatch passes on no environment."""
     return [
         f"export PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
         f"export {BEGAN}={os.environ[BEGAN]}",
@@ -84,7 +84,7 @@ def wait(jobs: Sequence[Any]) -> None:
 
 
 def result(job: Any) -> JobReturn:
-    """Returns what a job returned; of one that Slurm ended, or that an error ended, says where to read about it."""
+    """Returns what a job returned. If Slurm or an error ended the job, names the file that may explain it."""
     from submitit.core.utils import pickle_load
 
     if job.paths.result_pickle.exists():
@@ -120,7 +120,7 @@ def requeueing(requeue: Callable[[int, FrameType | None], None]) -> Iterator[Non
 
 @contextlib.contextmanager
 def _leaving_alone(array: str) -> Iterator[None]:
-    """On a signal says that the jobs go on, and how to end them, and lets the command end."""
+    """On a signal, prints that the jobs go on and how to end them, and lets the command end."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise Interrupted(signal_status(number))

@@ -1,4 +1,4 @@
-"""The terminal's lines, kept whole beside a bar: all that a command's processes write passes through the command."""
+"""Keeps the lines of a terminal whole beside a bar: the command passes on all output of its processes."""
 
 import contextlib
 import os
@@ -12,15 +12,15 @@ from tqdm import tqdm
 
 _STDOUT, _STDERR = 1, 2
 _PAUSE = 0.1
-"""Seconds from one look whether the body is over to the next."""
+"""Seconds between two checks whether the body has ended."""
 
 
 @contextlib.contextmanager
 def gathering() -> Iterator[TextIO]:
-    """Passes on, line by line, what this process and those that it starts write to the terminal; gives the terminal.
+    """Passes on, line by line, what this process and its child processes write to the terminal; yields the terminal.
 
-    A bar of tqdm that is drawn on it makes way for each line. To the processes that are started the standard error is
-    no terminal: they draw no bars of their own. What goes into a file stays as it is.
+    A tqdm bar on this terminal makes room for each line. For the child processes the standard error is not a terminal,
+    so they draw no bars. Output that goes into a file is not changed.
     """
     reader, writer = os.pipe()
     kept = {number: os.dup(number) for number in (_STDOUT, _STDERR) if os.isatty(number)}
@@ -40,7 +40,7 @@ def gathering() -> Iterator[TextIO]:
 
 
 def _turn(targets: dict[int, int]) -> None:
-    """Makes each of these file descriptors mean another one."""
+    """Redirects each of these file descriptors to another one."""
     sys.stdout.flush()
     sys.stderr.flush()
     for number, target in targets.items():
@@ -48,7 +48,7 @@ def _turn(targets: dict[int, int]) -> None:
 
 
 def _pass_on(reader: int, terminal: TextIO, ended: threading.Event) -> None:
-    """Writes every line that comes from the reader once it is whole, and at the end what is left."""
+    """Writes each line from the reader when it is complete, and the rest at the end."""
     rest, last = b"", False
     while not last:
         last = ended.is_set()

@@ -34,7 +34,7 @@ def test_a_damaged_run_is_named_and_done_again(outputs):
     flip(path)
     done = run("method=soft_logits", *SHORT, outputs=outputs)
     assert done.returncode == 0, done.stderr
-    assert "1 run: 0 done before, 1 to do (1 again, being damaged)." in done.stdout
+    assert "1 run: 0 done before, 1 to do (1 damaged)." in done.stdout
     assert f"{path}: " in done.stderr and "the run is done again" in done.stderr
     assert "teacher fraction" not in done.stdout
     again = run("method=soft_logits", *SHORT, outputs=outputs)

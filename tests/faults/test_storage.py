@@ -55,7 +55,7 @@ def test_a_full_disk(tmp_path):
         subprocess.run(["mount", "-o", "remount,size=20m", tmp_path / "small"], check=True)
         again = run("method=soft_logits", *SHORT, outputs=outputs)
         assert again.returncode == 0, again.stderr
-        assert "1 run: 0 done before, 1 to do (1 again, having failed)" in again.stdout
+        assert "1 run: 0 done before, 1 to do (1 failed before)" in again.stdout
 
 
 def test_a_file_that_may_not_grow(tmp_path):

@@ -66,7 +66,7 @@ def test_what_another_process_does_is_left_out_and_waited_for_if_nothing_else_is
         monkeypatch.setenv("KD_BENCH_BEGAN", "0")
         assert batches.next_batch(sweep[:1]) == []
     assert waits
-    assert "Other commands do what is left (1 of the runs)" in capsys.readouterr().out
+    assert "Other commands are doing the remaining runs (1)" in capsys.readouterr().out
 
 
 def test_nothing_is_launched_if_other_commands_have_done_it_all_meanwhile(monkeypatch):
