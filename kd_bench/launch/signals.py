@@ -53,7 +53,7 @@ def ask_to_leave(number: int) -> None:
 
 
 def _trains(process: psutil.Process) -> bool:
-    """Returns whether the server of `processes` forked this process. Others, such as launchers' workers, are left alone."""
+    """Returns whether the server of `processes` forked this process. Others, such as launchers' workers, are not."""
     try:
         pair = (process, process.parent())
         return all(one is not None and "forkserver" in " ".join(one.cmdline()) for one in pair)

@@ -1,1 +1,1 @@
-"""All that a run writes: its record, its metrics, and how they get on disk. Nothing here imports TensorFlow."""
+"""Everything that a run writes, and how it is written. Only `attempt` and `checkpoints` import TensorFlow."""

@@ -15,18 +15,18 @@ from kd_bench.runs.folder import RunFolder
 
 
 class Attempt:
-    """Resumes from the last checkpoint, with the metrics as they were there.
+    """Resumes from the last checkpoint, with the metrics as they were then.
 
     Attributes:
         checkpoint: where it resumes; None at the start.
-        attempts: those up to this one, as `sessions` in the record.
+        attempts: all attempts up to this one, as in the record's `sessions`.
     """
 
     def __init__(self, folder: RunFolder, *, data: str, teacher: str, code: str) -> None:
         """Takes what must stay the same from a run's first step to its last.
 
         Args:
-            folder: the run's.
+            folder: the run's folder.
             data: the fingerprint of the images.
             teacher: the checksum of the teacher's network; empty without one.
             code: the fingerprint of the code.
@@ -53,7 +53,7 @@ class Attempt:
 
     @property
     def training_seconds(self) -> float:
-        """Those of the seconds that were spent in `train`."""
+        """The part of `seconds` that was spent in `train`."""
         end = self._training_ended or time.perf_counter()
         return self._earlier_training_seconds + end - self._training_started
 
@@ -62,16 +62,16 @@ class Attempt:
         self._training_started = time.perf_counter()
 
     def end_training(self) -> None:
-        """Stops it."""
+        """Stops the clock of `training_seconds`."""
         self._training_ended = time.perf_counter()
 
     def save(self, stage: str, step: int, variables: Sequence[keras.Variable]) -> None:
         """Writes a checkpoint.
 
         Args:
-            stage: the current one's name.
-            step: of the stage; so many are done.
-            variables: all that training changes.
+            stage: the name of the current stage.
+            step: the number of steps of this stage that are done.
+            variables: all variables that training changes.
 
         Raises:
             StorageError: it cannot be written.

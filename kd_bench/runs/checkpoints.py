@@ -1,4 +1,4 @@
-"""The state of a run on disk: written whole or not at all, known by its checksum, the last two kept.
+"""The state of a run on disk. A checkpoint is written whole or not at all, and has a checksum. The last two are kept.
 
 A checkpoint is a safetensors file. Its name holds its number, the stage, the step and the digest of its content:
 `000017-main-340-0f3c5a7e92b1d468.safetensors`.
@@ -28,18 +28,18 @@ _POSITION = "position"
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run had come, and what it depends on.
+    """How far a run was, and what it depends on.
 
     Attributes:
-        stage: its name.
-        step: of the stage; so many are done.
-        seconds: spent on the run so far.
-        training_seconds: those of them that went into training.
+        stage: the name of the current stage.
+        step: the number of steps of this stage that are done.
+        seconds: seconds spent on the run so far.
+        training_seconds: the part of `seconds` that was spent in training.
         metrics: the content of its metrics file.
         data: the fingerprint of the images.
         teacher: the checksum of the teacher's network; empty without one.
         code: the fingerprint of the code.
-        attempts: as `sessions` in the record.
+        attempts: as in the record's `sessions`.
     """
 
     stage: str
@@ -62,10 +62,10 @@ class Checkpoint:
     values: list[np.ndarray]
 
     def restore(self, variables: Sequence[keras.Variable]) -> None:
-        """Gives the variables the values.
+        """Assigns the values to the variables.
 
         Raises:
-            DamageError: they are not the variables whose values these are.
+            DamageError: the variables' shapes are not those of the values.
         """
         here = [tuple(variable.shape) for variable in variables]
         there = [value.shape for value in self.values]
@@ -82,11 +82,11 @@ class Checkpoints:
     """The checkpoints of one run."""
 
     def __init__(self, folder: Path) -> None:
-        """Takes the folder that holds them, or will."""
+        """Takes the folder of the checkpoints; it need not exist yet."""
         self._folder = folder
 
     def latest(self) -> Checkpoint | None:
-        """Returns the newest checkpoint that is whole, None if there is none; says which ones are damaged."""
+        """Returns the newest undamaged checkpoint, None if there is none; prints which ones are damaged."""
         for path in reversed(self._paths()):
             try:
                 return _read(path)
@@ -112,13 +112,13 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
     def delete(self) -> None:
-        """Deletes all of them: the run is over, or is to start over."""
+        """Deletes all checkpoints: the run is done, or starts over."""
         if self._folder.exists():
             with storing(self._folder):
                 shutil.rmtree(self._folder)
 
     def _paths(self) -> list[Path]:
-        """The oldest first; what a kill left half-written has a name of another kind."""
+        """Returns the checkpoints' files, oldest first. Files that a kill left half-written have other names."""
         return sorted(self._folder.glob(f"[0-9]*-*-*-*{_SUFFIX}"))
 
 

@@ -1,4 +1,4 @@
-"""Facts about the circumstances of a run. A fact that cannot be found is null; none of these ever raises."""
+"""Facts about where and with what a run is made. A fact that cannot be found is null; no function here raises."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ def versions() -> dict[str, str | None]:
 
 
 def machine() -> dict[str, str | int | None]:
-    """Returns the machine's platform, processor and memory; its accelerators are TensorFlow's to name."""
+    """Returns the machine's platform, processor and memory, without its accelerators, which TensorFlow names."""
     return {
         "platform": platform.platform(),
         "processor": _processor(),
@@ -30,7 +30,7 @@ def machine() -> dict[str, str | int | None]:
 
 
 def git_revision(directory: Path = _REPOSITORY) -> dict[str, str | bool | None]:
-    """Returns the revision checked out, and whether anything differs from it; nulls without git or a repository."""
+    """Returns the checked-out revision, and whether any file differs from it; nulls without git or a repository."""
     try:
         revision = _git(directory, "rev-parse", "HEAD")
         return {"revision": revision, "dirty": bool(_git(directory, "status", "--porcelain"))}
@@ -56,7 +56,7 @@ def _version(package: str) -> str | None:
 
 
 def _processor() -> str | None:
-    """Returns the processor's name; Linux keeps it where `platform` does not look."""
+    """Returns the processor's name. On Linux, `platform` does not find it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, never half of each, and that are known by their checksums."""
+"""Writes files so that they are either the old or the new version, never half of each; computes checksums."""
 
 import contextlib
 import errno
@@ -40,14 +40,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def storing(place: Path) -> Iterator[None]:
-    """Turns the system's error, where the body cannot write, into one for people.
+    """Replaces the system's error by a readable one, if the body cannot write.
 
     Raises:
-        StorageError: Naming the place and what to do.
+        StorageError: The body cannot write; the message names the place and says what to do.
     """
     try:
         yield
-    except TimeoutError:  # of a lock: nobody tried to write
+    except TimeoutError:  # from a lock: nothing was written
         raise
     except OSError as problem:
         raise StorageError(
@@ -77,7 +77,7 @@ def _write_through(path: Path, content: bytes) -> None:
 
 
 def _write_through_folder(folder: Path) -> None:
-    # Without it a power cut may take the new name back.
+    # Without this, a power cut may undo the renaming.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The folder of one run: the names of what it holds, and how far the run is."""
+"""The folder of one run: the names of its files, and the state of the run."""
 
 import contextlib
 import io
@@ -13,24 +13,24 @@ import numpy as np
 from kd_bench.runs.files import sha256, storing, write_atomically
 from kd_bench.runs.record import DONE, FAILED, Record, RecordError, read_record
 
-if TYPE_CHECKING:  # Hydra, which it imports, is of no use to who reads finished runs.
+if TYPE_CHECKING:  # It imports Hydra, which is not needed to read finished runs.
     from kd_bench.config.schema import RunConfig
 
 _CONFIG, _RECORD, _LOCK = "config.yaml", "result.json", ".lock"
 _BEGUN = {_CONFIG, _LOCK}
-"""Of a run without a record, one of these is there: the lock alone while its process reads the data."""
+"""A run without a record has at least one of these files: only the lock while its process reads the data."""
 
 
 @dataclass(frozen=True)
 class State:
-    """How far a run is.
+    """The state of a run.
 
     Attributes:
-        record: of a run that is over, done or failed; None if its record or what belongs to it is damaged, or if the
-            run is to be done again.
+        record: the record of a run that is done or failed; None if the record or a file of the run is damaged, or if
+            the run must be repeated.
         damage: one sentence per file that cannot be used.
         resumable: whether the run has checkpoints.
-        outdated: whether other code did the run.
+        outdated: whether other code made the run.
     """
 
     record: Record | None
@@ -40,7 +40,7 @@ class State:
 
     @property
     def done(self) -> Record | None:
-        """The record of a run that need not be run again."""
+        """The record of a run that is done; None if the run must be done or repeated."""
         return self.record if self.record is not None and self.record.status == DONE else None
 
     @property
@@ -50,14 +50,14 @@ class State:
 
 
 NEW = State(None, [], resumable=False)
-"""Of a run that nobody has begun."""
+"""The state of a run that nobody has started."""
 
 
 class RunFolder:
     """The folder that a run writes to.
 
     Attributes:
-        path: of the folder.
+        path: the folder's path.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +80,7 @@ class RunFolder:
 
     @property
     def predictions(self) -> Path:
-        """The network's classes of the images that it was evaluated on, int32 `[N]`."""
+        """The classes that the network predicts for the evaluation images, int32 `[N]`."""
         return self.path / "predictions.npy"
 
     @property
@@ -90,17 +90,17 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """A folder, there until the run is done."""
+        """The folder of the checkpoints, which exists until the run is done."""
         return self.path / "checkpoints"
 
     @property
     def lock(self) -> Path:
-        """Locked by the process that runs the run."""
+        """The lock: the process that does the run holds it."""
         return self.path / _LOCK
 
     @property
     def holder(self) -> Path:
-        """Which process that is."""
+        """Names the process that holds the lock."""
         return self.path / ".holder"
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
 
     def state(self, config: "RunConfig") -> State:
-        """Returns how far the run of this config is.
+        """Returns the state of the run with this config.
 
         Raises:
             SchemaError: another version of this program wrote its record.
@@ -130,7 +130,7 @@ class RunFolder:
             return State(None, [str(problem)], resumable)
         damage = [f"{path}: is not what the run wrote (its checksum differs)" for path in self.altered(record)]
         if config.is_teacher and record.status == DONE and not self.network.exists():
-            # Others need it; a student's may be deleted to save room.
+            # Students need it. A student's own network may be deleted to save space.
             damage.append(f"{self.network}: is missing")
         outdated = record.status == DONE and record.setting.code != config.code
         return State(None if damage or (outdated and config.redo) else record, damage, resumable, outdated)
@@ -141,11 +141,11 @@ class RunFolder:
         return [path for path, checksum in paths.items() if path.is_file() and sha256(path) != checksum]
 
     def checksums(self) -> dict[str, str]:
-        """Returns the SHA-256 of each file that a record vouches for, by its name, as far as they are there."""
+        """Returns the SHA-256 of each existing file of which the record keeps a checksum, by the file's name."""
         return {path.name: sha256(path) for path in (self.metrics, self.network, self.predictions) if path.is_file()}
 
     def save_predictions(self, predictions: np.ndarray) -> None:
-        """Writes the classes of the images that the network was evaluated on, int `[N]`.
+        """Writes the classes that the network predicts for the evaluation images, int `[N]`.
 
         Raises:
             StorageError: they cannot be written.
@@ -155,7 +155,7 @@ class RunFolder:
         write_atomically(self.predictions, stream.getvalue())
 
     def leave_nothing(self, top: Path) -> None:
-        """Deletes the folder if it holds no more than the lock of a run never begun; then empty ones up to `top`."""
+        """Deletes the folder of a run that never started, which holds only a lock; then empty parents below `top`."""
         if {path.name for path in self.path.iterdir()} <= {self.lock.name, self.holder.name}:
             self.holder.unlink(missing_ok=True)
             self.lock.unlink(missing_ok=True)
@@ -167,7 +167,7 @@ class RunFolder:
 
 
 def run_name(folder: str | Path) -> tuple[str, ...]:
-    """Returns what names a run in whatever outputs folder it lies: the end of its path, which holds its digest."""
+    """Returns the end of a run's path, which contains its digest. It names the run in any outputs folder."""
     return Path(folder).parts[-3:]
 
 
@@ -185,7 +185,7 @@ def find_runs(outputs: Path) -> Iterator[tuple[RunFolder, bool]]:
             continue
         visited.add(place)
         has_record = _RECORD in files
-        # A finished run's own subdirectories hold no runs; hidden ones (.hydra) have a config.yaml of their own.
+        # Subdirectories of a finished run hold no runs. Hidden ones (.hydra) have their own config.yaml.
         subdirectories[:] = [] if has_record else sorted(name for name in subdirectories if not name.startswith("."))
         if has_record or not _BEGUN.isdisjoint(files):
             yield RunFolder(Path(directory)), has_record

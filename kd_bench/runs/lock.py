@@ -1,4 +1,4 @@
-"""One process per run: who comes second waits, and says for whom."""
+"""Locks: one process per run. A second process waits, and prints for which process."""
 
 import contextlib
 import errno
@@ -17,14 +17,14 @@ from kd_bench.runs.files import storing
 from kd_bench.runs.folder import RunFolder
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-"""What `flock` answers where a network file system is mounted without locks."""
+"""The errors of `flock` on a network file system that is mounted without locks."""
 _GLANCE = 0.1
-"""Seconds to insist on a lock before it counts as taken: who looks at it (`is_held`) has it for a moment."""
+"""Seconds to try before a lock counts as taken: a process that checks it (`is_held`) holds it for a moment."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that runs a run, or was the last to do so."""
+    """The process that does a run, or the last one that did."""
 
     host: str
     process: int
@@ -35,15 +35,15 @@ class Holder:
 
 @contextlib.contextmanager
 def locked(folder: RunFolder, wait: bool = True) -> Iterator[bool]:
-    """Holds the lock of a run's folder, after waiting for whoever holds it; gives whether it had to wait.
+    """Holds the lock of a run's folder while the body runs; yields whether it had to wait for another process.
 
-    The operating system takes the lock from a process that dies, whatever files it leaves.
+    If a process dies, the operating system releases its lock, even if the lock file remains.
 
     Raises:
         StorageError: the lock cannot be made.
         filelock.Timeout: another process holds it, and `wait` is false.
     """
-    # A file that stands for a lock would outlive a killed process.
+    # No soft lock: that is a file, which would remain after a kill.
     lock, waited = FileLock(folder.lock, fallback_to_soft=False), False
     with storing(folder.path), _require_locks(folder.path):
         try:
@@ -56,7 +56,7 @@ def locked(folder: RunFolder, wait: bool = True) -> Iterator[bool]:
             waited = True
     try:
         with storing(folder.path):
-            folder.make()  # its last holder may have left nothing
+            folder.make()  # the last holder may have deleted it
             folder.holder.write_text(json.dumps(asdict(Holder(socket.gethostname(), os.getpid()))))
         yield waited
     finally:
@@ -64,7 +64,7 @@ def locked(folder: RunFolder, wait: bool = True) -> Iterator[bool]:
 
 
 def is_held(folder: RunFolder) -> bool:
-    """Returns whether a process holds the lock of a run's folder at this moment; writes nothing, waits for nobody.
+    """Returns whether a process holds the lock of a run's folder at this moment; does not write or wait.
 
     Raises:
         StorageError: the file system has no locks.
@@ -80,7 +80,7 @@ def is_held(folder: RunFolder) -> bool:
 
 
 def holder(folder: RunFolder) -> Holder | None:
-    """Returns which process holds the lock, or was the last one; None where it has not come to say so."""
+    """Returns which process holds the lock, or held it last; None if that is not known."""
     try:
         return Holder(**json.loads(folder.holder.read_text()))
     except (OSError, ValueError, TypeError):

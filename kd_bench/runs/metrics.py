@@ -12,7 +12,7 @@ from kd_bench.runs.record import RecordError
 
 
 def append_metrics(path: Path, line: dict[str, Any]) -> None:
-    """Appends one line; what a killed run left of its last line is cut off first.
+    """Appends one line. First removes an incomplete last line, which a killed run may leave.
 
     Raises:
         StorageError: It cannot be written.
@@ -24,7 +24,7 @@ def append_metrics(path: Path, line: dict[str, Any]) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Returns the lines written so far, oldest first; none if there is no file, and no last line cut short.
+    """Returns the complete lines, oldest first; none if there is no file. An incomplete last line is left out.
 
     Raises:
         RecordError: A line before the last is damaged.

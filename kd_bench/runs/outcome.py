@@ -1,4 +1,4 @@
-"""From a run's config and outcome to its record. Imports no TensorFlow."""
+"""Makes a run's record from its config and its outcome. Imports no TensorFlow."""
 
 import datetime
 from typing import Any
@@ -13,7 +13,7 @@ def record_done(config: RunConfig, **outcome: Any) -> Record:
     """Returns the record of a run that is done.
 
     Args:
-        config: the run's.
+        config: the run's config.
         **outcome: further fields of `Record`.
     """
     return Record(status=DONE, run=_identity(config), config=config.facts(), **outcome)
@@ -37,7 +37,7 @@ def scores(metrics: list[dict[str, Any]], final: dict[str, Any]) -> Scores:
 
     Args:
         metrics: all lines of its metrics.
-        final: the scores after the last epoch but its accuracy, by their names in `Scores`.
+        final: the scores after the last epoch except the accuracy, by their names in `Scores`.
     """
     evaluations = [line for line in metrics if "test_accuracy" in line]
     best = max(evaluations, key=lambda line: line["test_accuracy"])
@@ -50,7 +50,7 @@ def scores(metrics: list[dict[str, Any]], final: dict[str, Any]) -> Scores:
 
 
 def setting(config: RunConfig, precision: str, replicas: int) -> Setting:
-    """Returns where and with what the run happened, now."""
+    """Returns where and with what a run was made that ends now."""
     purposes = ("initialisation", "shuffle", "augmentation", "method")
     return Setting(
         precision=precision,
@@ -65,7 +65,7 @@ def setting(config: RunConfig, precision: str, replicas: int) -> Setting:
 
 
 def _identity(config: RunConfig) -> Run:
-    """Returns what was asked for."""
+    """Returns what the user asked for."""
     return Run(
         experiment=config.experiment,
         dataset=config.dataset.name,

@@ -1,4 +1,4 @@
-"""How far a run's training is, and how fast, by what it has written so far."""
+"""How far a run's training is, and how fast, from the files that it has written so far."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from kd_bench.config import MAIN_STAGE
 from kd_bench.runs.folder import RunFolder
 
 _RECENT = 10
-"""Epochs, or as many as lie between two evaluations, whose mean is the pace."""
+"""The speed is the mean over this number of epochs, or over the epochs between two evaluations if they are more."""
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,12 @@ class Progress:
     """How far a run's training is.
 
     Attributes:
-        stage: the current one.
-        epoch: of the stage; so many are over.
-        epochs: the stage's length.
-        over: epochs of all stages so far.
-        left: epochs of this stage and of the main stage.
-        seconds: of an epoch of this stage, with its part of evaluations and checkpoints.
+        stage: the current stage.
+        epoch: the number of epochs of this stage that are over.
+        epochs: the number of epochs in this stage.
+        over: the number of epochs of all stages that are over.
+        left: the number of epochs left in this stage and in the main stage.
+        seconds: seconds per epoch of this stage, including evaluations and checkpoints.
     """
 
     stage: str
@@ -38,7 +38,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float:
-        """Until the end of the training, at the pace of this stage."""
+        """Seconds until the end of the training, at the speed of this stage."""
         return self.left * self.seconds
 
 
@@ -46,9 +46,9 @@ def progress(lines: Sequence[Mapping[str, Any]], epochs: int, evaluate_every: in
     """Returns how far a run is; None before the end of its first epoch, or if an earlier version wrote the lines.
 
     Args:
-        lines: its metrics.
-        epochs: its config's: the length of the main stage.
-        evaluate_every: its config's.
+        lines: the run's metrics.
+        epochs: the length of the main stage, from the run's config.
+        evaluate_every: epochs between two evaluations, from the run's config.
     """
     if not lines or "epochs" not in lines[-1]:
         return None
@@ -58,7 +58,7 @@ def progress(lines: Sequence[Mapping[str, Any]], epochs: int, evaluate_every: in
 
 
 def _pace(lines: Sequence[Mapping[str, Any]], stage: str, recent: int) -> float:
-    """Returns the seconds of an epoch of the stage; the first one, which traces, counts if there is no other."""
+    """Returns the seconds per epoch of the stage. The first epoch includes tracing: it counts only if it is the only one."""
     elapsed = [line["elapsed_seconds"] for line in lines if line["stage"] == stage][-recent - 1 :]
     if len(elapsed) == 1:
         return lines[-1]["seconds"]

@@ -1,6 +1,6 @@
 """A run's record: `result.json`, written once and last. Its presence says that the run is over.
 
-Its first line holds a checksum of all that follows: whoever edits a number has to say so by deleting the record.
+Its first entry is a checksum of everything below it, so that an edited number is noticed.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ class SchemaError(BenchError):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What was asked for.
+    """What the user asked for.
 
     Attributes:
         label: The method's name in the table, e.g. "FitNet".
@@ -53,12 +53,12 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """How well it went, on the test set, or on the images that `validation` held out. All null if the run failed.
+    """The scores on the test set, or on the images that `validation` held out. All are null if the run failed.
 
     Accuracies and agreement are in [0, 1].
 
     Attributes:
-        last_accuracy: After the last epoch, as are all scores but the best accuracy.
+        last_accuracy: After the last epoch, like all scores except the best accuracy.
         best_accuracy: The highest of all epochs: for information, never for a table.
         top5_accuracy: How often the label is among the five most probable classes; null for five classes or fewer.
         negative_log_likelihood: Of the labels, in nats per image.
@@ -82,7 +82,7 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What it took. `steps` counts the training steps of each stage, in the stages' order."""
+    """What the run cost. `steps` counts the training steps of each stage, in the order of the stages."""
 
     train_images: int | None = None
     steps: dict[str, int] | None = None
@@ -95,17 +95,17 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Where and with what it ran.
+    """Where and with what the run was made.
 
     Attributes:
-        precision: The resolved one, e.g. "float32".
-        code: 16 hex digits over the sources that can change the result.
-        data: 16 hex digits over all images and labels, under `validation` over those of the training split; None if the
-            run failed before they were read.
-        train_data: 16 hex digits over the training split; empty in records of versions that kept none.
-        effective: Hyper-parameters that were scaled to the networks, by their keys: the values in force.
+        precision: The precision that was used, e.g. "float32".
+        code: The fingerprint of the sources that can change the result, 16 hex digits.
+        data: The fingerprint of all images and labels, or with `validation` of those of the training split, 16 hex
+            digits; None if the run failed before they were read.
+        train_data: The fingerprint of the training split, 16 hex digits; empty in records of earlier versions.
+        effective: The values used of hyper-parameters that were scaled to the networks, by their keys.
         finished: ISO 8601, in UTC.
-        sessions: What trained it, one after the other: when each began, from which stage and step, at which revision.
+        sessions: The attempts, in order: when each began, from which stage and step, at which revision.
     """
 
     precision: str
@@ -124,14 +124,14 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """All that is known of a finished run.
+    """Everything that is known about a finished run.
 
     Attributes:
         status: "done" or "failed".
         reason: Why it failed.
         warnings: What the method found wrong with its own training.
         config: Everything in the run's config that can change the result: `run.digest` is its digest.
-        files: The SHA-256 of each file that the run left beside the record.
+        files: The SHA-256 of each file that the run wrote beside the record.
     """
 
     schema: int = SCHEMA_VERSION
@@ -189,7 +189,7 @@ def read_record(path: Path) -> Record:
 
 
 def parse_record(content: bytes) -> Record:
-    """Returns the record that a `result.json` of this content holds.
+    """Returns the record in a `result.json` with this content.
 
     Raises:
         SchemaError: Another version of this program wrote it.
@@ -209,9 +209,9 @@ def parse_record(content: bytes) -> Record:
 
 
 def is_done(content: bytes) -> bool:
-    """Returns whether a `result.json` of this content is whole and its run is done; several times faster than to parse.
+    """Returns whether a `result.json` with this content is undamaged and its run is done. Much faster than parsing.
 
-    False means: parse it, and see.
+    If False, only parsing shows what it is.
     """
     checksum, _, body = content.removeprefix(b"{\n").partition(b"\n")
     return body.startswith(_DONE_BEGINS) and checksum == f'  "checksum": "{_checksum(body)}",'.encode()
