@@ -24,7 +24,7 @@ from kd_bench.results.table import Table, build_tables
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints, or writes into files, what the sources hold; returns 1 if anything in them is wrong."""
+    """Prints the results of the sources, or writes them into files; returns 1 if a source has a problem."""
     options = _parse(arguments)
     try:
         do = _unbundle if options.unbundle else _watch if options.status else _aggregate
@@ -45,7 +45,7 @@ def _unbundle(options: argparse.Namespace) -> bool:
 
 
 def _watch(options: argparse.Namespace) -> bool:
-    """Prints how far the runs are; returns whether a file is damaged."""
+    """Prints the status of the runs; returns whether a file is damaged."""
     status = read_status(options.outputs)
     for message in status.damaged:
         print(f"damaged: {message}", file=sys.stderr)
@@ -54,7 +54,7 @@ def _watch(options: argparse.Namespace) -> bool:
 
 
 def _aggregate(options: argparse.Namespace) -> bool:
-    """Does what was asked; returns whether a run failed or a file is not what its run wrote."""
+    """Prints or writes the results; returns whether a run failed or a file is not what its run wrote."""
     runs = read_runs(options.outputs)
     altered = list_altered(runs) if options.verify else []
     for problem in [*list_problems(runs), *altered]:
@@ -85,7 +85,7 @@ def _print(runs: Runs, options: argparse.Namespace) -> None:
 def _say(text: str) -> None:
     try:
         print(text, flush=True)
-    except BrokenPipeError:  # Whoever read the output (head, less) has seen enough.
+    except BrokenPipeError:  # The reader of the output (head, less) has closed it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -96,7 +96,7 @@ def _bundle(runs: Runs, options: argparse.Namespace) -> None:
 
 
 def _update(options: argparse.Namespace) -> None:
-    """Writes each block of a file: one that has a name from the source of this name, another from all sources."""
+    """Writes each block of a file: a named block from the source with this name, a block without a name from all."""
     contents = {}
     for name in block_names(options.update):
         sources = [source for source in options.outputs if name in ("", bundle_name(source))]
@@ -142,7 +142,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="outputs folders and bundles (.jsonl, .jsonl.gz); default: outputs",
     )
     parser.add_argument("--format", choices=FORMATS, default="markdown", help="(default: markdown)")
-    parser.add_argument("--reference", default=STUDENT, metavar="LABEL", help="compare with it (default: Student)")
+    parser.add_argument("--reference", default=STUDENT, metavar="LABEL", help="row to compare with (default: Student)")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures (SVG) into FOLDER")
     parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
     _add_filters(parser)
@@ -162,7 +162,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _add_views(parser: argparse.ArgumentParser) -> None:
     view = parser.add_mutually_exclusive_group()
-    view.add_argument("--status", action="store_true", help="how far runs are: done, running, interrupted, failed")
+    view.add_argument("--status", action="store_true", help="list the runs: done, running, interrupted, failed")
     view.add_argument("--runs", action="store_true", help="one line per run instead of the tables")
     view.add_argument("--gains", action="store_true", help="tables of the gains over the reference, with intervals")
     view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")
@@ -171,7 +171,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("filters", "several values: with commas between them")
+    group = parser.add_argument_group("filters", "separate several values with commas")
     for name in ("dataset", "model", "experiment", "methods"):
         group.add_argument(f"--{name}", type=_list_of(str), default=(), metavar="NAMES")
     group.add_argument("--fractions", type=_list_of(float), default=(), metavar="FRACTIONS", help="e.g. 1.0,0.25")

@@ -1,4 +1,4 @@
-"""What is derived from runs: a data frame, tables, statistics, pictures. Nothing here imports TensorFlow."""
+"""Results of runs: a data frame, tables, statistics and pictures. Nothing here imports TensorFlow."""
 
 from kd_bench.results.frame import load_curves, load_runs
 

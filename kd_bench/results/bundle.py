@@ -1,7 +1,7 @@
 """A bundle: the records of many runs in one file, to be committed, copied or put back into an outputs folder.
 
-One line of JSON per run, in the order of their folders. The file is a function of its runs alone. A name that ends in
-`.gz` is compressed. Beside `x.jsonl`, the folder `x.networks/` holds the networks of the teachers, by their digests.
+One line of JSON per run, in the order of their folders. The same runs always give the same file. A file with the ending
+`.gz` is compressed. Beside `x.jsonl`, the folder `x.networks/` holds the networks of the teachers, named by digest.
 """
 
 import gzip
@@ -51,7 +51,7 @@ def bundle_name(path: Path) -> str:
 
 
 def network_path(bundle: Path, record: Record) -> Path:
-    """Returns where the network of a teacher in the bundle lies."""
+    """Returns the path of the network of a teacher in the bundle."""
     return bundle.with_name(f"{bundle_name(bundle)}.networks") / f"{record.run.digest}.keras"
 
 
@@ -77,7 +77,7 @@ def write_bundle(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def read_bundle(path: Path) -> tuple[list[Entry], list[str]]:
-    """Returns a bundle's runs, and a message for each line that is not what was written.
+    """Returns a bundle's runs, and a message for each damaged line.
 
     Raises:
         BenchError: The file cannot be read at all.
@@ -99,7 +99,7 @@ def read_bundle(path: Path) -> tuple[list[Entry], list[str]]:
 def unbundle(path: Path, outputs: Path) -> tuple[int, list[str]]:
     """Puts a bundle's runs back into an outputs folder, where a sweep then finds them done.
 
-    What is done there already stays as it is.
+    Runs that are done there already are not changed.
 
     Returns:
         How many runs were put back, and a message for each that could not be.
@@ -151,7 +151,7 @@ def _checksum(entry: Entry) -> str:
 
 
 def _inner(folder: str) -> str:
-    """Returns the folder if it cannot lead out of the outputs folder, on any system."""
+    """Returns the folder; raises `ValueError` if it leads out of the outputs folder on any operating system."""
     parts = PurePosixPath(folder).parts
     if not parts or parts[0] == "/" or ".." in parts or "\\" in folder or ":" in parts[0]:
         raise ValueError(f"has the folder {folder!r}, which leads out of the outputs folder")

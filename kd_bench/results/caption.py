@@ -1,4 +1,4 @@
-"""What a reader must know to trust a table: the lines below it."""
+"""The lines below a table: what a reader must know to trust it."""
 
 import pandas as pd
 
@@ -77,7 +77,7 @@ def _significance(table: Table) -> str:
 
 
 def _budget(table: Table) -> str:
-    """Names what is held equal; a teacher, always on the full data, has no say in it."""
+    """Names what is equal at every fraction. Teachers do not count: they are always trained on the full data."""
     budgets = sorted({row.facts["budget"] for row in table.rows if row.label != TEACHER})
     if not budgets:
         return "Steps adds up the stages."
@@ -92,7 +92,7 @@ def _images(table: Table) -> str:
 
 
 def _teacher(runs: pd.DataFrame) -> str:
-    """Names the accuracy of the teachers that were distilled from."""
+    """Names the accuracy of the teachers that the students learned from."""
     teachers = runs.dropna(subset="teacher_accuracy").drop_duplicates(["teacher_digest", "teacher_accuracy"])
     accuracies = teachers["teacher_accuracy"]
     if teachers.empty:
@@ -115,7 +115,7 @@ def _revision(runs: pd.DataFrame) -> str:
 
 
 def _incomplete(table: Table) -> list[str]:
-    """Returns what a reader might miss: failures, warnings, unfinished runs and repeats."""
+    """Returns lines about what is missing or doubtful: failures, warnings, unfinished runs and repeats."""
     runs = table.runs
     failed = runs[runs["status"] == FAILED]
     warned = runs[(runs["status"] == DONE) & (runs["warnings"].str.len() > 0)]

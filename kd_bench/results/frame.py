@@ -22,7 +22,7 @@ from kd_bench.runs.record import (
 OUTPUTS = Path("outputs")
 SAME_TABLE = ["dataset", "model"]
 SAME_ROW = [*SAME_TABLE, "label", "protocol", "precision", "code", "data"]
-"""What runs share that are averaged: they differ in fraction and seed alone."""
+"""The runs of a row share these facts: they differ only in fraction and seed."""
 SAME_RUN = [*SAME_ROW, "fraction", "seed"]
 
 _PARTS: dict[str, type] = {"run": Run, "scores": Scores, "cost": Cost}
@@ -32,10 +32,10 @@ _SETTING = ("precision", "replicas", "code", "data", "effective", "finished")
 
 @dataclass(frozen=True)
 class Runs:
-    """What the sources hold, ready for tables.
+    """The runs of the sources, ready for tables.
 
     Attributes:
-        frame: The finished runs that count, one row each.
+        frame: The finished runs that count, one row per run.
         repeats: Finished runs that are left out, because a newer record of the same run counts.
         unfinished: The folders of runs without a record in any source.
         unreadable: A message for each record that cannot be read.
@@ -48,17 +48,17 @@ class Runs:
 
     @property
     def failed(self) -> pd.DataFrame:
-        """The runs of tables that failed. Some trials of a search may: its best one counts."""
+        """The failed runs of tables. Trials of a search are not included: they may fail."""
         return self.tabulated[self.tabulated["status"] == FAILED]
 
     @property
     def tabulated(self) -> pd.DataFrame:
-        """The runs that tables and pictures are made of: those that were evaluated on the test set."""
+        """The runs that were evaluated on the test set: tables and pictures are made from them."""
         return tested(self.frame)
 
 
 def read_runs(sources: Iterable[Path]) -> Runs:
-    """Reads every record of the outputs folders and bundles; what cannot be read is reported, not raised.
+    """Reads all records of outputs folders and bundles. A record that cannot be read gives a message, not an error.
 
     Raises:
         BenchError: A bundle cannot be read at all.
@@ -78,7 +78,7 @@ def load_runs(*sources: str | Path, hyper_parameters: bool = True) -> pd.DataFra
         hyper_parameters: Whether each value of a run's config gets a column, such as `config.method.beta`.
 
     Returns:
-        One row per run. A run that is found twice counts once. Records that cannot be read are warned of.
+        One row per run. A run that is found twice counts once. A record that cannot be read gives a warning.
 
     Raises:
         BenchError: A bundle cannot be read at all.
@@ -124,7 +124,7 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
 
 
 def tested(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns the runs that were evaluated on the test set, and not on training images that were held out."""
+    """Returns the runs that were evaluated on the test set, not on held-out training images."""
     return frame[frame["validation"] == 0]
 
 
@@ -139,7 +139,7 @@ def with_hyper_parameters(frame: pd.DataFrame) -> pd.DataFrame:
 def split_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Separates the runs that count from those that repeat one of them, e.g. in a bundle and in an outputs folder.
 
-    Of several, the one that counts is done rather than failed, and then the one that finished last. Mere copies of one
+    Of several, a run that is done counts before one that failed, and then the one that finished last. Exact copies of a
     record are not reported as repeats.
     """
     complete = frame.assign(**settled(frame), done=frame["status"] == DONE)
@@ -152,7 +152,7 @@ def split_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def settled(frame: pd.DataFrame) -> dict[str, pd.Series]:
     """Returns the precision and data of each run.
 
-    A run that failed early knows neither: it takes those of the runs of its protocol that are done, if they agree.
+    A run that failed early has neither. It gets those of the done runs of its protocol, if these agree.
     """
     done = frame["status"] == DONE
     keys = [frame[name] for name in (*SAME_TABLE, "label", "protocol")]
@@ -165,13 +165,13 @@ def places(runs: pd.DataFrame) -> list[str]:
 
 
 def _dtypes() -> dict[str, str]:
-    """Returns the types of the numeric columns, which hold even where every value is missing."""
+    """Returns the types of the numeric columns. A column has its type even if all values are missing."""
     annotations = {field.name: field.type for kind in (*_PARTS.values(), Setting) for field in fields(kind)}
     return {name: _DTYPES[kind] for name, kind in annotations.items() if kind in _DTYPES}
 
 
 def _column(values: list[Any]) -> pd.api.extensions.ExtensionArray | list[Any]:
-    """Returns the values as a column in which an int stays one, even if some runs have no such value."""
+    """Returns the values as a column. Integers stay integers, even if some runs have no value."""
     kinds = {type(value) for value in values if value is not None}
     dtype = {int: "Int64", bool: "boolean"}.get(kinds.pop()) if len(kinds) == 1 else None
     return values if dtype is None else pd.array(values, dtype=dtype)  # type: ignore[call-overload]

@@ -1,7 +1,7 @@
 """Pictures of a table: gains with intervals, accuracy over the fraction of the data, and learning curves, as SVG.
 
-Each method has a panel of its own, or a line of its own, in the table's order: nobody can tell fifteen colours apart.
-The colours are those of Okabe and Ito, which colour-blind people can tell apart, and shapes repeat what they say.
+Each method has its own panel or line, in the table's order, because nobody can tell fifteen colours apart. The colours
+are those of Okabe and Ito, which colour-blind people can tell apart. Shapes show the same as the colours.
 """
 
 import io
@@ -32,12 +32,12 @@ _FRACTION_COLOURS = ["#0B3C5D", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#D5
 
 
 def write_pictures(tables: Sequence[Table], folder: Path, name: str = "") -> list[Path]:
-    """Draws every table's pictures; one that has nothing to show is left out.
+    """Draws the pictures of every table. A picture without data is left out.
 
     Args:
         tables: The tables.
         folder: Where the files go.
-        name: How the file names begin; the tables' dataset and model if it is empty.
+        name: The beginning of the file names; if empty, the tables' dataset and model are used.
 
     Returns:
         The files.
@@ -70,7 +70,7 @@ def svg(picture: Picture) -> str:
     """Returns a picture as SVG: the same text for the same picture."""
     stream = io.StringIO()
     picture.save(stream, format="svg")
-    # Vega numbers the clip paths of all pictures of a process one after the other.
+    # Vega counts the clip paths over all pictures of a process: here each picture starts at 0.
     numbers: dict[str, int] = {}
     return re.sub(r"\bclip\d+\b", lambda clip: f"clip{numbers.setdefault(clip[0], len(numbers))}", stream.getvalue())
 
@@ -136,7 +136,7 @@ def _verdict(cell: dict) -> str:
 
 
 def _limit(points: pd.DataFrame) -> float:
-    """Returns how far the axis of gains reaches: a method that diverged must not squeeze the others."""
+    """Returns the end of the axis of gains. A method that diverged must not make the axis too long for the others."""
     reach = points[["gain", "gain_low", "gain_high"]].abs().max(axis=1)
     return float(min(1.05 * reach.max(), 3 * reach.median())) or 1.0
 
@@ -214,9 +214,9 @@ def _accuracy_axis(name: str, scale: alt.Scale) -> alt.Y:
 
 
 def _accuracy_scale(points: pd.DataFrame) -> alt.Scale:
-    """Returns the scale of an axis of accuracies: a method that failed to learn must not squeeze the others.
+    """Returns the scale of the accuracy axis. A method that failed to learn must not make it too long for the others.
 
-    The reference is always whole within the axis.
+    The axis always includes all points of the reference.
     """
     highest, middle, lowest = points["high"].max(), points["accuracy"].median(), points["low"].min()
     reference = points.loc[points["role"] != "method", "low"].min()
@@ -230,7 +230,7 @@ def _scale(values: Mapping[str, str]) -> alt.Scale:
 
 
 def _panels(table: Table, points: pd.DataFrame) -> pd.DataFrame:
-    """Returns the points of each row's panel: its own (role "method") and those of its reference, by its label."""
+    """Returns the points of each row's panel: the row's own (role "method") and its reference's (role: its label)."""
     references = table.cells.dropna(subset="reference").drop_duplicates("row").set_index("row")["reference"]
     rows = list(references.index) or _names(table)
     parts = [points[points["row"] == row].assign(panel=row, role="method") for row in rows]
@@ -260,7 +260,7 @@ def _names(table: Table) -> list[str]:
 
 
 def _finished(chart: alt.FacetChart, title: str, subtitle: list[str], table: Table) -> Picture:
-    """Returns the chart with its title, on white: black on nothing would vanish where pages are dark."""
+    """Returns the chart with its title, on white: black on a transparent ground cannot be seen on dark pages."""
     heading = alt.Title(f"{title}: {table.dataset}, {table.model}", subtitle=subtitle, anchor="start", offset=12)
     return (
         chart.properties(title=heading, background="white", padding=12)

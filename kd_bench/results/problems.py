@@ -1,4 +1,4 @@
-"""What is wrong with runs, in lines for the terminal."""
+"""Lists problems of runs, as lines for the terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from kd_bench.runs.record import read_record
 
 
 def list_problems(runs: Runs) -> list[str]:
-    """Returns a line for each kind of problem; a record that cannot be read has one of its own."""
+    """Returns a line for each kind of problem, and one for each record that cannot be read."""
     lines = [f"unreadable: {message}" for message in runs.unreadable]
     lines += _listed("failed", places(runs.failed))
     lines += _listed("left out (a newer record of the same run counts)", places(runs.repeats))
@@ -19,7 +19,7 @@ def list_problems(runs: Runs) -> list[str]:
 
 
 def list_altered(runs: Runs) -> list[str]:
-    """Returns a line for each file beside a record that is not what its run left there; reads all of them."""
+    """Returns a line for each file beside a record that its run did not write like this; reads all files."""
     in_folders = runs.frame[[not is_bundle(Path(source)) for source in runs.frame["source"]]]
     folders = [RunFolder(Path(place)) for place in places(in_folders)]
     paths = (path for folder in folders for path in folder.altered(read_record(folder.record)))

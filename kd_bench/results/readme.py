@@ -1,4 +1,4 @@
-"""The blocks of a Markdown file that results are written into, each between two markers.
+"""Writes results into the blocks of a Markdown file. Each block is between two markers.
 
 `<!-- results:start digits -->` begins the block `digits`, `<!-- results:end digits -->` ends it. A block may have no
 name.
@@ -15,23 +15,23 @@ _MARKER = re.compile(r"<!-- results:(start|end)(?: ([\w.-]+))? -->")
 
 
 class MarkerError(BenchError):
-    """The file has no single place for the results."""
+    """A block is missing, or its markers are not there exactly once."""
 
 
 def block_names(path: Path) -> list[str]:
-    """Returns the names of the file's blocks, in order; that of a block without a name is "".
+    """Returns the names of the file's blocks, in order; "" for a block without a name.
 
     Raises:
-        MarkerError: There is no block, or its markers are not there once each, in order.
+        MarkerError: There is no block, or its markers are not there once each and in order.
     """
     return _names(_read(path), path)
 
 
 def update_blocks(path: Path, contents: Mapping[str, str]) -> None:
-    """Writes the contents of blocks by their names, atomically, and leaves the rest as it is, byte for byte.
+    """Writes the contents of blocks, given by name, atomically. All other bytes of the file stay the same.
 
     Raises:
-        MarkerError: A block is not there, or its markers are not there once each, in order. The file is untouched.
+        MarkerError: A block or a marker is missing, or markers are repeated or out of order. The file is not changed.
         StorageError: The file cannot be written.
     """
     text = _read(path)
@@ -68,7 +68,7 @@ def _names(text: str, path: Path) -> list[str]:
 
 
 def _replace(text: str, name: str, content: str) -> str:
-    """Returns the text with the content, in the text's own kind of newlines, in one of its blocks."""
+    """Returns the text with the content in one of its blocks. The text's kind of newlines is kept."""
     start, end = marker("start", name), marker("end", name)
     before, _, rest = text.partition(start)
     newline = "\r\n" if "\r\n" in text else "\n"

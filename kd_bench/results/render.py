@@ -20,7 +20,7 @@ _RUN_COLUMNS = [
     *("source", "folder", "status", "label", "fraction", "validation", "seed", "last_accuracy", "teacher_accuracy"),
     *("steps", "seconds", "revision", "reason"),
 ]
-"""What people see of a run; CSV and JSON have all columns."""
+"""The columns in Markdown and LaTeX lists of runs; CSV and JSON have all columns."""
 
 
 def render_tables(tables: list[Table], form: str, gains: bool = False) -> str:
@@ -59,7 +59,7 @@ def gain_text(cell: Any) -> str:
 
 
 def steps_text(row: Row) -> str:
-    """Returns the training steps of each stage, at the largest fraction that has a run done."""
+    """Returns the training steps of each stage, at the largest fraction with a run that is done."""
     done = row.runs.loc[row.runs["status"] == DONE, ["fraction", "steps_by_stage"]]
     if done.empty:
         return MISSING
@@ -107,7 +107,7 @@ _LATEX_ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\
 
 
 def _latex_text(text: str) -> str:
-    """Returns the text for LaTeX; what stands between backquotes is set in typewriter."""
+    """Returns the text for LaTeX; text between backquotes is set in typewriter font."""
     escaped = "".join(_LATEX_ESCAPES.get(letter, letter) for letter in text).translate(_LATEX_SYMBOLS)
     return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped)
 
@@ -134,17 +134,17 @@ def _render_frame(frame: pd.DataFrame, form: str) -> str:
 
 
 def _csv_value(value: Any) -> Any:
-    """Returns a value as it stands in a CSV file: numbers as they are, lists joined by semicolons, dicts as JSON."""
+    """Returns a value as written in a CSV file: numbers as they are, lists joined by semicolons, dicts as JSON."""
     return value if isinstance(value, float) else _plain(value)
 
 
 def _json_value(value: Any) -> Any:
-    """Returns a value for JSON, which has no missing numbers but null."""
+    """Returns a value for JSON; missing numbers become null."""
     return value if isinstance(value, list | dict) or not pd.isna(value) else None
 
 
 def _plain(value: Any) -> str:
-    """Returns a value as it stands in a line of text; nothing for a missing one."""
+    """Returns a value as text on one line; an empty text for a missing value."""
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The rows of a table: which runs share one, its name, its place, and the row that it is compared with."""
+"""The rows of a table: the runs of each row, its name, its position, and the row that it is compared with."""
 
 import json
 from collections import defaultdict
@@ -22,13 +22,14 @@ _FREE = ("method", "seed", "fraction")
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """Runs that differ in fraction and seed alone.
+    """Runs that differ only in fraction and seed.
 
     Attributes:
-        name: Unique in its table: the label, and in brackets what tells the row apart.
-        overrides: What differs from the preset that most of the runs were started with; not what a search chose.
+        name: Unique in its table: the label, and in brackets what distinguishes the row from others.
+        overrides: The differences from the preset that most of the runs were started with, without values that a search
+            chose.
         runs: The row's part of the runs' data frame.
-        facts: One of the runs, to read what all share.
+        facts: The facts of one of the runs, for facts that all runs share.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Row:
         return not any(key.startswith(METHOD_PREFIX) for key in self.overrides)
 
     def circumstances(self, with_teacher: bool) -> str:
-        """Returns everything but the method that can change the result: rows that share it were run alike."""
+        """Returns everything except the method that can change the result. Rows that share it can be compared."""
         of_teacher = () if with_teacher else ("teacher", "model.teacher")
         config = without(self.facts["config"], (*_FREE, *of_teacher, *_tuned(self.facts)["keys"], "tuned.keys"))
         return json.dumps([self.facts["precision"], self.facts["data"], config], sort_keys=True)
@@ -69,14 +70,14 @@ def build_rows(runs: pd.DataFrame) -> list[Row]:
 
 
 def find_reference(row: Row, rows: list[Row], label: str) -> Row | None:
-    """Returns the row of the label that was run like this one in everything but the method.
+    """Returns the row with this label that differs from the given row only in the method.
 
-    Where several qualify, it is the one of the same code; if that does not decide, there is none.
+    If there are several, returns the one with the same code; if that does not decide, None.
     """
     candidates = [other for other in rows if other.label == label and other.has_default_method]
     if row.label == TEACHER or row in candidates:
         return None
-    # A plain student has no teacher; whatever the config says of one cannot matter.
+    # A plain student has no teacher: what its config says about a teacher does not matter.
     with_teacher = STUDENT not in (row.label, label)
     wanted = row.circumstances(with_teacher)
     alike = [other for other in candidates if other.circumstances(with_teacher) == wanted]
@@ -86,18 +87,18 @@ def find_reference(row: Row, rows: list[Row], label: str) -> Row | None:
 
 
 def _leading_experiment(runs: pd.DataFrame) -> str:
-    """Returns the preset that most of the runs were started with; of equals the first by name."""
+    """Returns the preset that most of the runs were started with; if several are equal, the first by name."""
     return runs["experiment"].mode().iloc[0]
 
 
 def _place(row: Row) -> tuple[int, str, int, str]:
-    """Returns the sorting key: the order of the methods, then unknown ones; overrides follow what they override."""
+    """Returns the sorting key: known methods in their order, then others; rows with overrides last."""
     known = ROW_ORDER.index(row.label) if row.label in ROW_ORDER else len(ROW_ORDER)
     return known, row.label, len(row.overrides), row.name
 
 
 def _shared_overrides(runs: pd.DataFrame) -> dict[str, Any]:
-    """Returns the overrides that all runs of the leading preset have; another cannot have changed the result."""
+    """Returns the overrides that all runs of the leading preset have. Others cannot have changed the result."""
     first, *others = runs.loc[runs["experiment"] == _leading_experiment(runs), "overrides"]
     chosen = _tuned(runs.iloc[0].to_dict())["keys"]
     return {
@@ -112,7 +113,7 @@ def _tuned(facts: Mapping[Any, Any]) -> Mapping[str, Any]:
     return facts["config"].get("tuned", {"trials": 0, "keys": []})
 
 
-# What may tell rows of one name apart, the most telling first.
+# Facts that can distinguish rows with the same name, the clearest first.
 _QUALIFIERS: tuple[Callable[[Mapping[Any, Any]], str], ...] = (
     lambda facts: facts["precision"],
     lambda facts: facts["budget"],
@@ -125,7 +126,7 @@ _QUALIFIERS: tuple[Callable[[Mapping[Any, Any]], str], ...] = (
 
 
 def _names(facts: list[dict[Any, Any]], overrides: list[dict[str, Any]]) -> list[str]:
-    """Returns a name per row: its label and overrides and, where that is not enough, whatever else differs."""
+    """Returns a name per row: its label and overrides and, if that is not unique, other facts that differ."""
     labels = [fact["label"] for fact in facts]
     details = list(map(_details, facts, overrides))
     for qualifier in _QUALIFIERS:

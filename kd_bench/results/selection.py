@@ -1,4 +1,4 @@
-"""Choosing runs: by dataset, model, preset, method, fraction and seed."""
+"""Selects runs by dataset, model, preset, method, fraction and seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from kd_bench.errors import BenchError
 
 @dataclass(frozen=True)
 class Filters:
-    """The values to keep of each kind; an empty one keeps all. A method is known by its name or by its label."""
+    """The values to keep of each kind; an empty list keeps all. A method is given by its name or its label."""
 
     dataset: Sequence[str] = ()
     model: Sequence[str] = ()
@@ -30,9 +30,9 @@ def select(runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
 
 
 def comparable(runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
-    """Returns the runs that pass the filters that take away whole tables, columns or seeds.
+    """Returns the runs that pass those filters that remove whole tables, columns or seeds.
 
-    The other filters take away rows, once these have been compared.
+    The other filters remove rows, after the rows have been compared.
 
     Raises:
         BenchError: A value, or all together, match no run.

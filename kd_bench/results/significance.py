@@ -1,4 +1,4 @@
-"""What several seeds say: whether methods differ from a reference by more than chance, and by how much."""
+"""Statistics over seeds: whether methods differ from a reference by more than chance, and by how much."""
 
 import math
 import warnings
@@ -9,7 +9,7 @@ import pandas as pd
 
 LEVEL = 0.05
 OUT_OF_LINE = 5.0
-"""A row is out of line if its standard deviation is above this many times the median one of its column."""
+"""A row is out of line if its standard deviation is more than this many times the median of its column."""
 
 
 def deviation(values: Sequence[float]) -> float:
@@ -18,19 +18,20 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def compare(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) -> dict[str, tuple[str, float]]:
-    """Tests in one column which rows differ from the reference, two-sided.
+    """Tests which rows of one column differ from the reference, two-sided.
 
-    Rows whose spread is like the others' are tested together, by Dunnett's test, which pools their variances. A row
-    that is out of line (a method that diverged with some seeds) would hide the others: it is tested by itself, by
-    Welch's test, as are all rows if the reference is out of line. Bonferroni's correction holds among these.
+    Rows with a similar spread are tested together by Dunnett's test, which pools their variances. A row that is out of
+    line (a method that diverged with some seeds) would hide the differences of the others. It is tested alone, by
+    Welch's test. If the reference is out of line, all rows are tested in this way. The p-values of Welch's tests get
+    Bonferroni's correction.
 
     Args:
         samples: At least two accuracies per row.
         reference: At least two accuracies.
 
     Returns:
-        The test, "dunnett" or "welch", and the p-value of each row. A row is left out where there is no spread to
-        measure a difference by.
+        The test, "dunnett" or "welch", and the p-value of each row. Rows without any spread to compare with are left
+        out.
     """
     apart = _out_of_line(samples, reference)
     pooled = {name: values for name, values in samples.items() if name not in apart}
@@ -43,27 +44,27 @@ def compare(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) 
 
 
 def dunnett_p_values(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) -> dict[str, float]:
-    """Returns the p-values of Dunnett's test: how surprising a row's difference is, given that there are several rows.
+    """Returns the p-values of Dunnett's test, which takes the number of rows into account.
 
     C. W. Dunnett, "A multiple comparison procedure for comparing several treatments with a control", JASA 50 (1955),
-    1096-1121. SciPy integrates by random numbers: a fixed seed makes a table reproducible.
+    1096-1121. SciPy integrates with random numbers: a fixed seed makes a table reproducible.
 
     Returns:
         The p-values to four digits, about SciPy's accuracy; none if no row has any spread.
     """
     if not samples or all(deviation(group) == 0 for group in (reference, *samples.values())):
         return {}
-    from scipy.stats import dunnett  # Takes half a second: only who compares pays.
+    from scipy.stats import dunnett  # The import takes half a second, and is needed only here.
 
     with warnings.catch_warnings():
-        # Equal accuracies in one row are no trouble: the variance is the pooled one.
+        # Equal accuracies in one row are no problem, because the variance is pooled.
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
         p_values = dunnett(*samples.values(), control=reference, rng=0).pvalue
     return {name: round(float(p), 4) for name, p in zip(samples, p_values, strict=True)}
 
 
 def welch_p_value(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Returns the two-sided p-value of Welch's t-test: how surprising the means' difference is if there is none.
+    """Returns the two-sided p-value of Welch's t-test of equal means.
 
     B. L. Welch, "The generalization of 'Student's' problem when several different population variances are involved",
     Biometrika 34 (1947), 28-35.
@@ -80,7 +81,7 @@ def welch_p_value(first: Sequence[float], second: Sequence[float]) -> float | No
 
 
 def paired_gain(method: pd.Series, reference: pd.Series) -> tuple[float, float, int]:
-    """Returns the mean difference over the seeds that both have: such runs share initialisation and batches.
+    """Returns the mean difference over the seeds that both have. Runs of one seed share initialisation and batches.
 
     Args:
         method: Accuracies by seed.

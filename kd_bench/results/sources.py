@@ -1,4 +1,4 @@
-"""Where runs are: in an outputs folder, or in a bundle. Both are read alike."""
+"""Reads runs from outputs folders and bundles, both in the same way."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class FoundRun:
 
 @dataclass(frozen=True)
 class Found:
-    """What the sources hold.
+    """The runs of all sources.
 
     Attributes:
         runs: The finished runs.
@@ -49,10 +49,10 @@ class Found:
 
 
 def read_sources(sources: Iterable[Path]) -> Found:
-    """Reads every record of the outputs folders and bundles; what cannot be read is reported, not raised.
+    """Reads all records of outputs folders and bundles. A record that cannot be read gives a message, not an error.
 
     Raises:
-        BenchError: A source is neither, is not there, or is a bundle that cannot be read at all.
+        BenchError: A source is missing, is neither a folder nor a bundle, or is a bundle that cannot be read at all.
     """
     found = Found()
     for source in sources:
@@ -70,7 +70,7 @@ def _check(source: Path) -> None:
 
 
 def read_curves(source: Path, folders: Iterable[str]) -> dict[str, Curve]:
-    """Returns the test accuracy per epoch of these runs of a source, by folder; empty where it is not known."""
+    """Returns the test accuracy per epoch of these runs of a source, by folder; empty if it is not known."""
     if is_bundle(source):
         curves = {entry.folder: entry.curve for entry in read_bundle(source)[0]}
         return {folder: curves[folder] for folder in folders}

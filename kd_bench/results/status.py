@@ -1,4 +1,4 @@
-"""How far the runs are: done, running, interrupted, failed. For whoever watches a sweep; it writes nothing."""
+"""The status of runs: done, running, interrupted or failed. For users who watch a sweep; writes nothing."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,11 +23,11 @@ class Unfinished:
     """A run without a record.
 
     Attributes:
-        title: in a few words; its folder, if it has not come to write its config.
-        holder: the process that runs it, or was the last to do so.
-        progress: by its metrics; None before the end of its first epoch.
-        checkpoint: the stage, and how many of its steps are over, where it would go on; None at the start.
-        silent: seconds since it last wrote metrics, or since its process began.
+        title: a short description; the run's folder, if the run has not written its config yet.
+        holder: the process that does the run, or the last one that did.
+        progress: read from the run's metrics; None before the end of the first epoch.
+        checkpoint: the stage from which the run can resume, and the steps done in it; None without a checkpoint.
+        silent: seconds since the run last wrote metrics, or since its process began.
     """
 
     title: str
@@ -38,7 +38,7 @@ class Unfinished:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the end of its training; None if that cannot be told yet."""
+        """Seconds until the end of the training; None if that is not known yet."""
         if self.progress is None:
             return None
         return max(self.progress.seconds_left - min(self.silent, self.progress.seconds), 0)
@@ -49,10 +49,10 @@ class Status:
     """All runs of some outputs folders, each once.
 
     Attributes:
-        done: how many are.
-        running: those that a process has locked.
-        interrupted: those that no process has locked.
-        failed: the title of each, and why it failed.
+        done: the number of runs that are done.
+        running: the unfinished runs that a process has locked.
+        interrupted: the unfinished runs that no process has locked.
+        failed: the title of each failed run, and why it failed.
         damaged: a message for each file that cannot be used.
     """
 
@@ -64,7 +64,7 @@ class Status:
 
 
 def read_status(outputs: Iterable[Path]) -> Status:
-    """Returns how far the runs in these folders are. A run that is in several counts once: where it is furthest.
+    """Returns the status of the runs in these folders. A run in several folders counts once, where it is furthest.
 
     Raises:
         BenchError: There is no such folder, or its file system has no locks.
@@ -86,7 +86,7 @@ def read_status(outputs: Iterable[Path]) -> Status:
 
 
 class _Kind(IntEnum):
-    """In the order in which a run's folders count."""
+    """The states of a run. If a run has several folders, the one with the first state counts."""
 
     DONE, RUNNING, FAILED, INTERRUPTED, GONE = range(5)
 
@@ -105,7 +105,7 @@ def _runs(outputs: Path) -> Iterator[RunFolder]:
 
 
 def _find(folder: RunFolder) -> _Found:
-    """Returns of which kind a run is. Only a record of a run that is not done is parsed: there are few.
+    """Returns the state of a run. Parses only records of runs that are not done, since these are few.
 
     Raises:
         DamageError, SchemaError: Its record cannot be used.
@@ -144,7 +144,7 @@ def _unfinished(folder: RunFolder, damaged: list[str]) -> Unfinished:
 
 
 def _read_config(folder: RunFolder) -> dict[str, Any]:
-    """Returns a run's config, empty if it has not come to write it.
+    """Returns a run's config; empty if the run has not written it yet.
 
     Raises:
         DamageError: It is not what a run wrote.

@@ -11,7 +11,7 @@ _INDENT = "    "
 
 
 def render_status(status: Status, width: int = 80) -> str:
-    """Returns how many runs are done, and of every other run how far it is, in lines of at most `width` characters."""
+    """Returns how many runs are done, and the status of each other run, in lines of at most `width` characters."""
     return "\n".join(line for text in _lines(status) for line in _wrapped(text, width))
 
 
@@ -63,6 +63,6 @@ def _clock(seconds: float) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    # Paths stay whole, to be copied.
+    # Paths stay on one line, so that they can be copied.
     wrapper = textwrap.TextWrapper(width, subsequent_indent=_INDENT, break_on_hyphens=False, break_long_words=False)
     return wrapper.wrap(text) or [""]

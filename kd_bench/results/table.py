@@ -1,4 +1,4 @@
-"""From runs to tables: one table per dataset and model, one row per method, one column per fraction."""
+"""Makes tables from runs: one table per dataset and model, one row per method, one column per fraction."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -26,7 +26,7 @@ class Table:
     Attributes:
         reference: The label of the rows that the others are compared with.
         cells: One row per table row and fraction, in the table's order; docs/results.md explains the columns.
-        ranks: The mean rank of the rows that have one, and the number of columns that it is over.
+        ranks: The mean rank of each row that has one, and the number of columns in this mean.
         unfinished: The folders of runs on this dataset and model without a record.
         repeats: How many runs were left out, because a newer record of the same run counts.
     """
@@ -42,7 +42,7 @@ class Table:
 
     @property
     def fractions(self) -> list[float]:
-        """The columns, from the full data down."""
+        """The columns, from the full data to the smallest fraction."""
         return sorted(set(self.cells["fraction"]), reverse=True)
 
     @cached_property
@@ -58,7 +58,7 @@ def build_tables(
     unfinished: Sequence[str] = (),
     repeats: pd.DataFrame | None = None,
 ) -> list[Table]:
-    """Returns a table for each dataset and model, in alphabetical order; runs under `validation` are in none.
+    """Returns a table for each dataset and model, in alphabetical order. Runs with `validation` are in no table.
 
     Args:
         runs: Finished runs, as `read_runs` returns them.
@@ -73,7 +73,7 @@ def build_tables(
         rows = build_rows(_with_teachers(group, runs))
         cells = _build_cells(rows, reference)
         kept = [row for row in rows if shown is None or row.runs.index.isin(shown).any()]
-        inside = f"/{dataset}/{model}/"  # An unfinished run is known by its folder alone.
+        inside = f"/{dataset}/{model}/"  # Only the folder of an unfinished run is known.
         table = Table(
             dataset=str(dataset),
             model=str(model),
@@ -89,7 +89,7 @@ def build_tables(
 
 
 def _with_teachers(group: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Adds the teachers of the table's runs that another pair's runs had trained: pairs share them."""
+    """Adds the teachers of the table's runs that are recorded under another pair, because pairs share teachers."""
     elsewhere = runs.loc[runs.index.difference(group.index)]
     return pd.concat([group, elsewhere[elsewhere["digest"].isin(group["teacher_digest"].dropna())]])
 
@@ -101,7 +101,7 @@ def _count(runs: pd.DataFrame | None, dataset: Hashable, model: Hashable) -> int
 
 
 def mark(cell: Mapping[str, float]) -> str:
-    """Returns whether a cell is significantly better or worse than the reference's."""
+    """Returns the mark of a cell that is significantly better or worse than its reference; else an empty text."""
     if not cell["p_value"] < LEVEL:
         return ""
     return BETTER if cell["difference"] > 0 else WORSE
@@ -121,7 +121,7 @@ def _build_cells(rows: Sequence[Row], reference: str) -> pd.DataFrame:
 
 
 def _ordered_runs(rows: Sequence[Row]) -> pd.DataFrame:
-    """Returns what cells are made of, in the order of rows, fractions and seeds."""
+    """Returns the runs of all cells, in the order of rows, fractions and seeds."""
     runs = pd.concat([row.runs[_CELL_FACTS].assign(row=row.name, place=number) for number, row in enumerate(rows)])
     runs = runs.sort_values(["place", "fraction", "seed"], ascending=[True, False, True], kind="stable")
     return runs.assign(place=places(runs))
@@ -153,7 +153,7 @@ def _failures(failed: pd.DataFrame) -> pd.DataFrame:
 
 
 def _comparisons(rows: Sequence[Row], samples: Samples, label: str) -> pd.DataFrame:
-    """Returns what each cell gains on the reference row that was run alike."""
+    """Returns the comparison of each cell with its reference row, which differs only in the method."""
     compared: dict[tuple[str, float], dict[str, object]] = {}
     for reference, members in _families(rows, label).items():
         for fraction in [fraction for row, fraction in samples if row == reference]:
@@ -171,7 +171,7 @@ _COMPARED = ["reference", *_NUMBERS, "test"]
 
 
 def _families(rows: Sequence[Row], label: str) -> dict[str, list[str]]:
-    """Returns the names of the rows that share a reference row, by its name."""
+    """Returns the names of the rows that have the same reference row, by the name of the reference."""
     families: dict[str, list[str]] = {}
     for row in rows:
         reference = find_reference(row, list(rows), label)
@@ -202,9 +202,9 @@ def _test(found: tuple[str, float] | None) -> dict[str, object]:
 
 
 def _ranks(rows: Sequence[Row], cells: pd.DataFrame) -> dict[str, tuple[float, int]]:
-    """Returns the mean rank by accuracy over the columns of the Student run alike, 1 is best, and their number.
+    """Returns the mean rank by accuracy over the columns of the row's Student (1 is best), and the number of columns.
 
-    Ranked are the methods with their preset's hyper-parameters that have a result in each of these columns.
+    Only methods with the hyper-parameters of their preset and with a result in each of these columns are ranked.
     """
     means = cells.pivot(index="row", columns="fraction", values="mean")
     default = {row.name for row in rows if row.has_default_method}
