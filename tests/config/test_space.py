@@ -71,7 +71,9 @@ def test_a_fixed_value_takes_a_key_out_of_the_space():
 
 
 def test_a_missing_plugin_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    plugin, find = "hydra_plugins.hydra_optuna_sweeper", importlib.util.find_spec
+    # Only of the plugin: what is not found once is taken for missing by all later tests.
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == plugin else find(name))
     with pytest.raises(ConfigError, match=r"needs a plugin of Hydra: pip install hydra-optuna-sweeper\.$"):
         compose.jobs([*SEARCH, "method=at"])
 
