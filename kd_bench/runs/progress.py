@@ -58,7 +58,7 @@ def progress(lines: Sequence[Mapping[str, Any]], epochs: int, evaluate_every: in
 
 
 def _pace(lines: Sequence[Mapping[str, Any]], stage: str, recent: int) -> float:
-    """Returns the seconds per epoch of the stage. The first epoch, which includes tracing, counts only if it is alone."""
+    """Returns the seconds per epoch of the stage. The first epoch, which traces, counts only if there is no other."""
     elapsed = [line["elapsed_seconds"] for line in lines if line["stage"] == stage][-recent - 1 :]
     if len(elapsed) == 1:
         return lines[-1]["seconds"]

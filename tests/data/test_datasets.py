@@ -117,7 +117,7 @@ def test_image_size_resizes(data_dir):
 
 def test_images_of_varying_size(odd):
     with pytest.raises(
-        DataError, match=r"dataset\.name=odd: its images vary in size; set one, .*dataset\.image_size=32"
+        DataError, match=r"dataset\.name=odd: its images vary in size; set a size, .*dataset\.image_size=32"
     ):
         load_dataset("odd", data_dir=odd)
     dataset = load_dataset("odd", image_size=5, data_dir=odd)
@@ -183,7 +183,7 @@ def test_a_preparation_that_failed_leaves_no_rubbish_and_keeps_what_was_download
 def test_a_folder_of_images_is_said_to_be_no_prepared_set(tmp_path):
     (tmp_path / "png/cats").mkdir(parents=True)
     (tmp_path / "png/cats/1.png").touch()
-    problem = rf"no such set\. {tmp_path}/png holds none .*: a prepared set is a folder such as 1\.0\.0 .*store_as_tfds"
+    problem = rf"no such set\. {tmp_path}/png has no set of this name .*: a prepared set is a folder such as 1\.0\.0 .*store_as_tfds"
     with pytest.raises(DataError, match=problem):
         load_dataset("png", data_dir=str(tmp_path))
 
