@@ -134,7 +134,7 @@ def _require_same_data(teacher: Teacher, data: str, training_only: bool) -> None
         )
     elif known != data:
         raise ConfigError(
-            f"dataset.data_dir: these images (fingerprint {data}) are not those that the teacher in {teacher.folder} "
+            f"dataset: these images (fingerprint {data}) are not those that the teacher in {teacher.folder} "
             f"learned from ({known}); use the same data, or set another outputs= to train a teacher on these."
         )
 

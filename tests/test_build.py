@@ -42,7 +42,7 @@ def fingerprint(config):
 
 def test_a_teacher_of_other_images(tmp_path, config):
     teacher = teacher_with(tmp_path, network(10), "0" * 16)
-    with pytest.raises(ConfigError, match=r"dataset\.data_dir: these images .* are not those that the teacher in"):
+    with pytest.raises(ConfigError, match=r"dataset: these images .* are not those that the teacher in"):
         build(config, teacher)
 
 

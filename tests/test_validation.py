@@ -45,7 +45,7 @@ def test_the_steps_of_the_full_protocol_stay(no_test_set):
 
 
 def test_too_few_images_are_refused(no_test_set):
-    with pytest.raises(DataError, match=r"^validation=0\.01 leaves 1 of 130 images for validation .*smallest share"):
+    with pytest.raises(DataError, match=r"^validation=0\.01 leaves 1 of 130 images for evaluation .*smallest share"):
         parts_of("fraction=0.1", "validation=0.01")
 
 

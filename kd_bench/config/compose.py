@@ -14,9 +14,10 @@ from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from kd_bench.checks import PositiveInt, check
+from kd_bench.config import resolvers
 from kd_bench.config.composer import Composer, composer
 from kd_bench.config.library import containers
 from kd_bench.config.overrides import SEARCH_PATH, ends, parsed, read_options, refuse_wrong_choices, values
@@ -32,7 +33,7 @@ _NOT_SEARCHED = (
 )
 """The keys that say what is measured: by accuracy a search would take the easiest."""
 
-OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()), replace=True)
+resolvers.register()
 
 
 class UnlistedSweepError(Exception):

@@ -16,7 +16,7 @@ from kd_bench.config.overrides import parsed
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import ConfigError
 
-_PRESET_GROUPS = ("experiment", "dataset", "model", "method")
+_PRESET_KEYS = ("experiment", "dataset", "dataset.name", "dataset.root", "dataset.path", "model", "method")
 """Groups whose choice puts a run into another table or row. It does not make the run a variant of the same row."""
 
 
@@ -63,7 +63,7 @@ class Composer:
         Raises:
             ConfigError: a value is wrong; the message names the key, the value and what is allowed.
         """
-        chosen = tuple(line for line in lines if line.partition("=")[0] in _PRESET_GROUPS)
+        chosen = tuple(line for line in lines if line.partition("=")[0] in _PRESET_KEYS)
         if chosen not in self._presets:
             self._presets[chosen] = containers(self.library.compose(chosen), may_miss=True)
         return RunConfig.parse(config, _differences(config, self._presets[chosen]))

@@ -105,4 +105,6 @@ def containers(config: DictConfig, *, may_miss: bool = False) -> dict[str, Any]:
     try:
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=not may_miss)  # type: ignore[return-value]
     except OmegaConfBaseException as problem:
-        raise ConfigError(f"{problem.full_key}: {str(problem.msg).splitlines()[0]}.") from problem
+        reason = str(problem.msg).splitlines()[0]
+        _, _, of_resolver = reason.partition("raised while resolving interpolation: ")
+        raise ConfigError(f"{problem.full_key}: {(of_resolver or reason).rstrip('.')}.") from problem

@@ -29,6 +29,8 @@ WITHOUT_EFFECT = (
     "dataset.data_dir",
     "dataset.manual_dir",
     "dataset.streaming",
+    "dataset.root",
+    "dataset.path",
     "method.label",
 )
 """Keys that cannot change a run's result: they say where and on which devices it runs, and under which name."""

@@ -1,20 +1,17 @@
 """Reads a TensorFlow Datasets set by name, into memory or, if it is too large, into a file of decoded images."""
 
-import math
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import psutil
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from kd_bench.checks import NonNegativeInt, PositiveInt
 from kd_bench.data.damage import require_whole_slices, usable
-from kd_bench.data.images import ImageDataset, Images, channel_statistics, image_digests, in_canonical_order
+from kd_bench.data.images import ImageDataset, Images, channel_statistics, in_canonical_order, require_memory
 from kd_bench.data.preparation import find_builder, prepare, quietly
 from kd_bench.data.streaming import decoded
 from kd_bench.errors import DataError
@@ -70,13 +67,7 @@ def load_dataset(
     prepare(builder, manual_dir)
     read = _stream if streaming else _read
     train = read(builder, train_split, shape, "train")
-
-    def read_test() -> Images:
-        test = read(builder, test_split, shape, "test")
-        _check_classes(train, test, train_split, test_split)
-        _warn_of_shared_images(train, test, train_split, test_split)
-        return test
-
+    read_test = partial(read, builder, test_split, shape, "test")
     return ImageDataset(name, train, read_test, num_classes, *channel_statistics(train.pixels), padding, flip)
 
 
@@ -124,20 +115,11 @@ def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
 def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
     """Reads a split into memory."""
     count = _count(builder, split, key)
-    _require_memory(count, shape, f"dataset.{key}_split={split}")
+    advice = "set a smaller dataset.image_size, or dataset.streaming=true"
+    require_memory(count, shape, f"dataset.{key}_split={split}", advice)
     pixels, labels = np.empty((count, *shape), np.uint8), np.empty(count, np.int32)
     _fill(builder, split, shape, pixels, labels)
     return in_canonical_order(Images(pixels, labels))
-
-
-def _require_memory(count: int, shape: tuple[int, int, int], setting: str) -> None:
-    needed, there = count * math.prod(shape), psutil.virtual_memory().total
-    if needed > there:
-        raise DataError(
-            f"{setting}: {count} images of {'x'.join(map(str, shape))} bytes need more than {needed / 1e9:,.1f} GB of "
-            f"memory, and this machine has {there / 1e9:,.1f}; set a smaller dataset.image_size, or "
-            "dataset.streaming=true."
-        )
 
 
 def _stream(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int], key: str) -> Images:
@@ -179,11 +161,6 @@ def _count(builder: tfds.core.DatasetBuilder, split: str, key: str) -> int:
 
 def _blocks(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, int]) -> Any:
     """Yields uint8 [b, H, W, C] and integer [b] blocks."""
-
-    def resize(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        resized = tf.image.resize(image, shape[:2], antialias=True)
-        return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8), label
-
     keys = _keys(builder)
     decoders = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
     # One file after the other: the order does not matter, and only one file's buffer is in memory.
@@ -192,25 +169,13 @@ def _blocks(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
         examples = builder.as_dataset(split=split, decoders=decoders, read_config=config)
     images = examples.map(lambda example: tuple(example[key] for key in keys))
     if images.element_spec[0].shape != shape:
-        images = images.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
+        images = images.map(
+            lambda image, label: (resized(image, shape[:2]), label), num_parallel_calls=tf.data.AUTOTUNE
+        )
     return images.batch(_BLOCK).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
 
 
-def _check_classes(train: Images, test: Images, train_split: str, test_split: str) -> None:
-    unknown = np.setdiff1d(test.labels[test.labels >= 0], train.labels)  # -1 means no label and has another message
-    if unknown.size:
-        raise DataError(
-            f"dataset.train_split={train_split}: has no image of {unknown.size} classes that "
-            f"dataset.test_split={test_split} has, such as {unknown[0]}; choose splits with the same classes."
-        )
-
-
-def _warn_of_shared_images(train: Images, test: Images, train_split: str, test_split: str) -> None:
-    shared = np.isin(image_digests(test), image_digests(train)).sum()
-    if shared:
-        print(
-            f"warning: dataset.test_split={test_split}: {shared} of its {len(test)} images are also in "
-            f"dataset.train_split={train_split}, with the same label.",
-            file=sys.stderr,
-            flush=True,
-        )
+def resized(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Returns an image `[H,W,C]` in another height and width, uint8."""
+    values = tf.image.resize(image, size, antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(values), 0, 255), tf.uint8)

@@ -71,27 +71,30 @@ def _smallest_fraction(ordered_labels: np.ndarray) -> float:
     return math.ceil(size / count * scale) / scale
 
 
-def hold_out(labels: np.ndarray, validation: float, subset_seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divides images into a training and a validation part, both with images of every class.
+def hold_out(
+    labels: np.ndarray, share: float, subset_seed: int, key: str = "validation"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Divides images into a training part and one to evaluate on, both with images of every class.
 
     Args:
         labels: int [N].
-        validation: the share to validate on, above 0 and below 1.
+        share: the share to evaluate on, above 0 and below 1.
         subset_seed: decides which images.
+        key: of the share, for messages; each key has permutations that are independent of the others.
 
     Returns:
-        Two arrays of indices, int64, ascending: the training part, and round(N * validation) for validation.
+        Two arrays of indices, int64, ascending: the training part, and round(N * share) to evaluate on.
 
     Raises:
         DataError: the share leaves a class without images on one side.
     """
-    order = stratified_order(labels, subset_seed, "validation")
-    size = round(len(labels) * validation)
-    for part, side in (("validation", order[:size]), ("training", order[size:])):
+    order = stratified_order(labels, subset_seed, key)
+    size = round(len(labels) * share)
+    for part, side in (("evaluation", order[:size]), ("training", order[size:])):
         missing = np.setdiff1d(labels, labels[side])
         if missing.size:
             raise DataError(
-                f"validation={validation:g} leaves {len(side)} of {len(labels)} images for {part} and none of class "
+                f"{key}={share:g} leaves {len(side)} of {len(labels)} images for {part} and none of class "
                 f"{missing[0]}; {_workable_shares(labels[order])}"
             )
     return np.sort(order[size:]), np.sort(order[:size])

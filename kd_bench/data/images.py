@@ -1,11 +1,14 @@
 """A loaded data set, and the fingerprint that identifies it: it covers images and labels, in any order."""
 
 import hashlib
-from collections.abc import Callable
+import math
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import psutil
 
 from kd_bench.errors import DataError
 
@@ -80,12 +83,13 @@ class ImageDataset:
         """The test set, read when first used.
 
         Raises:
-            DataError: it cannot be read, or its pixels or labels are wrong.
+            DataError: it cannot be read, its pixels or labels are wrong, or it has classes that nobody can learn.
         """
         if isinstance(self.test_images, Images):
             return self.test_images
         images = self.test_images()
         self._require_sound("test", images)
+        self._compare_with_training(images)
         return images
 
     @cached_property
@@ -102,6 +106,28 @@ class ImageDataset:
         problem = _pixels_problem(images.pixels) or _labels_problem(images, self.num_classes)
         if problem:
             raise DataError(f"dataset.name={self.name}: its {part} set has {problem}.")
+
+    def _compare_with_training(self, test: Images) -> None:
+        """Refuses a test set of another shape or with unknown classes; warns if the sets share images."""
+        if test.pixels.shape[1:] != self.train.pixels.shape[1:]:
+            raise DataError(
+                f"dataset.name={self.name}: its test images have shape {test.pixels.shape[1:]}, its training images "
+                f"{self.train.pixels.shape[1:]}; they must be equal."
+            )
+        unknown = np.setdiff1d(test.labels, self.train.labels)
+        if unknown.size:
+            raise DataError(
+                f"dataset.name={self.name}: its training set has no image of {unknown.size} classes that its test set "
+                f"has, such as {unknown[0]}; choose parts with the same classes."
+            )
+        shared = np.isin(image_digests(test), image_digests(self.train)).sum()
+        if shared:
+            print(
+                f"warning: dataset.name={self.name}: {shared} of its {len(test)} test images are also training images, "
+                "with the same label.",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _fingerprint(self, *parts: Images) -> str:
         digest = hashlib.blake2b(str(self.num_classes).encode(), digest_size=8)
@@ -125,6 +151,26 @@ def _labels_problem(images: Images, num_classes: int) -> str | None:
     if labels.min() < 0 or labels.max() >= num_classes:
         return f"labels from {labels.min()} to {labels.max()}, outside 0 to {num_classes - 1} (-1 means no label)"
     return None
+
+
+def require_memory(count: int, shape: Sequence[int], setting: str, advice: str) -> None:
+    """Checks that the memory can hold `count` images of this shape `[H,W,C]`.
+
+    Args:
+        count: of images.
+        shape: of one.
+        setting: the key and the value that ask for them, for the message.
+        advice: what to do.
+
+    Raises:
+        DataError: it cannot.
+    """
+    needed, there = count * math.prod(shape), psutil.virtual_memory().total
+    if needed > there:
+        raise DataError(
+            f"{setting}: {count} images of {'x'.join(map(str, shape))} bytes need more than {needed / 1e9:,.1f} GB of "
+            f"memory, and this machine has {there / 1e9:,.1f}; {advice}."
+        )
 
 
 def in_canonical_order(images: Images) -> Images:

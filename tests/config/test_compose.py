@@ -16,7 +16,7 @@ CONF = ROOT / "conf"
 REFUSED = {
     "method=fitnett": "Choose one of: ab, at, ",
     "model=resnet": "Choose one of: resnet_32x4_resnet_8x4, ",
-    "dataset=cifar": "Choose one of: cifar10, cifar100, digits, fashion_mnist, tfds",
+    "dataset=cifar": "Choose one of: arrays, cifar10, cifar100, digits, fashion_mnist, folder, tfds",
     "hardware=tpu": "Choose one of: auto, cpu, cpu_replicas, gpu, multi_gpu",
     "optimizer=sdg": "Choose one of: adam, sgd",
     "experiment=imagenet": "Choose one of: cifar100, cifar100_small, digits, fashion_mnist",
@@ -134,7 +134,11 @@ GROUPS = ["model", "method", "dataset", "dataset_fraction", "optimizer", "hardwa
 
 @pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in GROUPS for choice in choices(group)])
 def test_every_file_composes(group, choice):
-    needed = ["dataset.name=mnist"] if choice == "tfds" else []
+    needed = {
+        "tfds": ["dataset.name=mnist"],
+        "folder": [f"dataset.root={CONF}"],
+        "arrays": [f"dataset.path={CONF / 'config.yaml'}"],
+    }.get(choice, [])
     (run,) = compose.jobs([f"{group}={choice}", *needed])
     if group in ("model", "method", "dataset") and not needed:
         assert getattr(run, group).name == choice

@@ -88,7 +88,7 @@ def test_the_subset_seed_decides_what_is_held_out_by_draws_of_its_own():
 
 def test_a_share_that_leaves_a_class_without_images_is_refused_with_those_that_work():
     labels = np.array([0] * 90 + [7] * 10)
-    with pytest.raises(DataError, match=r"^validation=0\.01 leaves 1 of 100 images for validation .* class 7") as few:
+    with pytest.raises(DataError, match=r"^validation=0\.01 leaves 1 of 100 images for evaluation .* class 7") as few:
         hold_out(labels, 0.01, 0)
     with pytest.raises(DataError, match=r"^validation=0\.99 leaves 1 of 100 images for training .* class 7") as many:
         hold_out(labels, 0.99, 0)
