@@ -39,22 +39,22 @@ class Teacher:
 
     @property
     def checksum(self) -> str:
-        """Of its network."""
+        """The checksum of its network."""
         return self.record.files[self.folder.network.name]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run trains, on what, and how.
+    """The parts of a run: data, networks, method and lengths.
 
     Attributes:
-        config: the run's.
-        dataset: as it was read.
-        images: what to learn from: the fraction, without what `validation` holds out of it.
-        held_out: what to evaluate on: that, or the test set.
+        config: the config of the run.
+        dataset: the whole data set.
+        images: the images to learn from: the fraction, without the part that `validation` holds out.
+        held_out: the images to evaluate on: that part, or the test set.
         data: the fingerprint of the images that the run may read.
         distiller: built under the run's strategy, with its networks.
-        plan: lengths.
+        plan: the lengths of its training.
         precision: the resolved one.
         replicas: how many devices share each batch.
     """
@@ -77,7 +77,7 @@ class Parts:
         return training_batches(self.images, self.dataset, **options)
 
     def evaluator(self, network: keras.Model) -> Evaluator:
-        """Returns what evaluates a network on the held-out images."""
+        """Returns an evaluator of a network on the held-out images."""
         batches = evaluation_batches(self.held_out, self.dataset, batch_size=_EVALUATION_BATCH)
         return Evaluator(network, batches, self.held_out.labels)
 
@@ -86,12 +86,12 @@ def build(config: RunConfig, teacher: Teacher | None) -> Parts:
     """Prepares the process, and reads and builds what the run needs.
 
     Args:
-        config: the run's.
-        teacher: the trained one, if the method has one.
+        config: the config of the run.
+        teacher: the trained teacher, if the method has one.
 
     Raises:
         ConfigError, DataError: the config asks for something impossible; the message names the key to change.
-        DamageError: the teacher's network is not one of this run's teacher.
+        DamageError: the saved network of the teacher does not fit this run's teacher.
     """
     kind: type[Distiller] = config.method.load()
     strategy = config.hardware.build()
@@ -125,10 +125,10 @@ def _require_same_data(teacher: Teacher, data: str, training_only: bool) -> None
     setting = teacher.record.setting
     known = setting.train_data if training_only else setting.data
     if training_only and not known:
-        # Not refused: the runs of the full protocol that follow a search compare all images.
+        # Only a warning: the runs of the full protocol, which follow a search, compare all images.
         print(
-            f"warning: {teacher.folder}: an earlier version trained this teacher and kept no fingerprint of the "
-            "training images alone; whether they are this run's is not checked.",
+            f"warning: {teacher.folder}: an earlier version trained this teacher and stored no fingerprint of the "
+            "training images alone, so it is not checked whether this run has the same images.",
             file=sys.stderr,
             flush=True,
         )
@@ -148,12 +148,12 @@ def _requiring_memory(config: RunConfig) -> Iterator[None]:
         what, _, _ = str(problem).rpartition(" and type")
         raise ConfigError(
             f"model={config.model.name}: the networks do not fit into the memory ({what.partition('}} ')[2]}); "
-            "choose smaller ones, or stop what else uses the device."
+            "choose smaller ones, or stop other programs that use the device."
         ) from problem
 
 
 def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: Teacher | None) -> Distiller:
-    """Builds the networks and the distiller; every method's student starts from the same weights for one seed."""
+    """Builds the networks and the distiller. For one seed, the students of all methods start from the same weights."""
     teacher = None
     if config.teacher_init is not None:
         teacher = _network(config.model.teacher, dataset, seed_for(config.seed, "peer"))

@@ -1,4 +1,4 @@
-"""Checks values against annotations, with messages for people."""
+"""Checks values against annotations, with clear error messages."""
 
 import difflib
 import itertools
@@ -38,7 +38,7 @@ class Rising:
 
 @dataclass(frozen=True)
 class FolderName:
-    """Marks a text that becomes a folder below `outputs`, or a few nested ones, as `cifar10_corrupted/fog_1` does."""
+    """Marks a text that names a folder below `outputs`, or nested folders such as `cifar10_corrupted/fog_1`."""
 
     part: ClassVar[str] = r"\w[\w.:+=@, -]{0,99}"
 
@@ -82,7 +82,7 @@ VOCABULARY: dict[str, Any] = {
     "tuple": tuple,
     "dict": dict,
 }
-"""The annotations a config can be checked against, by the names that signatures use."""
+"""The annotations that can check a config, by their names in signatures."""
 
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
@@ -93,10 +93,10 @@ def check(key: str, value: Any, annotation: Any) -> Any:
     Args:
         key: the config key, for the message.
         value: what the config holds.
-        annotation: a type, a `Literal`, a list, a tuple, a union, or one of them annotated by a class above.
+        annotation: a type, a `Literal`, a list, a tuple, a union, or one of these annotated by a class above.
 
     Raises:
-        ConfigError: naming the key, the value and what is allowed.
+        ConfigError: the value is not allowed; the message has the key, the value and what is allowed.
     """
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -151,8 +151,8 @@ def _tuple(key: str, value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
 def _name(key: str, value: Any, rule: FolderName) -> str:
     if not isinstance(value, str) or value not in rule:
         raise ConfigError(
-            f"{key}={value}: must be a name of letters, digits and _.:+=@,- that can stand in the path of a folder "
-            "(at most 100 between two /); it is no path itself."
+            f"{key}={value}: must be a name of letters, digits and _.:+=@,- that can be part of the path of a folder "
+            "(at most 100 between two /); it must not be a complete path."
         )
     return value
 
@@ -183,13 +183,13 @@ def check_keys(key: str, present: Iterable[str], allowed: Iterable[str], optiona
     """Refuses an unknown or missing key, and suggests the most similar allowed one.
 
     Args:
-        key: of the group.
-        present: the names in it.
-        allowed: the names that it may have.
+        key: the key of the group.
+        present: the names in the group.
+        allowed: the names that the group may have.
         optional: the allowed names that may be missing.
 
     Raises:
-        ConfigError: for the first such key.
+        ConfigError: a key is unknown or missing; the message names the first one.
     """
     present, allowed, optional = list(present), list(allowed), list(optional)
     for name in present:
@@ -210,5 +210,5 @@ def unknown(full_key: str, name: str, allowed: Iterable[str]) -> str:
 
 
 def join(key: str, name: str) -> str:
-    """Returns the full key of a name in a group; the outermost group has no key."""
+    """Returns the full key of a name in a group; the key of the outermost group is empty."""
     return f"{key}.{name}" if key else name

@@ -41,12 +41,12 @@ class TeacherError(BenchError):
 
 
 def run(config: RunConfig, interruption: Interruption | None = None, wait: bool = True) -> Record:
-    """Runs the run, from its last checkpoint if there is one, or returns its record if it is done already.
+    """Does a run, from its last checkpoint if there is one. Returns the record at once if the run is already done.
 
     Args:
-        config: of the run; its teacher, if it has a trained one, is done.
-        interruption: says when to save and leave.
-        wait: whether to wait for another process that does the run.
+        config: the config of the run. If it needs a trained teacher, the run of the teacher must be done.
+        interruption: says when to save and exit.
+        wait: whether to wait for another process that does the same run.
 
     Raises:
         ConfigError, DataError: the config asks for something impossible; nothing of the run is left on disk.
@@ -61,7 +61,7 @@ def run(config: RunConfig, interruption: Interruption | None = None, wait: bool 
         state = folder.state(config)
         if state.done is not None:
             return state.done
-        # A process that waited does not repeat a failure, but takes over the run of a process that was killed.
+        # A process that waited does not repeat a failed run, but continues the run of a process that was killed.
         if waited and state.failure is not None and not state.resumable:
             raise RunFailedError(f"{config.title} failed: {state.failure}")
         for damage in state.damage:
@@ -74,7 +74,7 @@ def run(config: RunConfig, interruption: Interruption | None = None, wait: bool 
 
 
 def _attempted(config: RunConfig, folder: RunFolder, interruption: Interruption) -> Record:
-    """Does the run and records how it ended."""
+    """Does the run and records its result or its failure."""
     try:
         record = _trained(config, folder, interruption)
         write_record(folder.record, record)
@@ -123,10 +123,10 @@ def _trained(config: RunConfig, folder: RunFolder, interruption: Interruption) -
 
 
 def _teacher(config: RunConfig) -> Teacher | None:
-    """Returns the run's trained teacher, if its method has one.
+    """Returns the trained teacher of the run, if its method needs one.
 
     Raises:
-        TeacherError: it has not been trained, or its training failed.
+        TeacherError: the teacher is not trained, or its training failed.
     """
     wanted = config.teacher_run()
     if wanted is None:
@@ -139,7 +139,7 @@ def _teacher(config: RunConfig) -> Teacher | None:
 
 
 def _begin(config: RunConfig, folder: RunFolder, parts: Parts, teacher: Teacher | None) -> Attempt:
-    """Says where the run starts, and deletes what an earlier attempt said about its end."""
+    """Prints where the run starts, and deletes the record of an earlier attempt."""
     with storing(folder.path):
         folder.record.unlink(missing_ok=True)
     write_atomically(folder.config, yaml.safe_dump(asdict(config), sort_keys=False))
@@ -160,7 +160,7 @@ def _callbacks(
         attempt.save(stage.name, step, distiller.state)
 
     def write(line: dict[str, Any]) -> None:
-        # With evaluations and checkpoints, unlike the epoch's own seconds.
+        # These seconds include evaluations and checkpoints; the seconds of the epoch do not.
         append_metrics(folder.metrics, line | {"elapsed_seconds": round(attempt.seconds, 3)})
 
     return [
@@ -178,7 +178,7 @@ def _scores(parts: Parts, folder: RunFolder, evaluator: Evaluator, teacher: Teac
     if teacher is not None:
         teacher_logits = parts.evaluator(distiller.teacher).logits()
         final |= scores_against_teacher(logits, teacher_logits)
-        # Its record has the accuracy on the test set, which a run under `validation` has nothing to do with.
+        # The record has the accuracy on the test set, which a run with `validation` must not use.
         recorded = teacher.record.scores.last_accuracy
         final["teacher_accuracy"] = accuracy(teacher_logits, labels) if parts.config.validation else recorded
         final["teacher_digest"] = teacher.record.run.digest

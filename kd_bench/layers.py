@@ -1,4 +1,4 @@
-"""The layers that networks and connectors are made of, with the published protocol's initialisation and constants."""
+"""The layers of networks and connectors, with the initialisation and constants of the published protocol."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _MAPS_RANK = 4
 def convolution(
     channels: int, kernel: int, stride: int = 1, initializer: str | keras.Initializer = "he_normal"
 ) -> keras.layers.Layer:
-    """Returns a convolution without bias, padded to keep the size, He-initialised (He et al. 2015) unless told."""
+    """Returns a convolution without bias, padded to keep the size; by default He-initialised (He et al. 2015)."""
     return keras.layers.Conv2D(
         channels, kernel, strides=stride, padding="same", use_bias=False, kernel_initializer=initializer
     )
@@ -24,20 +24,20 @@ def batch_norm(**options: Any) -> keras.layers.Layer:
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's layer, whose passes over feature maps are TensorFlow's fused kernel: the same numbers, sooner.
+    """Keras's layer, computed on feature maps by TensorFlow's fused kernel: the same results, faster.
 
     Keras computes moments, then normalises, one pass over memory for each operation and, in mixed precision, in
     float32. The fused kernel also keeps its statistics in float32 for maps of lower precision.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the normalised maps; with synchronised statistics, and on vectors, as Keras computes them."""
+        """Returns the normalised maps. Keras computes them if statistics are synchronised or the inputs are vectors."""
         if self.synchronized or len(inputs.shape) != _MAPS_RANK or inputs.dtype == tf.float64:
             return super().call(inputs, training=training, mask=mask)
         if not (training and self.trainable):
             return self._fused(inputs, mean=self.moving_mean, variance=self.moving_variance, is_training=False)[0]
         outputs, mean, variance, *_ = self._fused(inputs, mean=[], variance=[], is_training=True)
-        # The kernel's variance is that of a sample, N-1 in its denominator; Keras's moving one has N.
+        # The kernel's variance is divided by N-1; Keras's moving variance is divided by N.
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], variance.dtype)
         self._move(self.moving_mean, mean)
         self._move(self.moving_variance, variance * ((count - 1) / count))

@@ -108,7 +108,7 @@ def test_the_teacher_s_training_images_are_compared_if_its_record_knows_them(tra
             build(config, teacher)
     else:
         build(config, teacher)
-        assert "kept no fingerprint of the training images alone" in capsys.readouterr().err
+        assert "stored no fingerprint of the training images alone" in capsys.readouterr().err
 
 
 def test_no_table_shows_what_was_held_out(write_outputs):

@@ -1,7 +1,7 @@
-"""A distillation gradient that never exceeds the task's: the adaptive constraint of KD-SVD, KD-EID and MHGD.
+"""Limits the distillation gradient to the length of the task's: the adaptive constraint of KD-SVD, KD-EID and MHGD.
 
 Lee, Kim, Song, "Self-supervised Knowledge Distillation Using Singular Value Decomposition", ECCV 2018,
-arXiv:1807.06819. Their losses are sums of a scale of their own; it is this constraint that sets their weight.
+arXiv:1807.06819. The losses of these methods are sums of very different size, and this constraint sets their weight.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ _TINY = 1e-12
 def clip_to_task(
     task_gradients: Sequence[tf.Tensor | None], distill_gradients: Sequence[tf.Tensor | None], tau: float = 1.0
 ) -> Gradients:
-    """Returns the distillation gradients, each shortened to at most tau times its variable's task gradient.
+    """Returns the distillation gradients, each shortened to at most tau times the task gradient of its variable.
 
-    A variable that only the distillation reaches, a connector's, is exempt: it would never train. A gradient with an
-    entry that is not finite becomes 0.
+    A variable without a task gradient, as in a connector, keeps its gradient; else it would never train. A gradient
+    with an entry that is not finite becomes 0.
 
     Args:
         task_gradients: one per variable, or None.
-        distill_gradients: likewise.
+        distill_gradients: one per variable, or None.
         tau: the largest ratio of lengths.
     """
     return [
@@ -42,7 +42,7 @@ def _clip(task: tf.Tensor | None, distill: tf.Tensor, tau: float) -> tf.Tensor:
 
 
 def is_finite(tensor: tf.Tensor) -> tf.Tensor:
-    """Returns whether every entry is, a scalar."""
+    """Returns whether every entry is finite, a scalar."""
     return tf.reduce_all(tf.math.is_finite(tensor))
 
 
@@ -57,19 +57,19 @@ def _sum(task: tf.Tensor | None, distill: tf.Tensor | None) -> tf.Tensor | None:
 
 
 class ClippedDistiller(Distiller):
-    """One joint stage on the `post` maps of all groups, its distillation gradients clipped to the task's.
+    """One joint stage on the `post` maps of all groups, with distillation gradients clipped to those of the task.
 
     `clip`: `ramp`, tau = sigmoid(epoch) (authors' code, SSKD_SVD and TF1 repository); `constant`, tau = 1 (TF2
-    repositories); or `none`, the plain sum of the gradients (RepDistiller, mdistiller), for which `weight` is there.
+    repositories); or `none`, the plain sum of the gradients (RepDistiller, mdistiller), which needs `weight`.
 
     Attributes:
         connectors: on the student's maps: a 1x1 convolution, batch norm and `connector` where channels differ.
             The authors have none. A map after its ReLU has no negative values, and its top singular vector is near its
             mean; without a ReLU of its own, a connected map has mean zero and its vectors lie elsewhere.
-        dropped: how many variables' distillation gradients a step found not finite.
+        dropped: per step, the number of variables whose distillation gradients were not finite.
     """
 
-    supports_xla = False  # XLA's decompositions of a batch of matrices are many times slower than TensorFlow's own
+    supports_xla = False  # XLA's decompositions of a batch of matrices are many times slower than TensorFlow's
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class ClippedDistiller(Distiller):
         return self.connectors(batch.student["post"], training=True)
 
     def combine_gradients(self, gradients: dict[str, Gradients], batch: Batch) -> Gradients:
-        """Returns task + clipped distillation; the weight decay comes on top."""
+        """Returns task + clipped distillation gradients; the optimizer adds the weight decay."""
         task, distill = gradients["task"], gradients["distill"]
         present = [gradient for gradient in distill if gradient is not None]
         self.dropped.update_state(tf.add_n([tf.cast(~is_finite(gradient), tf.float32) for gradient in present]))

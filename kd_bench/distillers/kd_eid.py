@@ -20,13 +20,13 @@ def kd_eid_loss(
     beta: float = 8.0,
     signs: Signs = "equal",
 ) -> tf.Tensor:
-    """Returns the squared difference of the relations of consecutive points, a sum over everything, the batch too.
+    """Returns the squared difference of the relations of consecutive points, a sum over all entries and samples.
 
     Args:
         student_features: `[B,H,W,D]` each, shallow to deep; at least two.
-        teacher_features: as many, of the same channels and of any size; get no gradient.
+        teacher_features: the same number, with the same channels and any size; get no gradient.
         k: singular vectors of the teacher.
-        extra: the student's beyond k, among which the teacher's are looked for.
+        extra: how many more than k of the student's vectors are compared with the teacher's.
         beta: of the relation exp(-(deep_i - shallow_j)**2 / beta).
         signs: of the last point's vectors.
 
@@ -38,6 +38,6 @@ def kd_eid_loss(
 
 
 class KDEID(KDSVD):
-    """One stage, that of KD-SVD: cross-entropy + weight * kd_eid_loss on the `post` maps of all groups, clipped."""
+    """One stage, as in KD-SVD: cross-entropy + weight * kd_eid_loss on the `post` maps of all groups, clipped."""
 
     decomposition = "eid"

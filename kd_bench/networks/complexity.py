@@ -1,4 +1,4 @@
-"""The multiply-adds of a network, counted in the graph that TensorFlow makes of it, so that any layer can be in it."""
+"""The multiply-adds of a network, counted in its TensorFlow graph, so that the network can have any layer."""
 
 import contextlib
 import math
@@ -14,8 +14,8 @@ _NAMES_OF_PRODUCTS = ("Conv", "MatMul", "Einsum", "RNN", "LSTM", "GRU", "Xla")
 def multiply_adds(network: keras.Model) -> int | None:
     """Returns the multiply-adds of one sample's forward pass through all convolutions and matrix products.
 
-    None if they are not known: a sample's shape is not fixed, or the graph has an operation that cannot be counted, for
-    example a loop.
+    Returns None if they are unknown: the shape of a sample is not fixed, or the graph has an operation that cannot be
+    counted, for example a loop.
     """
     samples = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in network.inputs]
     if not all(sample.shape.is_fully_defined() for sample in samples):
@@ -29,7 +29,7 @@ def multiply_adds(network: keras.Model) -> int | None:
 
 @contextlib.contextmanager
 def _inlining() -> Iterator[None]:
-    """Lets functions that a layer calls, as Keras's grouped convolutions do, become part of the graph being traced."""
+    """Puts the content of functions that a layer calls, as Keras's grouped convolutions do, into the traced graph."""
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
@@ -62,7 +62,7 @@ def _depthwise_convolution(operation: tf.Operation) -> int:
 
 
 def _transposed_convolution(operation: tf.Operation) -> int:
-    """Counts by the input and the kernel `[..., C_out, C_in]`: each value of the input meets the whole kernel."""
+    """Counts by input and kernel `[..., C_out, C_in]`: each input value meets C_out values per kernel position."""
     return _size(operation.inputs[2]) * math.prod(operation.inputs[1].shape[:-1])
 
 

@@ -7,7 +7,7 @@ three, so that the maps of 32x32 images measure 32, 16, 8, 4 and 4 pixels.
 Where the feature points lie: at the last convolution of a block, before the pooling. `raw` is what that convolution
 returns, `pre` is after its batch norm (from which CO takes its margins), `post` after its ReLU.
 
-How many there are is the pair's choice, since teacher and student need equally many: `points` lists the blocks.
+The pair chooses their number, because teacher and student must have the same number: `points` lists the blocks.
 [1,2,3] have the sizes of a three-group network's maps (32, 16 and 8 pixels), so that a VGG pairs with a ResNet or a
 Wide ResNet; [2,3,4,5] are those of the benchmarks' feature methods, for a pair of two VGGs.
 
@@ -59,12 +59,12 @@ def vgg(
 
     Returns:
         A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre`,
-        `post` and `passed`, one `[B,h,w,c]` for each of `points`: the output of the block's last convolution, after its
-        batch norm, after its ReLU, and what the block passes on, before any pooling: the last of these.
+        `post` and `passed`, one `[B,h,w,c]` for each of `points`: `raw` is the output of the block's last convolution,
+        `pre` is after its batch norm, `post` after its ReLU, and `passed` is the same as `post`, before any pooling.
 
     Raises:
-        ConfigError: the points are not some of 1 to 5 in rising order, there are more than 4 poolings, or the images
-            are too small.
+        ConfigError: the points are not blocks from 1 to 5 in rising order, there are more than 4 poolings, or the
+            images are too small.
     """
     _check(input_shape, poolings, points)
     images = features = keras.Input(input_shape)
@@ -87,7 +87,7 @@ def vgg(
 def _check(input_shape: tuple[int, int, int], poolings: int, points: list[int]) -> None:
     last = len(WIDENING)
     if not points or [block for block in range(1, last + 1) if block in points] != list(points):
-        raise ConfigError(f"points={points}: must be some of the blocks 1 to {last} in rising order, such as [1,2,3].")
+        raise ConfigError(f"points={points}: must be blocks from 1 to {last} in rising order, such as [1,2,3].")
     if poolings >= last:
         raise ConfigError(f"poolings={poolings}: must be at most {last - 1}; the last block is pooled to one pixel.")
     require_size(input_shape, [2] * poolings)

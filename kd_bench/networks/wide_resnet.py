@@ -31,8 +31,8 @@ def wide_resnet(
 
     Returns:
         A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre`,
-        `post` and `passed`, one `[B,h,w,c]` per group, shallow to deep: the residual sum leaving the group, after the
-        next batch norm, after that one's ReLU, and what the group passes on to the next layer, which is the sum.
+        `post` and `passed`, one `[B,h,w,c]` per group, shallow to deep: `raw` is the residual sum at the group's end,
+        `pre` is after the next batch norm, `post` after its ReLU, and `passed` is what the next layer reads: the sum.
 
     Raises:
         ConfigError: depth is not 6n + 4, or the images are too small.
