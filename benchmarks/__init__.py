@@ -1,4 +1,4 @@
-"""Speed and memory, side by side with a floor and with what a user would pick instead: `make bench`."""
+"""Compares speed and memory with a floor, and with what a user could use instead: `make bench`."""
 
 PAIR_NAMES = ("digits", "fashion_mnist", "cifar100")
-"""Of `pairs.PAIRS`, for who must not import TensorFlow."""
+"""The names of `pairs.PAIRS`, for modules that must not import TensorFlow."""

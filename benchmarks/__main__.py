@@ -1,4 +1,4 @@
-"""Runs every benchmark, each in a process of its own: python -m benchmarks."""
+"""Runs every benchmark, each in its own process: python -m benchmarks."""
 
 import itertools
 import os
@@ -16,7 +16,7 @@ PROGRAMS = [
 
 
 def main() -> int:
-    """Returns 1 if a benchmark could not run; a bound that is missed is in its table."""
+    """Returns 1 if a benchmark could not run, else 0. Its table shows whether a bound is missed."""
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3"} | os.environ
     codes = [
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *pair], env=environment, check=False).returncode

@@ -1,8 +1,8 @@
-"""The floor: the least that a distillation step can be, written down without a framework around it.
+"""The floor: the least work that a distillation step can do, written without a framework.
 
-The same two networks in the same precision, called as functions; teacher forward, student forward and backward,
-cross-entropy plus KL, Nesterov momentum with coupled weight decay by TensorFlow's fused kernel. One batch that is there
-already, no pipeline, no metrics, no schedule, no fit.
+It has the same two networks in the same precision, called as functions: teacher forward, student forward and backward,
+cross-entropy plus KL, and Nesterov momentum with coupled weight decay by TensorFlow's fused kernel. The batch is in
+memory already. There is no pipeline, no metric, no schedule and no `fit`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ Step = Callable[[], tf.Tensor]
 
 
 def student_floor(student: keras.Model, images: tf.Tensor, labels: tf.Tensor) -> Step:
-    """Returns the compiled step of a student on its own; it returns its loss."""
+    """Returns the compiled step of a student without a teacher; the step returns its loss."""
     return _step([student], lambda: _cross_entropy(labels, _logits(student, images)))
 
 
@@ -33,7 +33,7 @@ def distillation_floor(student: keras.Model, teacher: keras.Model, images: tf.Te
 
 
 def mutual_floor(student: keras.Model, peer: keras.Model, images: tf.Tensor, labels: tf.Tensor) -> Step:
-    """Returns the compiled step of two networks that both learn, each from the other: what DML cannot do without."""
+    """Returns the compiled step of two networks that learn from each other: the least work of DML."""
 
     def loss() -> tf.Tensor:
         own, theirs = _logits(student, images), _logits(peer, images)

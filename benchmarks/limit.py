@@ -1,4 +1,4 @@
-"""Multiply-adds of the step over its time, against the best rate that one large operation reaches in the same process.
+"""Compares multiply-adds per second of the step with the best rate of one large operation in the same process.
 
 python -m benchmarks.limit pair [--precision float32]
 """
@@ -20,7 +20,7 @@ _BATCH, _SIZE, _CHANNELS, _KERNEL = 64, 32, 128, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the pair asked for, and prints a table."""
+    """Measures the given pair, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pair", choices=list(PAIRS))
     parser.add_argument("--precision")
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "At least",
         "",
     ]
-    show("Multiply-adds a second of soft_logits' step", headers, [_row(PAIRS[options.pair], options.precision)])
+    show("Multiply-adds per second of soft_logits' step", headers, [_row(PAIRS[options.pair], options.precision)])
 
 
 def _row(pair: Pair, asked: str | None) -> list[str | float]:
@@ -64,7 +64,7 @@ def _convolution() -> Action:
 
 
 def _random(shape: Sequence[int]) -> tf.Tensor:
-    # A variable: a constant would be folded when the graph is compiled.
+    # A variable, because a constant would be folded when the graph is compiled.
     return tf.Variable(tf.cast(tf.random.normal(shape), keras.config.dtype_policy().compute_dtype))
 
 

@@ -1,4 +1,4 @@
-"""Times things side by side, in turn and round after round: a machine's speed varies by half from minute to minute."""
+"""Times several actions in turn, in many rounds, because a machine's speed varies by half from minute to minute."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ Action = Callable[[], Any]
 
 
 class Timings:
-    """The seconds of several actions, each measured once a round, all in the same rounds."""
+    """The seconds of several actions, each measured once per round in the same rounds."""
 
     def __init__(self, seconds: Mapping[str, Sequence[float]]) -> None:
         self._seconds = seconds
@@ -21,14 +21,14 @@ class Timings:
         return statistics.median(self._seconds[name])
 
     def ratio(self, name: str, reference: str) -> float:
-        """Returns the median over the rounds of the action's seconds over the reference's in the same round."""
+        """Returns the median, over the rounds, of the action's seconds divided by the reference's in the same round."""
         return statistics.median(
             own / other for own, other in zip(self._seconds[name], self._seconds[reference], strict=True)
         )
 
 
 def alternate(actions: Mapping[str, Action], rounds: int, warm_up: int = 2) -> Timings:
-    """Runs all actions in turn, `rounds` times, after `warm_up` rounds that do not count.
+    """Runs all actions in turn, `rounds` times, after `warm_up` rounds that are not measured.
 
     An action must not return before its work is done.
     """

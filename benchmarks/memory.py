@@ -1,4 +1,4 @@
-"""Peak resident set of a training against the floor's, and over a sweep: python -m benchmarks.memory [pair ...]."""
+"""Peak memory (resident set) of a training over the floor's, and over a sweep: python -m benchmarks.memory [pair ...]."""
 
 import argparse
 import os
@@ -14,11 +14,11 @@ from benchmarks.measure import show, verdict
 BOUND, BOUND_OF_SWEEP = 1.15, 1.05
 _RUNS = 8
 _SETTLED = 3
-"""Runs after which a sweep's memory should have stopped growing."""
+"""The number of runs after which a sweep's memory should not grow any more."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the pairs asked for, then a sweep, each in processes of their own, and prints two tables."""
+    """Measures the given pairs, then a sweep, each in its own process, and prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pairs", nargs="*", default=list(PAIR_NAMES))
     parser.add_argument("--part", choices=list(_PARTS), help="measure one part in this process")
@@ -58,7 +58,7 @@ def _print_peak() -> None:
 
 
 def _floor(name: str) -> None:
-    # TensorFlow is imported in the process that is measured only.
+    # Only the measured process imports TensorFlow.
     from benchmarks.floor import distillation_floor
     from benchmarks.pairs import PAIRS
     from benchmarks.training import floor_action, one_batch, prepare
@@ -92,7 +92,7 @@ def _whole(_: str) -> None:
         teacher = config.teacher_run()
         assert teacher is not None, "soft logits have a trained teacher"
         processes.run(teacher)
-        # Here, as the floor: a forked process does not count what it shares with its server.
+        # In this process, like the floor: a forked process would not count memory that it shares with its server.
         run(config)
     _print_peak()
 

@@ -1,9 +1,9 @@
-"""The step against `keras.distillation.Distiller` on the same networks and data.
+"""Compares the step with `keras.distillation.Distiller` on the same networks and data.
 
 python -m benchmarks.other_choice pair
 
-Keras's distiller has Keras's own batch norm, as a user's networks have, and whichever of XLA and no XLA is faster here.
-Two comparisons: both in float32, and Keras's float32 default against this project's precision.
+Keras's distiller uses Keras's own batch norm, as a user's networks do, with or without XLA, whichever is faster here.
+There are two comparisons: both in float32, and Keras's default float32 with this project's default precision.
 """
 
 import argparse
@@ -21,7 +21,7 @@ BOUND_AT_EQUAL_PRECISION, BOUND_BY_DEFAULT = 1.1, 1.3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the pair asked for, and prints a table."""
+    """Measures the given pair, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pair", choices=list(PAIRS))
     pair = PAIRS[parser.parse_args(arguments).pair]
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _rows(pair: Pair) -> list[list[str | float]]:
-    """Compares logits with logits and, where maps have equal channels, features (AT) with features (mean squares)."""
+    """Compares logits with logits and, if maps have equal channels, features (AT) with features (mean squares)."""
     kinds = ["logits", "features"] if _same_channels(pair) else ["logits"]
     return [row for kind in kinds for row in _compare(pair, kind)]
 
@@ -41,7 +41,7 @@ def _compare(pair: Pair, kind: str) -> list[list[str | float]]:
     actions = {}
     prepare(pair, "float32")
     actions["Keras"] = _keras_action(pair, kind, jit_compile=False)
-    if not pair.is_big:  # there, compiling takes minutes
+    if not pair.is_big:  # a big pair takes minutes to compile
         actions["Keras, XLA"] = _keras_action(pair, kind, jit_compile=True)
     for precision in dict.fromkeys(["float32", default]):
         keras.config.set_dtype_policy(precision)
@@ -59,7 +59,7 @@ def _compare(pair: Pair, kind: str) -> list[list[str | float]]:
 
 
 def _keras_action(pair: Pair, kind: str, jit_compile: bool) -> Action:
-    """Returns what does `pair.steps` steps of Keras's distiller, with all that its `compile` offers for speed."""
+    """Returns an action of `pair.steps` steps of Keras's distiller, with every option of its `compile` for speed."""
     teacher, student = (_as_users_have_it(network) for network in (pair.teacher(), pair.student()))
     distiller = keras.distillation.Distiller(teacher, student, _knowledge(kind, teacher, student))
     distiller.compile(
@@ -74,7 +74,7 @@ def _keras_action(pair: Pair, kind: str, jit_compile: bool) -> Action:
 
 
 def _as_users_have_it(network: keras.Model) -> keras.Model:
-    """Returns the network with logits alone and Keras's own batch norm."""
+    """Returns the network with only its logits as output, and with Keras's own batch norm."""
 
     def own(layer: keras.layers.Layer) -> keras.layers.Layer:
         kind = keras.layers.BatchNormalization if isinstance(layer, keras.layers.BatchNormalization) else type(layer)
@@ -91,7 +91,7 @@ def _knowledge(kind: str, teacher: keras.Model, student: keras.Model) -> list[ke
 
 
 def _group_ends(network: keras.Model) -> list[str]:
-    """Returns the last residual sum of each map size: the names of its layers."""
+    """Returns the name of the layer with the last residual sum of each map size."""
     sums = [layer for layer in network.layers if isinstance(layer, keras.layers.Add)]
     return list({layer.output.shape[1:]: layer.name for layer in sums}.values())
 

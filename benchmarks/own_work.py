@@ -1,4 +1,4 @@
-"""What a method must compute beyond the floor: multiply-adds of its own networks, of its relations, of its clip."""
+"""The work of a method beyond the floor: multiply-adds of its own networks, its relations and its gradient clip."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from kd_bench.distillers.base import Distiller
 from kd_bench.networks import complexity
 
 FORWARD_AND_BACKWARD = 3
-"""In forward passes: a backward pass is two products of the forward one's size, for the weights and for the inputs."""
+"""In forward passes: a backward pass has two products of the same size, for the weights and for the inputs."""
 
 
 def step_multiply_adds(pair: Pair) -> int:
@@ -19,7 +19,7 @@ def step_multiply_adds(pair: Pair) -> int:
 
 
 def multiply_adds(network: keras.Model) -> int:
-    """Returns those of one image's forward pass through one of this project's networks, which are always known."""
+    """Returns the multiply-adds of one image's forward pass through one of this project's networks."""
     count = complexity.multiply_adds(network)
     assert count is not None
     return count
@@ -37,7 +37,7 @@ def _trained(networks: Sequence[keras.Model]) -> int:
 
 
 def _second_way_back(distiller: Distiller, _: Pair) -> int:
-    """A clipped gradient is a term's own: each of the two terms goes back through the student."""
+    """Each clipped term has its own gradient: the second term needs another backward pass through the student."""
     return (FORWARD_AND_BACKWARD - 1) * multiply_adds(distiller.student)
 
 

@@ -1,4 +1,4 @@
-"""The pairs that are measured, with the project's own configs and images that cost what real ones cost."""
+"""The pairs that are measured, with the project's own configs. Random images cost as much time as real ones."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +18,13 @@ class Pair:
     """A preset with its teacher and student.
 
     Attributes:
-        name: for the tables.
-        overrides: what composes the preset.
-        shape: of an image.
-        num_classes: K.
-        train_images: of the full training set.
-        steps: how many are timed as one.
-        rounds: of all that is compared.
+        name: the name in tables.
+        overrides: the overrides that compose the preset.
+        shape: the shape of an image.
+        num_classes: the number of classes, K.
+        train_images: the number of images in the full training set.
+        steps: the number of steps that are timed together.
+        rounds: the number of rounds of a comparison.
     """
 
     name: str
@@ -47,16 +47,16 @@ class Pair:
 
     @property
     def batch_size(self) -> int:
-        """B."""
+        """The batch size, B."""
         return self.config().batch_size
 
     @property
     def steps_per_epoch(self) -> int:
-        """Of the full training set."""
+        """The steps per epoch over the full training set."""
         return self.train_images // self.batch_size
 
     def teacher(self) -> keras.Model:
-        """Builds the teacher; untrained, since its weights cost no time."""
+        """Builds the teacher. It is not trained, because that does not change its speed."""
         return self.config().model.teacher.build(self.shape, self.num_classes)
 
     def student(self) -> keras.Model:
@@ -64,7 +64,7 @@ class Pair:
         return self.config().model.student.build(self.shape, self.num_classes)
 
     def distiller(self, method: str) -> Distiller:
-        """Builds a method on networks of its own."""
+        """Builds a method on new networks."""
         config = self.config(method)
         kind: type[Distiller] = config.method.load()
         keras.utils.set_random_seed(0)

@@ -1,4 +1,4 @@
-"""The input pipeline alone, on one core, against what the step consumes: python -m benchmarks.pipeline pair."""
+"""Compares the input pipeline on one core with what the step consumes: python -m benchmarks.pipeline pair."""
 
 import argparse
 import os
@@ -23,10 +23,10 @@ _ALONE, _STREAMING = "--alone", "--streaming"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the pair asked for, and prints a table."""
+    """Measures the given pair, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pair", choices=list(PAIRS))
-    parser.add_argument(_ALONE, action="store_true", help="print one pair's batches a second, on one core")
+    parser.add_argument(_ALONE, action="store_true", help="print one pair's batches per second, on one core")
     parser.add_argument(_STREAMING, action="store_true", help="with the images on disk")
     options = parser.parse_args(arguments)
     if options.alone:
@@ -50,7 +50,7 @@ def _rows(name: str) -> list[list[str | float]]:
 
 
 def _on_one_core(name: str, *options: str) -> float:
-    """Runs this program alone in a process that may use one core only: TensorFlow then makes one thread."""
+    """Runs this program in a process that may use only one core, so that TensorFlow makes one thread."""
     program = [sys.executable, "-m", "benchmarks.pipeline", name, _ALONE, *options]
     core = min(os.sched_getaffinity(0))
     done = subprocess.run(
@@ -60,7 +60,7 @@ def _on_one_core(name: str, *options: str) -> float:
 
 
 def _streamed_batches_a_second(pair: Pair) -> float:
-    """Puts the pair's images on disk; the system keeps what fits into memory, which on a larger set is not all."""
+    """Puts the pair's images on disk. The system caches what fits into memory, which is not all of a larger set."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "pixels.npy")
         np.save(path, pair.dataset.train.pixels)

@@ -1,4 +1,4 @@
-"""Each method's training step, data included, over the floor's, and its own share of multiply-adds beyond the floor's.
+"""Compares each method's training step, data included, with the floor's; counts the multiply-adds beyond the floor.
 
 python -m benchmarks.step pair [--methods at,rkd] [--precision float32]
 """
@@ -13,7 +13,7 @@ from benchmarks.pairs import PAIRS, Pair
 from benchmarks.training import floor_action, one_batch, prepare, step_action
 
 FLOORS = {
-    "student": ("student", "fitnet", "fsp", "ab"),  # whose main stage needs no teacher
+    "student": ("student", "fitnet", "fsp", "ab"),  # their main stage needs no teacher
     "distillation": ("soft_logits", "at", "ft", "rkd", "vid", "co", "kd_svd", "kd_eid", "mhgd"),
     "mutual": ("dml",),
 }
@@ -23,7 +23,7 @@ DECOMPOSING = ("kd_svd", "kd_eid", "mhgd")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the pair asked for, and prints a table."""
+    """Measures the given pair, and prints a table."""
     options = _parse(arguments)
     pair = PAIRS[options.pair]
     precision = prepare(pair, options.precision)

@@ -1,6 +1,7 @@
-"""A documented sweep on the digits, from command to last record: python -m benchmarks.sweep [method,method ...].
+"""Times a documented sweep on the digits, from command to last record: python -m benchmarks.sweep [method,method ...].
 
-Its wall time against the sum of its runs' pure step time, where the rest goes, and two processes against one.
+Compares its wall time with the sum of its runs' pure step time, says where the rest goes, and compares one process
+with two.
 """
 
 import argparse
@@ -27,9 +28,9 @@ Lines = list[dict[str, Any]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures the sweep, started one after the other and side by side, and prints two tables."""
+    """Measures the sweep, with its runs one after the other and two at a time, and prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("methods", nargs="?", default="fitnet,at,fsp", help="with commas between them")
+    parser.add_argument("methods", nargs="?", default="fitnet,at,fsp", help="separated by commas")
     methods = parser.parse_args(arguments).methods
     with tempfile.TemporaryDirectory() as folder:
         serial, parallel = Path(folder, "serial"), Path(folder, "parallel")
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _sweep(outputs: Path, arguments: Sequence[str]) -> float:
-    """Returns the seconds from the command to its end."""
+    """Returns the seconds from the start of the command to its end."""
     command = [sys.executable, str(_ROOT / "run.py"), "-m", *arguments, f"outputs={outputs}"]
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
@@ -69,7 +70,7 @@ _STEPS = "steps"
 
 
 def _parts(outputs: Path, methods: Sequence[str], whole: float) -> dict[str, float]:
-    """Returns what the seconds of a sweep went into; together they are the whole."""
+    """Returns the seconds of each part of a sweep; their sum is the whole."""
     runs = [run for run in read_sources([outputs]).runs if run.record.run.method in methods]
     in_runs = sum(run.record.cost.seconds or 0 for run in runs)
     in_training = sum(run.record.cost.training_seconds or 0 for run in runs)
@@ -86,7 +87,7 @@ def _parts(outputs: Path, methods: Sequence[str], whole: float) -> dict[str, flo
 
 
 def _pure_seconds(lines: Lines) -> float:
-    """Returns the time of all epochs, each stage's at its median: without tracing, evaluation and checkpoints."""
+    """Returns the seconds of all epochs, each with its stage's median: without tracing, evaluation and checkpoints."""
     stages: dict[str, list[float]] = {}
     for line in lines:
         stages.setdefault(line["stage"], []).append(line["seconds"])
@@ -94,7 +95,7 @@ def _pure_seconds(lines: Lines) -> float:
 
 
 def _results(outputs: Path) -> dict[str, tuple[Lines, bytes]]:
-    """Returns all that each run found out, by its digest; how long it took is no result."""
+    """Returns the results of each run, by its digest. Times are not results."""
     runs = [(run.record.run.digest, _place(run)) for run in read_sources([outputs]).runs]
     return {digest: (_timeless(place), place.predictions.read_bytes()) for digest, place in runs}
 

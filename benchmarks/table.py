@@ -1,6 +1,7 @@
-"""`aggregate.py` over many records, in CPU time: python -m benchmarks.table [counts ...].
+"""Measures the CPU time of `aggregate.py` over many records: python -m benchmarks.table [counts ...].
 
-A usual table in seconds, since importing pandas takes most of them; thousands of records against a loop of `json.load`.
+A usual table has a bound in seconds, since importing pandas takes most of them. Thousands of records are compared with
+a loop of `json.load`.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import DONE, Cost, Record, Run, Scores, Setting, write_record
 
 USUAL, SECONDS_BOUND = 200, 1.0
-"""A usual table has so many runs, and takes at most so many seconds of CPU time."""
+"""The number of runs in a usual table, and the bound on its CPU seconds."""
 RATIO_BOUND = 3
 _ROUNDS = 3
 _METHODS, _FRACTIONS = 15, (1.0, 0.5, 0.25, 0.1)
@@ -78,7 +79,7 @@ print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def write_records(outputs: Path, count: int) -> None:
-    """Writes the records of `count` runs: 15 methods at 4 fractions, with as many seeds as it takes."""
+    """Writes the records of `count` runs: 15 methods at 4 fractions, with as many seeds as needed."""
     for number in range(count):
         place, seed = number % (_METHODS * len(_FRACTIONS)), number // (_METHODS * len(_FRACTIONS))
         method, fraction = place % _METHODS, _FRACTIONS[place // _METHODS]

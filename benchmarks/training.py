@@ -1,4 +1,4 @@
-"""A method's training step as `fit` runs it, data included, and a floor's, as actions to time."""
+"""Actions to time: a method's training step as `fit` runs it, data included, and a floor's step."""
 
 from collections.abc import Callable
 
@@ -14,16 +14,16 @@ _ENDLESS = 10**6
 
 
 def prepare(pair: Pair, precision: str | None = None) -> str:
-    """Sets the process up for a pair, in the preset's own precision unless told; returns the precision in force.
+    """Sets up the process for a pair, by default in the preset's precision; returns the precision that is used.
 
-    Threads can be set once only: a process is for one pair.
+    Threads can be set only once, so a process measures only one pair.
     """
     pair.config().hardware.build()
     return prepare_process(precision or pair.config().precision, deterministic=False, seed=0)
 
 
 def step_action(pair: Pair, method: str) -> Action:
-    """Returns what does `pair.steps` steps of the method's main stage, as `fit` would."""
+    """Returns an action of `pair.steps` steps of the method's main stage, as `fit` does them."""
     distiller = pair.distiller(method)
     stage = distiller.stages()[-1]
     optimizer = pair.config().optimizer.build(_ENDLESS, stage.learning_rate_scale)
@@ -35,12 +35,12 @@ def step_action(pair: Pair, method: str) -> Action:
 
 
 def floor_action(pair: Pair, step: Callable[[], tf.Tensor]) -> Action:
-    """Returns what does the floor's step `pair.steps` times."""
+    """Returns an action of `pair.steps` steps of the floor."""
     return lambda: [float(step()) for _ in range(pair.steps)]
 
 
 def batches(pair: Pair, dataset: ImageDataset | None = None) -> tf.data.Dataset:
-    """Returns the project's own input pipeline, without end, over the pair's images unless told."""
+    """Returns the project's own input pipeline without end, by default over the pair's images."""
     data = dataset or pair.dataset
     return training_batches(data.train, data, batch_size=pair.batch_size, seed=0, first_step=0, steps=_ENDLESS)
 
