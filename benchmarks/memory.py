@@ -1,4 +1,4 @@
-"""Peak memory (resident set) of a training over the floor's, and over a sweep: python -m benchmarks.memory [pair ...]."""
+"""Peak memory of a training compared with the floor, and over a sweep: python -m benchmarks.memory [pair ...]."""
 
 import argparse
 import os
