@@ -15,15 +15,15 @@ from kd_bench.runs.folder import RunFolder
 
 
 class Attempt:
-    """Resumes from the last checkpoint, with the metrics as they were then.
+    """Resumes from the last checkpoint and restores the metrics of that moment.
 
     Attributes:
-        checkpoint: where it resumes; None at the start.
+        checkpoint: the checkpoint from which it resumes; None at the start.
         attempts: all attempts up to this one, as in the record's `sessions`.
     """
 
     def __init__(self, folder: RunFolder, *, data: str, teacher: str, code: str) -> None:
-        """Takes what must stay the same from a run's first step to its last.
+        """Takes the facts that must not change during the run.
 
         Args:
             folder: the run's folder.
@@ -48,7 +48,7 @@ class Attempt:
 
     @property
     def seconds(self) -> float:
-        """Seconds spent on the run in all attempts, without work lost because an attempt was killed."""
+        """Seconds spent on the run in all attempts. Work that was lost by a kill does not count."""
         return self._earlier_seconds + time.perf_counter() - self._started
 
     @property
@@ -91,7 +91,7 @@ class Attempt:
         self._checkpoints.save(position, variables)
 
     def _latest(self) -> Checkpoint | None:
-        """Returns the newest checkpoint; none if it was made with another teacher or other code."""
+        """Returns the newest checkpoint; None if it was made with another teacher or other code."""
         checkpoint = self._checkpoints.latest()
         if checkpoint is None:
             return None

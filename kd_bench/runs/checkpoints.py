@@ -1,4 +1,4 @@
-"""The state of a run on disk. A checkpoint is written whole or not at all, and has a checksum. The last two are kept.
+"""The saved state of a run. A checkpoint is written completely or not at all, and has a checksum. Two are kept.
 
 A checkpoint is a safetensors file. Its name holds its number, the stage, the step and the digest of its content:
 `000017-main-340-0f3c5a7e92b1d468.safetensors`.
@@ -65,14 +65,14 @@ class Checkpoint:
         """Assigns the values to the variables.
 
         Raises:
-            DamageError: the variables' shapes are not those of the values.
+            DamageError: the shapes of the variables and of the values differ.
         """
         here = [tuple(variable.shape) for variable in variables]
         there = [value.shape for value in self.values]
         if here != there:
             raise DamageError(
-                f"{self.path}: holds {len(there)} variables of another network or method than the {len(here)} of this "
-                f"run; delete the folder {self.path.parent} to start over."
+                f"{self.path}: its {len(there)} variables do not match the {len(here)} of this run (another network or "
+                f"method); delete the folder {self.path.parent} to start over."
             )
         for variable, value in zip(variables, self.values, strict=True):
             variable.assign(value)
@@ -98,7 +98,7 @@ class Checkpoints:
         """Writes a checkpoint, then deletes all but the last two.
 
         Raises:
-            StorageError: it cannot be written; the earlier ones are still there.
+            StorageError: it cannot be written; the earlier checkpoints are kept.
         """
         content = _packed(position, [np.asarray(variable.numpy()) for variable in variables])
         earlier = self._paths()

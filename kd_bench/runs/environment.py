@@ -1,4 +1,4 @@
-"""Facts about where and with what a run is made. A fact that cannot be found is null; no function here raises."""
+"""Facts about the software and the machine of a run. A fact that cannot be found is None; no function here raises."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ def versions() -> dict[str, str | None]:
 
 
 def machine() -> dict[str, str | int | None]:
-    """Returns the machine's platform, processor and memory, without its accelerators, which TensorFlow names."""
+    """Returns the machine's platform, processor and memory. TensorFlow lists the accelerators."""
     return {
         "platform": platform.platform(),
         "processor": _processor(),
@@ -30,7 +30,7 @@ def machine() -> dict[str, str | int | None]:
 
 
 def git_revision(directory: Path = _REPOSITORY) -> dict[str, str | bool | None]:
-    """Returns the checked-out revision, and whether any file differs from it; nulls without git or a repository."""
+    """Returns the checked-out revision, and whether any file differs from it; None without git or a repository."""
     try:
         revision = _git(directory, "rev-parse", "HEAD")
         return {"revision": revision, "dirty": bool(_git(directory, "status", "--porcelain"))}
@@ -39,7 +39,7 @@ def git_revision(directory: Path = _REPOSITORY) -> dict[str, str | bool | None]:
 
 
 def peak_memory_bytes() -> int | None:
-    """Returns the most memory this process has held at once; null where the system does not say (Windows)."""
+    """Returns the peak memory of this process; None if the system does not report it (Windows)."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""Writes files so that they are either the old or the new version, never half of each; computes checksums."""
+"""Writes each file completely or not at all; computes checksums."""
 
 import contextlib
 import errno
@@ -15,7 +15,7 @@ _NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces the file's content in one step; a crash at any moment leaves the old content or the new.
+    """Replaces the file's content in one step; after a crash it is the old or the new content.
 
     Args:
         path: The file; a symbolic link is followed, an existing file's permissions are kept.
@@ -40,7 +40,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def storing(place: Path) -> Iterator[None]:
-    """Replaces the system's error by a readable one, if the body cannot write.
+    """Replaces an `OSError` of the body by a readable error.
 
     Raises:
         StorageError: The body cannot write; the message names the place and says what to do.
@@ -63,10 +63,10 @@ def sha256(path: Path) -> str:
 
 def _remedy(problem: OSError) -> str:
     if problem.errno in _NO_ROOM:
-        return "Make room there, then run the same command again: nothing that was complete is lost."
+        return "Free some space there, then run the same command again: finished work is not lost."
     if problem.errno in _NO_RIGHTS:
-        return "Make it writable, or set outputs=<a folder that is>."
-    return "Mend that, then run the same command again."
+        return "Make it writable, or set outputs= to a writable folder."
+    return "Fix that, then run the same command again."
 
 
 def _write_through(path: Path, content: bytes) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # It imports Hydra, which is not needed to read finished runs
 
 _CONFIG, _RECORD, _LOCK = "config.yaml", "result.json", ".lock"
 _BEGUN = {_CONFIG, _LOCK}
-"""A run without a record has at least one of these files: only the lock while its process reads the data."""
+"""A run without a record has at least one of these files. While its process reads the data, it has only the lock."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class State:
             the run must be repeated.
         damage: one sentence per file that cannot be used.
         resumable: whether the run has checkpoints.
-        outdated: whether other code made the run.
+        outdated: whether the run was made by other code.
     """
 
     record: Record | None
@@ -45,7 +45,7 @@ class State:
 
     @property
     def failure(self) -> str | None:
-        """Why the last attempt failed; None if it did not."""
+        """Why the last attempt failed; None if it did not fail."""
         return self.record.reason if self.record is not None and self.record.status == FAILED else None
 
 
@@ -85,7 +85,7 @@ class RunFolder:
 
     @property
     def record(self) -> Path:
-        """Written last: its presence says that the run is over."""
+        """Written last: if it exists, the run is done or failed."""
         return self.path / _RECORD
 
     @property
@@ -155,11 +155,11 @@ class RunFolder:
         write_atomically(self.predictions, stream.getvalue())
 
     def leave_nothing(self, top: Path) -> None:
-        """Deletes the folder of a run that never started, which holds only a lock; then empty parents below `top`."""
+        """Deletes the folder if the run never started, so that it holds only a lock; then empty parents below `top`."""
         if {path.name for path in self.path.iterdir()} <= {self.lock.name, self.holder.name}:
             self.holder.unlink(missing_ok=True)
             self.lock.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # another run's folder is in one of them
+            with contextlib.suppress(OSError):  # a parent holds another run: it stays
                 for place in (self.path, *self.path.parents):
                     if place == top:
                         break
@@ -174,7 +174,7 @@ def run_name(folder: str | Path) -> tuple[str, ...]:
 def find_runs(outputs: Path) -> Iterator[tuple[RunFolder, bool]]:
     """Yields every run's folder below `outputs`, in order, and whether it holds a record.
 
-    Symbolic links are followed, and no place is visited twice.
+    Symbolic links are followed, and no folder is visited twice.
     """
     visited = set()
     for directory, subdirectories, files in os.walk(outputs, followlinks=True):

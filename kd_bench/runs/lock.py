@@ -1,4 +1,4 @@
-"""Locks: one process per run. A second process waits, and prints for which process."""
+"""Locks: one process per run. A second process waits and prints which process holds the lock."""
 
 import contextlib
 import errno
@@ -19,7 +19,7 @@ from kd_bench.runs.folder import RunFolder
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """The errors of `flock` on a network file system that is mounted without locks."""
 _GLANCE = 0.1
-"""Seconds to try before a lock counts as taken: a process that checks it (`is_held`) holds it for a moment."""
+"""Seconds to try before a lock counts as taken. A process that calls `is_held` holds the lock for a moment."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def locked(folder: RunFolder, wait: bool = True) -> Iterator[bool]:
         StorageError: the lock cannot be made.
         filelock.Timeout: another process holds it, and `wait` is false.
     """
-    # No soft lock: that is a file, which would remain after a kill.
+    # A soft lock is only a file, which would remain after a kill.
     lock, waited = FileLock(folder.lock, fallback_to_soft=False), False
     with storing(folder.path), _require_locks(folder.path):
         try:
@@ -71,7 +71,7 @@ def is_held(folder: RunFolder) -> bool:
     """
     try:
         with folder.lock.open("rb") as stream, _require_locks(folder.path):
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several may look at once
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several processes may check at once
     except FileNotFoundError:
         return False
     except BlockingIOError:
@@ -89,13 +89,13 @@ def holder(folder: RunFolder) -> Holder | None:
 
 @contextlib.contextmanager
 def _require_locks(place: Path) -> Iterator[None]:
-    """Raises `StorageError` if the file system refuses the locks that the body takes."""
+    """Raises `StorageError` if the file system of the body's locks does not support them."""
     try:
         yield
     except OSError as problem:
         if problem.errno not in _NO_LOCKS:
             raise
         raise StorageError(
-            f"{place}: this file system has no locks (flock), without which two processes could do one run at the same "
-            "time. Set outputs= to a folder on another file system, or mount this one with locks (Lustre: -o flock)."
+            f"{place}: this file system has no locks (flock). Without locks, two processes could do the same run at "
+            "once. Set outputs= to a folder on another file system, or mount this one with locks (Lustre: -o flock)."
         ) from problem

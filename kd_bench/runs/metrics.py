@@ -1,6 +1,6 @@
 """A run's metrics: `metrics.jsonl`, one line per epoch.
 
-Lines are only appended. When a run resumes from a checkpoint, the lines written after that checkpoint are cut off.
+Lines are only appended. When a run resumes from a checkpoint, the lines written after that checkpoint are removed.
 """
 
 import json
@@ -24,7 +24,7 @@ def append_metrics(path: Path, line: dict[str, Any]) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Returns the complete lines, oldest first; none if there is no file. An incomplete last line is left out.
+    """Returns the complete lines, oldest first, without an incomplete last line; an empty list if there is no file.
 
     Raises:
         RecordError: A line before the last is damaged.

@@ -50,7 +50,7 @@ def scores(metrics: list[dict[str, Any]], final: dict[str, Any]) -> Scores:
 
 
 def setting(config: RunConfig, precision: str, replicas: int) -> Setting:
-    """Returns where and with what a run was made that ends now."""
+    """Returns the software, the machine and the seeds of a run that ends now."""
     purposes = ("initialisation", "shuffle", "augmentation", "method")
     return Setting(
         precision=precision,
@@ -65,7 +65,7 @@ def setting(config: RunConfig, precision: str, replicas: int) -> Setting:
 
 
 def _identity(config: RunConfig) -> Run:
-    """Returns what the user asked for."""
+    """Returns the choices of the user."""
     return Run(
         experiment=config.experiment,
         dataset=config.dataset.name,

@@ -1,4 +1,4 @@
-"""How far a run's training is, and how fast, from the files that it has written so far."""
+"""Reads the progress and the speed of a run's training from the files that it has written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from kd_bench.config import MAIN_STAGE
 from kd_bench.runs.folder import RunFolder
 
 _RECENT = 10
-"""The speed is the mean over this number of epochs, or over the epochs between two evaluations if they are more."""
+"""The speed is the mean over this number of epochs, or over `evaluate_every` epochs if that is more."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run's training is.
+    """The progress of a run's training.
 
     Attributes:
         stage: the current stage.
-        epoch: the number of epochs of this stage that are over.
+        epoch: the number of finished epochs of this stage.
         epochs: the number of epochs in this stage.
-        over: the number of epochs of all stages that are over.
+        over: the number of finished epochs of all stages.
         left: the number of epochs left in this stage and in the main stage.
         seconds: seconds per epoch of this stage, including evaluations and checkpoints.
     """
@@ -33,7 +33,7 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """How much of the training is over, in [0, 1]."""
+        """The finished fraction of the training, in [0, 1]."""
         return self.over / (self.over + self.left)
 
     @property
@@ -43,7 +43,7 @@ class Progress:
 
 
 def progress(lines: Sequence[Mapping[str, Any]], epochs: int, evaluate_every: int) -> Progress | None:
-    """Returns how far a run is; None before the end of its first epoch, or if an earlier version wrote the lines.
+    """Returns the progress of a run; None before the end of its first epoch, or if an earlier version wrote the lines.
 
     Args:
         lines: the run's metrics.
@@ -58,7 +58,7 @@ def progress(lines: Sequence[Mapping[str, Any]], epochs: int, evaluate_every: in
 
 
 def _pace(lines: Sequence[Mapping[str, Any]], stage: str, recent: int) -> float:
-    """Returns the seconds per epoch of the stage. The first epoch, which traces, counts only if there is no other."""
+    """Returns the seconds per epoch of the stage. The first epoch includes tracing: it counts only if it is alone."""
     elapsed = [line["elapsed_seconds"] for line in lines if line["stage"] == stage][-recent - 1 :]
     if len(elapsed) == 1:
         return lines[-1]["seconds"]
@@ -66,7 +66,7 @@ def _pace(lines: Sequence[Mapping[str, Any]], stage: str, recent: int) -> float:
 
 
 def checkpoint_of(folder: RunFolder) -> tuple[str, int] | None:
-    """Returns the stage of a run's last checkpoint, and how many of its steps are over; None without one."""
+    """Returns the stage and the step of a run's last checkpoint; None without a checkpoint."""
     names = sorted(path.stem for path in folder.checkpoints.glob("[0-9]*-*-*-*"))
     if not names:
         return None

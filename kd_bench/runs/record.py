@@ -1,6 +1,6 @@
-"""A run's record: `result.json`, written once and last. Its presence says that the run is over.
+"""A run's record: `result.json`, written once and last. If it exists, the run is done or failed.
 
-Its first entry is a checksum of everything below it, so that an edited number is noticed.
+Its first entry is a checksum of everything below it, so that edited numbers are detected.
 """
 
 import hashlib
@@ -17,23 +17,23 @@ DONE, FAILED = "done", "failed"
 
 
 class RecordError(DamageError):
-    """A file of a run that cannot be used; the message names the file, what is wrong and what to do."""
+    """A file of a run cannot be used; the message says which file, why, and what to do."""
 
 
 class SchemaError(BenchError):
-    """A record of a schema version that this version does not read."""
+    """A record has a schema version that this version cannot read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What the user asked for.
+    """The choices of the user.
 
     Attributes:
         label: The method's name in the table, e.g. "FitNet".
         subset_seed: Chooses the training images of a fraction below 1.
-        budget: "steps" or "epochs": what is held equal over the fractions.
-        digest: 8 hex digits, over everything that can change the result.
-        protocol: 8 hex digits, the same without seed and fraction: only runs of equal protocol are averaged.
+        budget: "steps" or "epochs": what is equal at all fractions.
+        digest: 8 hex digits; the digest of everything that can change the result.
+        protocol: The same without seed and fraction. Only runs with the same protocol are averaged.
         overrides: What differs from the preset, e.g. {"method.beta": 500, "epochs": 40}.
     """
 
@@ -53,15 +53,15 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The scores on the test set, or on the images that `validation` held out. All are null if the run failed.
+    """The scores on the test set, or on the images that `validation` held out. All are None if the run failed.
 
     Accuracies and agreement are in [0, 1].
 
     Attributes:
-        last_accuracy: After the last epoch, like all scores except the best accuracy.
-        best_accuracy: The highest of all epochs: for information, never for a table.
-        top5_accuracy: How often the label is among the five most probable classes; null for five classes or fewer.
-        negative_log_likelihood: Of the labels, in nats per image.
+        last_accuracy: After the last epoch, as are all scores except the best accuracy.
+        best_accuracy: The highest of all epochs. No table uses it.
+        top5_accuracy: How often the label is among the five most probable classes; None for five classes or fewer.
+        negative_log_likelihood: The mean over the images, in nats.
         calibration_error: Expected calibration error: |accuracy - confidence| in 15 equal bins of confidence, weighted.
         teacher_divergence: KL(teacher || student) of the predicted distributions, in nats per image.
         agreement: How often student and teacher predict the same class.
@@ -82,7 +82,7 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What the run cost. `steps` counts the training steps of each stage, in the order of the stages."""
+    """The cost of the run. `steps` counts the training steps of each stage, in the order of the stages."""
 
     train_images: int | None = None
     steps: dict[str, int] | None = None
@@ -95,15 +95,15 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Where and with what the run was made.
+    """The software, the machine, the data and the seeds of the run.
 
     Attributes:
         precision: The precision that was used, e.g. "float32".
         code: The fingerprint of the sources that can change the result, 16 hex digits.
-        data: The fingerprint of all images and labels, or with `validation` of those of the training split, 16 hex
-            digits; None if the run failed before they were read.
+        data: The fingerprint of all images and labels (with `validation`: only of the training split), 16 hex digits;
+            None if the run failed before they were read.
         train_data: The fingerprint of the training split, 16 hex digits; empty in records of earlier versions.
-        effective: The values used of hyper-parameters that were scaled to the networks, by their keys.
+        effective: The used values of the hyper-parameters that were scaled to the networks, by key.
         finished: ISO 8601, in UTC.
         sessions: The attempts, in order: when each began, from which stage and step, at which revision.
     """
@@ -124,14 +124,14 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Everything that is known about a finished run.
+    """Everything that is known about a run that is done or failed.
 
     Attributes:
         status: "done" or "failed".
         reason: Why it failed.
-        warnings: What the method found wrong with its own training.
+        warnings: Problems that the method found in its training.
         config: Everything in the run's config that can change the result: `run.digest` is its digest.
-        files: The SHA-256 of each file that the run wrote beside the record.
+        files: The SHA-256 of each other file that the run wrote.
     """
 
     schema: int = SCHEMA_VERSION
@@ -183,7 +183,7 @@ def read_record(path: Path) -> Record:
     try:
         return parse_record(path.read_bytes())
     except SchemaError as error:
-        raise SchemaError(f"{path}: {error}; use that one, or move the file away and repeat the run") from error
+        raise SchemaError(f"{path}: {error}; use that version, or move the file away and repeat the run") from error
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: {error}; delete it and repeat the run") from error
 
@@ -193,11 +193,11 @@ def parse_record(content: bytes) -> Record:
 
     Raises:
         SchemaError: Another version of this program wrote it.
-        ValueError: It is not what `record_text` returned.
+        ValueError: It is damaged or was edited.
     """
     document = json.loads(content)
     if not isinstance(document, dict) or "schema" not in document:
-        raise ValueError("is no record")
+        raise ValueError("is not a record")
     if document["schema"] != SCHEMA_VERSION:
         raise SchemaError(
             f"its schema version is {document['schema']}, this version reads {SCHEMA_VERSION}: another version wrote it"
@@ -211,7 +211,7 @@ def parse_record(content: bytes) -> Record:
 def is_done(content: bytes) -> bool:
     """Returns whether a `result.json` with this content is undamaged and its run is done. Much faster than parsing.
 
-    If False, only parsing shows what it is.
+    If False, `parse_record` finds out why.
     """
     checksum, _, body = content.removeprefix(b"{\n").partition(b"\n")
     return body.startswith(_DONE_BEGINS) and checksum == f'  "checksum": "{_checksum(body)}",'.encode()

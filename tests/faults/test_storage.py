@@ -44,7 +44,7 @@ def test_a_full_disk(tmp_path):
         # The teacher's checkpoint is larger than what is left; the student's is not.
         failed = run("method=soft_logits", *SHORT, outputs=outputs)
         assert failed.returncode == 1
-        assert "No space left on device. Make room there" in failed.stderr
+        assert "No space left on device. Free some space there" in failed.stderr
         assert "checkpoints" in failed.stderr
         assert {path: text for path, text in content(outputs).items() if path in before} == before
         assert not list(outputs.rglob("*.tmp"))
@@ -83,7 +83,7 @@ def test_a_read_only_outputs(tmp_path):
     assert done.stdout == ""
     assert done.stderr == (
         f"error: {tmp_path}/outputs: cannot be written: Read-only file system. "
-        "Make it writable, or set outputs=<a folder that is>.\n"
+        "Make it writable, or set outputs= to a writable folder.\n"
     )
 
 

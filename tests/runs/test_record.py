@@ -85,7 +85,7 @@ def test_another_versions_records_are_refused_by_name(tmp_path, make_record, ver
 @pytest.mark.parametrize("content", ["[]", "null", "3"])
 def test_json_that_is_no_record(tmp_path, content):
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(RecordError, match="is no record"):
+    with pytest.raises(RecordError, match="is not a record"):
         read_record(tmp_path / "result.json")
 
 
@@ -101,7 +101,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, make_record, 
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(StorageError, match=r"result\.json: cannot be written: No space left on device\. Make room"):
+    with pytest.raises(StorageError, match=r"result\.json: cannot be written: No space left on device\. Free some"):
         write_record(tmp_path / "result.json", make_record(accuracy=0.6))
     assert list(tmp_path.iterdir()) == [tmp_path / "result.json"]
     assert read_record(tmp_path / "result.json").scores.last_accuracy == 0.5
