@@ -57,7 +57,7 @@ def test_each_method_has_its_trials_and_the_best_is_tested(tmp_path):
     [
         (["--methods", "student,teacher"], "error: validation=0.1: a teacher is trained on all"),
         (["--methods", "student", "--validation", "0"], "error: validation=0: a search would choose on the test set"),
-        (["--methods", "student", "fraction=0.1,0.5"], "error: fraction=0.1,0.5: a search would take the easiest"),
+        (["--methods", "student", "fraction=0.1,0.5"], "error: fraction=0.1,0.5: a search would choose the easiest"),
         (["--methods", "student", "seed=3"], "tune.py: error: seed= is set for each run; write --seeds"),
     ],
 )

@@ -8,7 +8,7 @@ TEACHER_METHOD = "teacher"
 """The name of the method that trains teachers."""
 
 MAIN_STAGE = "main"
-"""The stage that every run ends with; its length is the config's `epochs`."""
+"""The last stage of every run; its length is the config's `epochs`."""
 
 
 def title(dataset: str, method: str, fraction: float, seed: int, variant: Mapping[str, Any]) -> str:
@@ -21,8 +21,8 @@ def without(facts: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     """Returns a copy of a run's facts without some keys.
 
     Args:
-        facts: as a record's `config` has them, with a component's values below `parameters`.
-        keys: as the command line has them, such as `seed` or `optimizer.learning_rate`.
+        facts: in the format of a record's `config`: the values of a component are below `parameters`.
+        keys: in the format of the command line, such as `seed` or `optimizer.learning_rate`.
     """
     kept = copy.deepcopy(dict(facts))
     for key in keys:

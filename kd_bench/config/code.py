@@ -1,7 +1,7 @@
 """Computes the fingerprint of a run's code: a hash of the sources that can change its result. Imports none of them.
 
-These sources are the modules that the run's `_target_`s name, the training loop, and everything that they import,
-except libraries. A change of one method does not change the fingerprints of the other methods. Comments, docstrings
+These sources are the modules of the run's `_target_`s, the training loop, and everything that they import except
+libraries. A change of one method does not change the fingerprints of the other methods. Comments, docstrings
 and layout do not count.
 """
 
@@ -25,7 +25,7 @@ def fingerprint(targets: Iterable[str]) -> str:
     """Returns the fingerprint of the sources that a run depends on: 16 hexadecimal digits.
 
     Args:
-        targets: import paths of the functions and classes that its config names.
+        targets: import paths of the functions and classes in the config.
 
     Raises:
         ConfigError: one of the sources is not valid Python.
@@ -54,7 +54,7 @@ def _reached(modules: Iterable[str]) -> set[str]:
 
 
 def _is_own(module: str) -> bool:
-    """Returns whether a module belongs to this package or to the user, and not to a library."""
+    """Returns whether a module belongs to this package or to the user, not to a library."""
     if module.split(".")[0] in sys.stdlib_module_names or module.startswith(_DERIVED):
         return False
     file = source(module)

@@ -1,6 +1,6 @@
 """Lists the runs of a command line, as Hydra would start them, and checks all of them before the first one starts.
 
-Hydra itself composes each job of a sweep only when it starts the job. Nothing here imports TensorFlow.
+Hydra composes each job of a sweep only when it starts the job. Nothing here imports TensorFlow.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _NOT_SEARCHED = (
     *("method", "dataset", "model", "experiment"),
     *("fraction", "dataset_fraction", "seed", "subset_seed", "validation"),
 )
-"""The keys that say what is measured: by accuracy a search would take the easiest."""
+"""The keys that define the task. A search by accuracy would choose the easiest task."""
 
 resolvers.register()
 
@@ -45,8 +45,8 @@ class Job:
     """One job of a sweep.
 
     Attributes:
-        overrides: as Hydra's launchers take them, such as `method=at`.
-        run: the checked config that they describe.
+        overrides: in the format of Hydra's launchers, such as `method=at`.
+        run: the checked config with these overrides.
     """
 
     overrides: tuple[str, ...]
@@ -54,11 +54,11 @@ class Job:
 
 
 def jobs(arguments: Sequence[str]) -> list[RunConfig]:
-    """Returns the checked configs of all runs of the command line: of one run, or of a sweep.
+    """Returns the checked configs of all runs of the command line (one run or a sweep).
 
     Raises:
-        ConfigError: at the first value that is wrong, in any of the runs.
-        UnlistedSweepError: the runs are not known beforehand.
+        ConfigError: a value of any run is wrong; the message names the first one.
+        UnlistedSweepError: the runs cannot be listed in advance.
     """
     with composing(arguments) as (by, overrides):
         of_runs = [override for override in overrides if not override.is_hydra_override()]
@@ -74,7 +74,7 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
 
 
 def is_search(hydra: DictConfig) -> bool:
-    """Returns whether Hydra's sweeper chooses the runs by the results of those before."""
+    """Returns whether the sweeper chooses each run by the results of earlier runs."""
     return hydra.mode == RunMode.MULTIRUN and hydra.runtime.choices["hydra/sweeper"] not in ("grid", "basic")
 
 
@@ -82,11 +82,11 @@ def sweep_jobs(config: DictConfig, arguments: Sequence[str]) -> list[Job]:
     """Returns the jobs of the sweep that Hydra is about to start.
 
     Args:
-        config: as Hydra gives it to a sweeper; its `hydra.sweeper.params` come before the arguments.
-        arguments: the overrides of the command line without Hydra's own.
+        config: the config that Hydra gives to a sweeper. The arguments replace its `hydra.sweeper.params`.
+        arguments: the overrides of the command line, without those of Hydra's keys.
 
     Raises:
-        ConfigError: at the first value that is wrong, in any of the runs.
+        ConfigError: a value of any run is wrong; the message names the first one.
     """
     search = [line for line in config.hydra.overrides.hydra if line.startswith(SEARCH_PATH)]
     by = composer(config.hydra.job.config_name, search)
@@ -110,10 +110,13 @@ def composing(arguments: Sequence[str]) -> Iterator[tuple[Composer, list[Overrid
 
 
 def of_job(config: DictConfig) -> RunConfig:
-    """Returns the checked config of the job that Hydra is running, from what Hydra composed for it.
+    """Returns the checked config of the job that Hydra is running.
+
+    Args:
+        config: the config that Hydra composed for the job.
 
     Raises:
-        ConfigError: at the first value that is wrong.
+        ConfigError: a value is wrong; the message names the first one.
     """
     hydra = HydraConfig.get()
     search = [line for line in hydra.overrides.hydra if line.startswith(SEARCH_PATH)]
@@ -122,15 +125,15 @@ def of_job(config: DictConfig) -> RunConfig:
         run = run.beside_others()
     if Path(hydra.runtime.cwd) == Path.cwd():
         return run
-    # With hydra.job.chdir=true the job is in another folder than the one where the command was started.
+    # With hydra.job.chdir=true, the job does not run in the folder where the command was started.
     return replace(run, outputs=str(Path(hydra.runtime.cwd, run.outputs)))
 
 
 def _hydra(by: Composer, own: Sequence[Override], of_runs: Sequence[Override]) -> DictConfig:
-    """Returns Hydra's own config: mode, sweeper, launcher."""
+    """Returns the config of Hydra itself: mode, sweeper, launcher."""
     for override in own:
         if override.is_sweep_override():
-            raise ConfigError(f"{override.input_line}: Hydra's own keys cannot be swept; give one value.")
+            raise ConfigError(f"{override.input_line}: keys of Hydra cannot be swept; give one value.")
     lines = [str(override.input_line) for override in own]
     composed = by.library.compose([*lines, *by.shared(of_runs)], with_hydra=True)
     if composed.hydra.launcher.get("n_jobs") == 0:
@@ -153,19 +156,19 @@ def _sweep(by: Composer, params: Mapping[str, str], arguments: Sequence[Override
 
 
 def _by_key(params: Mapping[str, str], arguments: Sequence[Override]) -> Iterable[Override]:
-    """Returns the last override of each key, those of a sweeper's params before the command line's."""
+    """Returns the last override of each key. The command line replaces the sweeper's params."""
     in_config = parsed([f"{key}={value}" for key, value in params.items()])
     return {override.get_key_element(): override for override in (*in_config, *arguments)}.values()
 
 
 def _check_search(by: Composer, hydra: DictConfig, arguments: Sequence[Override]) -> None:
-    """Checks all that can be known of a search before its first trial."""
+    """Checks a search before its first trial, as far as possible."""
     _require_sweeper(hydra)
     overrides = list(_by_key(hydra.sweeper.get("params") or {}, arguments))
     searched = [override for override in overrides if override.is_sweep_override()]
     for override in searched:
         if override.key_or_group in _NOT_SEARCHED:
-            raise ConfigError(f"{override.input_line}: a search would take the easiest; give one value.")
+            raise ConfigError(f"{override.input_line}: a search would choose the easiest task; give one value.")
     for run in _at_the_ends(by, [ends(override) for override in overrides]):
         if not run.validation:
             raise ConfigError("validation=0: a search would choose on the test set; write validation=0.1.")
@@ -174,7 +177,7 @@ def _check_search(by: Composer, hydra: DictConfig, arguments: Sequence[Override]
 
 
 def _at_the_ends(by: Composer, lines: Sequence[Sequence[str]]) -> Iterator[RunConfig]:
-    """Yields the checked run of each of these lines, with the first one of every other override."""
+    """Yields the checked run of each line, combined with the first line of every other override."""
     first = [line for line, *_ in lines]
     for place, several in enumerate(lines):
         for line in several:
@@ -182,11 +185,11 @@ def _at_the_ends(by: Composer, lines: Sequence[Sequence[str]]) -> Iterator[RunCo
 
 
 def _require_sweeper(hydra: DictConfig) -> None:
-    """Refuses a sweeper that cannot search here, and a search without trials."""
+    """Raises ConfigError if the sweeper cannot search here, or if the search has no trials."""
     sweeper = hydra.runtime.choices["hydra/sweeper"]
     if sweeper == "optuna":
-        raise ConfigError("hydra/sweeper=optuna: minimises. Write hydra/sweeper=search: Optuna, set up for accuracies.")
+        raise ConfigError("hydra/sweeper=optuna: it minimises. Write hydra/sweeper=search, which maximises.")
     if sweeper == "search" and importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
-        raise ConfigError("hydra/sweeper=search: needs a plugin of Hydra: pip install hydra-optuna-sweeper.")
+        raise ConfigError("hydra/sweeper=search: it needs a Hydra plugin: pip install hydra-optuna-sweeper.")
     for key in ("n_trials", "n_jobs"):
         check(f"hydra.sweeper.{key}", hydra.sweeper.get(key, 1), PositiveInt)

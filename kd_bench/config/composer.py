@@ -1,4 +1,4 @@
-"""Composes the config of one run: Hydra composes the groups, then values are set and compared with the preset."""
+"""Composes the config of one run: Hydra composes the groups, then the values are set and compared with the preset."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _PRESET_KEYS = ("experiment", "dataset", "dataset.name", "dataset.root", "datase
 
 
 def composer(name: str, search: Sequence[str]) -> "Composer":
-    """Returns the composer of a primary config. There is one per initialised Hydra: each preset is composed once.
+    """Returns the composer of a primary config. Each initialised Hydra has one, which composes each preset once.
 
     Args:
         name: the name of the primary config.
@@ -36,10 +36,10 @@ def _composer(loader: ConfigLoader, name: str, search: tuple[str, ...]) -> "Comp
 
 
 class Composer:
-    """Composes runs and remembers what it composed: Hydra needs 50 ms for each composition.
+    """Composes runs and remembers what it composed: one composition takes Hydra 50 ms.
 
     Attributes:
-        library: the configs to compose from.
+        library: the available configs.
     """
 
     def __init__(self, library: Library) -> None:
@@ -49,7 +49,7 @@ class Composer:
         self._presets: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def run(self, lines: Sequence[str]) -> RunConfig:
-        """Returns the checked config of the one run that these overrides describe.
+        """Returns the checked config of the run with these overrides.
 
         Raises:
             ConfigError: a value is wrong; the message names the key, the value and what is allowed.
@@ -58,7 +58,7 @@ class Composer:
         return self.checked(containers(OmegaConf.create(config)) if _is_open(config) else config, lines)
 
     def checked(self, config: Mapping[str, Any], lines: Sequence[str]) -> RunConfig:
-        """Checks a composed config. Some overrides choose its preset; all other differences make it a variant.
+        """Checks a composed config. Some overrides choose the preset. Other differences from it make a variant.
 
         Raises:
             ConfigError: a value is wrong; the message names the key, the value and what is allowed.
@@ -69,10 +69,10 @@ class Composer:
         return RunConfig.parse(config, _differences(config, self._presets[chosen]))
 
     def require_keys(self, overrides: Sequence[Override]) -> None:
-        """Refuses a value whose key exists only in choices of a sweep: Hydra first composes without these choices.
+        """Refuses a value if its key exists only in the choices of a sweep. Hydra first composes without these choices.
 
         Raises:
-            ConfigError: there is such a value; the message names the key and what to write.
+            ConfigError: there is such a value; the message names the key and says what to write.
         """
         swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
         for override in overrides:
@@ -88,7 +88,7 @@ class Composer:
         return [str(one.input_line) for one in overrides if not one.is_sweep_override() and not self._is_plain(one)]
 
     def _with_values(self, lines: Sequence[str]) -> dict[str, Any]:
-        """Composes the groups once, and sets each plain value on a copy."""
+        """Composes the groups once, then sets each plain value in a copy."""
         overrides = [self._parsed(line) for line in lines]
         groups = tuple(line for line, override in zip(lines, overrides, strict=True) if not self._is_plain(override))
         if groups not in self._composed:
@@ -99,7 +99,7 @@ class Composer:
         return config
 
     def _is_plain(self, override: Override) -> bool:
-        """Returns whether an override sets one value. Hydra sets such values last; it merges mappings."""
+        """Returns whether an override sets one value. Hydra sets such values last, but it merges mappings."""
         key = override.key_or_group
         if "/" in key or key in self.library.groups or override.package is not None or override.is_sweep_override():
             return False
@@ -129,7 +129,7 @@ def _set(config: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _differences(config: Mapping[str, Any], preset: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns dotted key -> value of each difference from the preset. For another component, the value is its name."""
+    """Returns the differences from the preset: dotted key -> value. For a component, the value is its name."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         default = preset.get(name)

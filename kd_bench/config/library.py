@@ -1,4 +1,4 @@
-"""The config files that Hydra finds: lists groups and choices, composes configs, and explains errors in plain words."""
+"""The config files that Hydra finds: lists groups and choices, composes configs, explains errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,17 +15,17 @@ from omegaconf.errors import OmegaConfBaseException
 from kd_bench.errors import ConfigError
 
 _IMPOSSIBLE = {
-    "hardware=multi_worker": "a run stays within one host, as Keras 3 cannot train across hosts (keras issue 20585); "
-    "start several runs side by side instead: docs/cluster.md."
+    "hardware=multi_worker": "a run uses one host, because Keras 3 cannot train across hosts (keras issue 20585); "
+    "start several runs at once instead: docs/cluster.md."
 }
 """Choices that users may expect but that do not exist -> the reason, and what to do instead."""
 
 _SEARCH = "search"
-"""The group that the sweeper `search` chooses from, by the method; there is nothing for a user to choose."""
+"""The group of the sweeper `search`. The method determines the choice, not the user."""
 
 
 class Library:
-    """The config files of which a primary config can be composed, as the initialised Hydra finds them.
+    """The config files that the initialised Hydra finds for a primary config.
 
     Attributes:
         groups: the config groups, including those on the search path.
@@ -38,7 +38,7 @@ class Library:
         self.groups = [group for group in self._found("", ObjectType.GROUP) if group not in ("hydra", _SEARCH)]
 
     def compose(self, lines: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
-        """Composes the overrides, as Hydra does.
+        """Composes a config from the overrides, as Hydra does.
 
         Raises:
             ConfigError: a choice does not exist, or a file or an override cannot be used.
@@ -96,7 +96,7 @@ def containers(config: DictConfig, *, may_miss: bool = False) -> dict[str, Any]:
     """Returns a composed config as plain containers, with its interpolations resolved.
 
     Args:
-        config: as Hydra composed it.
+        config: the config that Hydra composed.
         may_miss: whether a value may still be `???`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reads a command line as Hydra reads it: its flags, then `key=value` overrides. Messages are in plain words."""
+"""Reads a command line as Hydra reads it: its flags, then `key=value` overrides. Explains errors."""
 
 import math
 from argparse import Namespace
@@ -15,21 +15,21 @@ from kd_bench.errors import ConfigError
 SEARCH_PATH = "hydra.searchpath"
 
 _SEVERAL_CHOICES = ("experiment", "callbacks")
-"""The groups of which several choices can be combined, as in experiment=[cifar100,quick]."""
+"""The groups of which several choices can be combined, e.g. experiment=[cifar100,quick]."""
 
 
 def read_options(arguments: Sequence[str]) -> Namespace:
-    """Returns Hydra's flags, such as --multirun, and in `overrides` all other arguments.
+    """Returns Hydra's flags, such as --multirun. All other arguments are in `overrides`.
 
     Raises:
-        ConfigError: the flags ask for two things at once, or for one that does not work here.
+        ConfigError: two flags exclude each other, or a flag is not supported.
     """
-    # An internal function of Hydra, the only one used here: no public function parses the flags.
+    # The only internal function of Hydra that is used here: no public function parses the flags.
     options = get_args_parser().parse_args(arguments)
     commands = ("run", "multirun", "cfg", "info", "shell_completion")
     asked_for = [f"--{command.replace('_', '-')}" for command in commands if getattr(options, command)]
     if len(asked_for) > 1:
-        raise ConfigError(f"{' '.join(asked_for)}: only one of them can be asked for at a time.")
+        raise ConfigError(f"{' '.join(asked_for)}: only one of them can be given.")
     if options.experimental_rerun:
         raise ConfigError("--experimental-rerun: is not supported. Start the same command again to continue.")
     return options
@@ -48,8 +48,8 @@ def parsed(lines: Sequence[str]) -> list[Override]:
             (override,) = parser.parse_overrides([line])
         except HydraException as problem:
             raise ConfigError(
-                f"{line}: cannot be read. Write key=value, as in epochs=40, a list as [1,2], a sweep as 1,2. Put "
-                "a value with signs such as ~ or [ in extra quotes, as in \"dataset.train_split='train[:90%]'\"."
+                f"{line}: cannot be read. Write key=value, e.g. epochs=40, a list as [1,2], a sweep as 1,2. Put "
+                "a value with signs such as ~ or [ in extra quotes, e.g. \"dataset.train_split='train[:90%]'\"."
             ) from problem
         if not override.key_or_group:
             raise ConfigError(f"{line}: the key is missing. Write key=value.")
@@ -58,7 +58,7 @@ def parsed(lines: Sequence[str]) -> list[Override]:
 
 
 def refuse_wrong_choices(overrides: Sequence[Override], groups: Collection[str]) -> None:
-    """Refuses overrides of groups that are wrong. Hydra would accept some, and explain others less well.
+    """Raises ConfigError if an override of a group is wrong. Hydra accepts some of them, or explains them badly.
 
     Raises:
         ConfigError: an override is wrong; the message names it and says what to write instead.
@@ -69,18 +69,18 @@ def refuse_wrong_choices(overrides: Sequence[Override], groups: Collection[str])
             continue
         choice = override.value()
         if override.type is OverrideType.DEL:
-            raise ConfigError(f"{line}: a run needs a choice of {group}; choose another one by {group}=...")
+            raise ConfigError(f"{line}: a run needs a choice of {group}; choose another one with {group}=...")
         if override.type is OverrideType.ADD:
-            raise ConfigError(f"{line}: {group} has a choice already. Write {group}={choice}.")
+            raise ConfigError(f"{line}: {group} already has a choice. Write {group}={choice}.")
         if isinstance(choice, list) and group not in _SEVERAL_CHOICES:
             several = ",".join(map(str, choice))
-            raise ConfigError(f"{line}: a run has one {group}. For a run of each, write -m {group}={several}.")
+            raise ConfigError(f"{line}: a run has one {group}. For one run per choice, write -m {group}={several}.")
         if not isinstance(choice, str | list):
             raise ConfigError(f"{line}: must be the name of a {group}.")
 
 
 def values(override: Override) -> list[str]:
-    """Returns an override as one line, or as one line per value if it is a sweep.
+    """Returns an override as one line; a sweep as one line per value.
 
     Raises:
         ConfigError: the sweep's values cannot be listed.
@@ -90,13 +90,13 @@ def values(override: Override) -> list[str]:
     if not override.is_discrete_sweep():
         raise ConfigError(
             f"{override.input_line}: an interval has no list of values. Write the values with commas, or choose a "
-            "sweeper that can search, by hydra/sweeper=..."
+            "sweeper that can search, with hydra/sweeper=..."
         )
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
 def ends(override: Override) -> list[str]:
-    """Returns an override as the lines that show whether a search may have it: both ends of a range, all choices.
+    """Returns the lines with which a search override is checked: both ends of a range, or all choices.
 
     Raises:
         ConfigError: the range is empty.
@@ -105,9 +105,9 @@ def ends(override: Override) -> list[str]:
     if not isinstance(sweep, IntervalSweep | RangeSweep):
         return values(override)
     low, high = sweep.start, sweep.end if isinstance(sweep, IntervalSweep) else sweep.stop
-    assert low is not None and high is not None, "the grammar asks for both"
+    assert low is not None and high is not None, "the grammar requires both"
     least = 0 if "log" in sweep.tags else -math.inf
     if not least < low < high:
-        wanted = "the first end must be below the second" + (", and above 0 for its logarithm" if least == 0 else "")
+        wanted = "the first end must be below the second" + (", and above 0 for a log scale" if least == 0 else "")
         raise ConfigError(f"{override.input_line}: {wanted}.")
     return [f"{override.get_key_element()}={end}" for end in (low, high)]

@@ -1,4 +1,4 @@
-"""The typed schema of `conf/`: the values in a run's config, their meaning, and the path of the run's folder.
+"""The typed schema of `conf/`: the values of a run's config, their meaning, and the path of the run's folder.
 
 Imports no TensorFlow, so that typos are reported within a second.
 """
@@ -33,23 +33,23 @@ WITHOUT_EFFECT = (
     "dataset.path",
     "method.label",
 )
-"""Keys that cannot change a run's result: they say where and on which devices it runs, and under which name."""
+"""Keys that cannot change a run's result: the place, the devices and the names of a run."""
 
 _COLUMNS = ("seed", "fraction")
-"""Keys that do not label a row: the table averages over seeds, and each fraction has a column."""
+"""Keys that are not part of a row's name: the table averages over seeds, and each fraction is a column."""
 _TUNED = "tuned"
-"""The key of how a search chose values; a row's name shows it in its own way."""
+"""The key that says how a search chose values. Row names show it in another form."""
 
 PRETRAINED = "pretrained"
 """The `teacher_init` of a method that needs a trained teacher."""
 
 _OF_TEACHER = ("teacher.", "model.teacher.", "dataset.", "precision", "deterministic")
-"""Prefixes of the keys in a student's config that its teacher's run depends on."""
+"""Prefixes of the keys in a student's config that change its teacher's run."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """Something that `_target_` builds: a network, a distiller, a dataset, an optimizer, a strategy.
+    """An object that `_target_` builds: a network, distiller, dataset, optimizer or strategy.
 
     Attributes:
         target: import path of the function or class.
@@ -69,8 +69,8 @@ class Component:
         return cls(target, check_parameters(key, target, parameters))
 
     def build(self, *given: Any, **late: Any) -> Any:
-        """Calls the target with the arguments that code gives and the parameters that the config gives."""
-        # Not Hydra's `instantiate`: it would hide a user's error inside one of Hydra's.
+        """Calls the target with the arguments of the code and the parameters of the config."""
+        # Hydra's `instantiate` would hide an error of the target inside an error of Hydra.
         return self.load()(*given, **self.parameters, **late)
 
     def load(self) -> Any:
@@ -93,7 +93,7 @@ class Named(Component):
 
 @dataclass(frozen=True)
 class Labelled(Named):
-    """A distiller; `label` is its row in the table."""
+    """A distiller; `label` is the name of its row in the table."""
 
     label: str = ""
 
@@ -106,7 +106,7 @@ class Labelled(Named):
 
 @dataclass(frozen=True)
 class Pair:
-    """A teacher's and a student's architecture."""
+    """The architectures of a teacher and a student."""
 
     name: Name
     teacher: Component
@@ -115,7 +115,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class TeacherProtocol:
-    """How the shared teacher of a pair is trained. A student's own training settings do not affect it."""
+    """How the teacher of a pair is trained. The training settings of its students do not change it."""
 
     method: Labelled
     seed: NonNegativeInt
@@ -126,7 +126,7 @@ class TeacherProtocol:
 
 @dataclass(frozen=True)
 class Tuned:
-    """How a search chose some of a run's values: by so many trials, and of which keys. No trials: there was none."""
+    """A search that chose some of a run's values: the number of its trials (0 without a search) and the keys."""
 
     trials: NonNegativeInt
     keys: list[str]
@@ -137,25 +137,25 @@ class RunConfig:
     """One run.
 
     Attributes:
-        experiment: the preset that the run is a variant of.
-        seed: splits into the seeds of initialisation, shuffling and augmentation.
-        subset_seed: which training images a fraction holds.
-        fraction: how much of the training set the run sees.
-        validation: the share of the fraction's images that are held out: the run is evaluated on them and trains on
-            the others. 0 means: all are trained on, and the run is evaluated on the test set.
-        budget: `steps` gives every fraction as many steps as the full set; `epochs` gives it as many passes over its
-            own images.
-        epochs: the number of epochs in the main stage; with `budget=steps`, each has the steps of the full set.
+        experiment: the name of the run's preset.
+        seed: the seeds of initialisation, shuffling and augmentation are derived from it.
+        subset_seed: chooses the training images of a fraction.
+        fraction: the fraction of the training set that the run uses.
+        validation: the share of the fraction's images that are held out. The run trains on the others and is evaluated
+            on the held-out images. With 0, it trains on all and is evaluated on the test set.
+        budget: `steps` gives each fraction the number of steps of the full set; `epochs` gives each fraction the same
+            number of passes over its images.
+        epochs: the number of epochs in the main stage. With `budget=steps`, an epoch has the steps of the full set.
         batch_size: the number of images per step, over all replicas.
         evaluate_every: epochs between two evaluations on the test set; the last epoch always has one.
         checkpoint_every: steps between two checkpoints; None writes one after each epoch.
         precision: the precision of the networks; losses are always computed in float32. `auto` depends on the device.
-        jit_compile: whether XLA compiles the step; `auto` means: only on one GPU.
-        deterministic: whether operations with results that can differ from run to run are avoided, at some cost.
+        jit_compile: whether XLA compiles the step; `auto` compiles it only on a single GPU.
+        deterministic: whether operations that can differ between runs are avoided. This makes training slower.
         outputs: the folder of all runs.
-        tuned: how a search chose some of the values.
-        redo: whether a finished run is repeated if other code made it.
-        variant: the values that differ from the preset, by key; they label the run's row in the table.
+        tuned: the search that chose some of the values.
+        redo: whether a finished run is repeated if it was made by other code.
+        variant: the values that differ from the preset, by key. They are part of the row's name in the table.
     """
 
     experiment: str
@@ -191,14 +191,14 @@ class RunConfig:
             variant: dotted key -> value of each difference from the preset.
 
         Raises:
-            ConfigError: the first value that is of the wrong type, out of range, unknown or missing.
+            ConfigError: a value has the wrong type, is out of range, unknown or missing; the message names it.
         """
         check_keys("", node, [field.name for field in fields(cls) if field.name != "variant"])
         config = _parse("", {**node, "variant": {}}, cls)
         config = replace(
             config,
             outputs=_folder(config.outputs),
-            # A teacher is always trained on the full data, so every fraction means the same run.
+            # A teacher is always trained on the full data: its run is the same at all fractions.
             fraction=1.0 if config.is_teacher else config.fraction,
             variant={key: value for key, value in variant.items() if not config.ignores(key)},
         )
@@ -206,10 +206,10 @@ class RunConfig:
         return config
 
     def require_consistency(self) -> None:
-        """Refuses values that do not go together.
+        """Checks values that depend on each other.
 
         Raises:
-            ConfigError: some values do not go together; the message names one of them.
+            ConfigError: two values contradict each other; the message names one of them.
         """
         if self.is_teacher and self.validation:
             raise ConfigError(
@@ -229,7 +229,7 @@ class RunConfig:
 
     @property
     def teacher_init(self) -> str | None:
-        """How the method gets a teacher: "pretrained", from "scratch" beside the student, or None."""
+        """The method's teacher: "pretrained", trained from "scratch" together with the student, or None."""
         value = class_constant("method", self.method.target, "teacher_init")
         return check(f"{self.method.target}.teacher_init", value, Literal["pretrained", "scratch"] | None)
 
@@ -245,7 +245,7 @@ class RunConfig:
 
     @cached_property
     def protocol(self) -> str:
-        """The digest without seed, fraction and what a search chose. Only runs that share it may be averaged."""
+        """The digest without seed, fraction and the values of a search. Only runs that share it are averaged."""
         return _digest(without(self.facts(), (*_COLUMNS, *self.tuned.keys)))
 
     @cached_property
@@ -255,9 +255,9 @@ class RunConfig:
 
     @cached_property
     def directory(self) -> Path:
-        """The run's folder. It depends only on the config. Pairs with the same teacher share the teacher's run."""
+        """The run's folder. It depends only on the config. Pairs with the same teacher share its run."""
         place = Path(self.outputs, self.dataset.name)
-        if self.validation:  # apart from the runs that tables show
+        if self.validation:  # separate from the runs that tables show
             place /= f"validation={self.validation:g}"
         if self.is_teacher:
             return place / "teachers" / self.model.teacher.target.rpartition(".")[2] / self._last_folder
@@ -273,9 +273,9 @@ class RunConfig:
         return title(self.dataset.name, self.method.name, self.fraction, self.seed, self.variant)
 
     def teacher_run(self) -> "RunConfig | None":
-        """Returns the run that trains this run's teacher, by the teacher's own protocol; None if it needs none.
+        """Returns the run that trains this run's teacher, with the teacher's protocol; None if it needs no teacher.
 
-        The teacher does not depend on the images that this run holds out for validation.
+        The teacher does not depend on this run's validation images.
         """
         if self.teacher_init != PRETRAINED:
             return None
@@ -289,27 +289,27 @@ class RunConfig:
             batch_size=self.teacher.batch_size,
             optimizer=self.teacher.optimizer,
         )
-        # The same as if the user had started the teacher's run: `teacher.epochs=3` becomes `epochs=3`.
+        # As if the user had started the teacher's run: `teacher.epochs=3` becomes `epochs=3`.
         variant = {
             key.removeprefix("teacher."): value for key, value in self.variant.items() if key.startswith(_OF_TEACHER)
         }
         return replace(run, variant={key: value for key, value in variant.items() if not run.ignores(key)})
 
     def beside_others(self) -> Self:
-        """Returns the run as a job of a parallel launcher: `hardware=auto` then takes one GPU instead of all."""
+        """Returns the run for a parallel launcher: `hardware=auto` uses one GPU instead of all."""
         parameters = self.hardware.parameters
         if parameters.get("device") != "auto" or parameters.get("replicas") is not None:
             return self
         return replace(self, hardware=replace(self.hardware, parameters={**parameters, "replicas": 1}))
 
     def ignores(self, key: str) -> bool:
-        """Returns whether a dotted key is not part of the run's variant: it has no effect, or is shown elsewhere."""
+        """Returns whether a dotted key is not part of the run's variant: it has no effect or is shown elsewhere."""
         unused = (*WITHOUT_EFFECT, *self._unused(), *_COLUMNS, _TUNED)
         return any(f"{key}.".startswith(f"{one}.") for one in unused)
 
     def facts(self) -> dict[str, Any]:
         """Returns everything that can change the result, as plain containers."""
-        # Left out at their defaults, as before these keys existed: digests must not change.
+        # These keys are newer than some runs. Without them at their defaults, the digests of those runs stay the same.
         absent = [key for key, there in (("validation", self.validation), (_TUNED, self.tuned.trials)) if not there]
         return without(asdict(self), (*absent, *WITHOUT_EFFECT, *self._unused()))
 
@@ -321,17 +321,17 @@ class RunConfig:
 
 
 def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:
-    """Raises `ConfigError` if the replicas cannot share the batch equally."""
+    """Raises `ConfigError` if the batch cannot be split equally over the replicas."""
     if batch_size % replicas:
         below, above = batch_size - batch_size % replicas, batch_size + replicas - batch_size % replicas
         raise ConfigError(
-            f"{key}={batch_size}: {replicas} replicas (hardware.replicas) cannot share it equally; "
-            f"set it to {below or above} or {above}, or choose other replicas."
+            f"{key}={batch_size}: {replicas} replicas (hardware.replicas) cannot split it equally; "
+            f"set it to {below or above} or {above}, or change the number of replicas."
         )
 
 
 def _require_held_out_images(parameters: Mapping[str, Any]) -> None:
-    """Refuses to test on training images, if the names of the splits show it: `train` contains `train[:10%]`."""
+    """Raises ConfigError if the split names show that training images are tested: `train` contains `train[:10%]`."""
     train, test = str(parameters.get("train_split")), str(parameters.get("test_split"))
     same_split = train.partition("[")[0] == test.partition("[")[0] and "test_split" in parameters
     if same_split and (train == test or "[" not in train or "[" not in test):
@@ -339,7 +339,7 @@ def _require_held_out_images(parameters: Mapping[str, Any]) -> None:
 
 
 def _parse(key: str, node: Any, schema: Any) -> Any:
-    """Turns a mapping into the dataclass `schema`, checking every field against its annotation."""
+    """Makes the dataclass `schema` from a mapping. Checks every field against its annotation."""
     if isinstance(schema, type) and issubclass(schema, Component):
         return schema.parse(key, node)
     if not is_dataclass(schema):

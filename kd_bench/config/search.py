@@ -1,4 +1,4 @@
-"""Adds the folder of --config-dir to Hydra's search path, as Hydra does. A plugin is the public way to do this."""
+"""Adds the folder of --config-dir to Hydra's search path, as Hydra does. Hydra's public way to do this is a plugin."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from kd_bench.errors import ConfigError
 
 
 class _ConfigDir(SearchPathPlugin):
-    """Adds the folder after the primary config's and before those of `hydra.searchpath`."""
+    """Adds the folder after that of the primary config and before those of `hydra.searchpath`."""
 
     folder: ClassVar[Path | None] = None
 
@@ -24,10 +24,10 @@ class _ConfigDir(SearchPathPlugin):
 
 @contextlib.contextmanager
 def config_dir(folder: str | None) -> Iterator[None]:
-    """Adds a folder to the search path of the Hydra that the body initialises.
+    """Adds a folder to the search path while the body initialises and uses Hydra.
 
     Raises:
-        ConfigError: it does not exist.
+        ConfigError: the folder does not exist.
     """
     if folder is not None and not Path(folder).is_dir():
         raise ConfigError(f"--config-dir={folder}: there is no such folder.")

@@ -18,7 +18,7 @@ from kd_bench.errors import ConfigError
 
 @dataclass(frozen=True)
 class Parameter:
-    """A keyword-only parameter: the annotation its value must match, and whether it has to be given."""
+    """A keyword-only parameter: its annotation, and whether the config must give a value."""
 
     annotation: Any
     required: bool
@@ -33,7 +33,7 @@ class Definition:
 
 
 def check_parameters(key: str, target: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks the parameters that a config gives to its `_target_` against the target's keyword-only parameters.
+    """Checks a config's parameters against the keyword-only parameters of its `_target_`.
 
     Raises:
         ConfigError: the target does not exist, or a parameter is unknown, missing, of the wrong type or out of range.
@@ -49,7 +49,7 @@ def keyword_only(key: str, target: str) -> dict[str, Parameter]:
     """Returns the keyword-only parameters of a function, or of a class's constructor, by name.
 
     Raises:
-        ConfigError: there is no such function or class.
+        ConfigError: the function or class does not exist.
     """
     definition = _definition(key, target)
     if not isinstance(definition.node, ast.ClassDef):
@@ -59,7 +59,7 @@ def keyword_only(key: str, target: str) -> dict[str, Parameter]:
         accepted = _keyword_only(key, constructor) | accepted
         if constructor.args.kwarg is None:
             break
-        # A constructor with `**options` passes other arguments on to the next constructor.
+        # A constructor with `**options` passes further arguments to the next constructor.
     return accepted
 
 
@@ -68,7 +68,7 @@ def class_constant(key: str, target: str, name: str) -> Any:
     """Returns the value of a class attribute that the class or one of its bases sets to a literal.
 
     Raises:
-        ConfigError: the target is no class, or neither it nor a base defines the constant.
+        ConfigError: the target is not a class, or neither the class nor a base defines the constant.
     """
     definition = _definition(key, target)
     if not isinstance(definition.node, ast.ClassDef):
@@ -77,11 +77,11 @@ def class_constant(key: str, target: str, name: str) -> Any:
         for statement in found.node.body:
             if isinstance(statement, ast.Assign | ast.AnnAssign) and _assigns(statement, name):
                 return _literal(f"{key}._target_={target}: {name}", statement.value)
-    raise ConfigError(f"{key}._target_={target}: neither the class nor a base of it defines {name}.")
+    raise ConfigError(f"{key}._target_={target}: neither the class nor its bases define {name}.")
 
 
 def _constructors(definition: Definition) -> Iterator[ast.FunctionDef]:
-    """Yields the constructors of a class and of its bases, in the order in which Python finds them."""
+    """Yields the constructors of a class and of its bases, in the order in which Python searches them."""
     for found in _with_bases(definition):
         for node in found.node.body:
             if isinstance(node, ast.FunctionDef) and node.name == "__init__":
@@ -101,7 +101,7 @@ def _definition(key: str, target: str) -> Definition:
     module, _, name = target.rpartition(".")
     if source(module) is None:
         raise ConfigError(
-            f"{key}._target_={target}: there is no Python source of a module {module!r}; give the import path of a "
+            f"{key}._target_={target}: there is no Python source of the module {module!r}; give the import path of a "
             "function or class."
         )
     found = _find(module, name)
@@ -111,7 +111,7 @@ def _definition(key: str, target: str) -> Definition:
 
 
 def _find(module: str, name: str, seen: frozenset[str] = frozenset()) -> Definition | None:
-    """Finds a definition by its name in a module, or in the module that this one imports the name from."""
+    """Finds a definition by its name: in this module, or in the module from which the name is imported."""
     if module in seen:
         return None
     for node in statements(tree(module).body):
@@ -133,7 +133,7 @@ def _with_bases(definition: Definition) -> Iterator[Definition]:
 
 
 def _bases(definition: Definition) -> Iterator[Definition]:
-    """Yields those bases of a class whose source can be found."""
+    """Yields the bases of a class if their source can be found."""
     assert isinstance(definition.node, ast.ClassDef)
     for base in definition.node.bases:
         named = base.value if isinstance(base, ast.Subscript) else base
@@ -144,7 +144,7 @@ def _bases(definition: Definition) -> Iterator[Definition]:
 
 
 def _imported_module(module: str, name: str) -> str:
-    """Returns the full name of a module that `module` imports and calls `name`."""
+    """Returns the full name of the module that `module` imports as `name`."""
     for node in statements(tree(module).body):
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:

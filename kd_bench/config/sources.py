@@ -1,4 +1,4 @@
-"""Finds and parses the source of a module without importing it: importing Keras would take seconds."""
+"""Finds and parses the source of a module without importing it: importing Keras takes seconds."""
 
 import ast
 import importlib.machinery
@@ -12,7 +12,7 @@ from kd_bench.errors import ConfigError
 
 @cache
 def source(module: str) -> Path | None:
-    """Returns a module's file, or None if there is no such module or it is not written in Python."""
+    """Returns a module's file; None if the module does not exist or is not written in Python."""
     top, *below = module.split(".")
     folders = [folder.joinpath(*below) for folder in _folders(top)] if below else []
     files = [file for folder in folders for file in (folder.with_suffix(".py"), folder / "__init__.py")]
@@ -47,7 +47,7 @@ def statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def origin(node: ast.ImportFrom, module: str) -> str:
-    """Returns the full name of the module that a `from ... import` in `module` names."""
+    """Returns the full name of the module that `node`, a `from ... import` in `module`, imports from."""
     file = source(module)
     package = module if file is not None and file.name == "__init__.py" else module.rpartition(".")[0]
     return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
@@ -64,7 +64,7 @@ def _top_level(top: str) -> list[Path]:
 
 
 def _spec(top: str) -> importlib.machinery.ModuleSpec | None:
-    # Only for a top-level name: to find a submodule, Python would import the packages above it.
+    # Only for a top-level name: to find a submodule, Python imports its parent packages.
     try:
         return importlib.util.find_spec(top) if top else None
     except ValueError:  # `__main__`, when it is a script

@@ -144,5 +144,5 @@ def test_a_class_constant_is_read_as_python_would(module):
         class_constant("method", "late.Mine", "start")
     with pytest.raises(ConfigError, match="must be a class, not a function"):
         class_constant("method", "late.build", "start")
-    with pytest.raises(ConfigError, match="neither the class nor a base of it defines end"):
+    with pytest.raises(ConfigError, match="neither the class nor its bases define end"):
         class_constant("method", "late.Mine", "end")

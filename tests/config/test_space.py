@@ -45,12 +45,12 @@ REFUSED = {
     "method.betta=interval(1,5)": r"Did you mean beta\?",
     "method.beta=interval(5,1)": "the first end must be below the second",
     "method.power=range(3,1)": "the first end must be below the second",
-    "method.beta=tag(log,interval(0,5))": "and above 0 for its logarithm",
+    "method.beta=tag(log,interval(0,5))": "and above 0 for a log scale",
     "validation=0": r"validation=0: a search would choose on the test set; write validation=0\.1",
-    "validation=0.1,0.2": "a search would take the easiest",
-    "seed=0,1": "a search would take the easiest",
-    "fraction=0.5,1.0": "a search would take the easiest",
-    "method=at,dml": "a search would take the easiest",
+    "validation=0.1,0.2": "a search would choose the easiest task",
+    "seed=0,1": "a search would choose the easiest task",
+    "fraction=0.5,1.0": "a search would choose the easiest task",
+    "method=at,dml": "a search would choose the easiest task",
     "method=teacher": "a teacher is trained on all training images",
     "hydra/sweeper=optuna": r"minimises\. Write hydra/sweeper=search",
     "hydra.sweeper.n_trials=0": r"hydra\.sweeper\.n_trials=0: must be a whole number at least 1",
@@ -74,7 +74,7 @@ def test_a_missing_plugin_is_one_sentence(monkeypatch):
     plugin, find = "hydra_plugins.hydra_optuna_sweeper", importlib.util.find_spec
     # Only of the plugin: what is not found once is taken for missing by all later tests.
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == plugin else find(name))
-    with pytest.raises(ConfigError, match=r"needs a plugin of Hydra: pip install hydra-optuna-sweeper\.$"):
+    with pytest.raises(ConfigError, match=r"needs a Hydra plugin: pip install hydra-optuna-sweeper\.$"):
         compose.jobs([*SEARCH, "method=at"])
 
 
