@@ -24,7 +24,7 @@ from kd_bench.results.table import Table, build_tables
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the results of the sources, or writes them into files; returns 1 if a source has a problem."""
+    """Prints the results of the sources, or writes them to files; returns 1 if a source has a problem."""
     options = _parse(arguments)
     try:
         do = _unbundle if options.unbundle else _watch if options.status else _aggregate
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _unbundle(options: argparse.Namespace) -> bool:
     (outputs,) = options.outputs
     restored, problems = unbundle(options.unbundle, outputs)
-    print(f"{outputs}: {restored} run{'' if restored == 1 else 's'} put back from {options.unbundle}")
+    print(f"{outputs}: {restored} run{'' if restored == 1 else 's'} restored from {options.unbundle}")
     for problem in problems:
         print(problem, file=sys.stderr)
     return bool(problems)
@@ -54,7 +54,7 @@ def _watch(options: argparse.Namespace) -> bool:
 
 
 def _aggregate(options: argparse.Namespace) -> bool:
-    """Prints or writes the results; returns whether a run failed or a file is not what its run wrote."""
+    """Prints or writes the results; returns whether a run failed or a file was changed later."""
     runs = read_runs(options.outputs)
     altered = list_altered(runs) if options.verify else []
     for problem in [*list_problems(runs), *altered]:
@@ -96,12 +96,12 @@ def _bundle(runs: Runs, options: argparse.Namespace) -> None:
 
 
 def _update(options: argparse.Namespace) -> None:
-    """Writes each block of a file: a named block from the source with this name, a block without a name from all."""
+    """Writes the blocks of a file. A named block shows the source with this name; a block without a name shows all."""
     contents = {}
     for name in block_names(options.update):
         sources = [source for source in options.outputs if name in ("", bundle_name(source))]
         if name and len(sources) != 1:
-            raise BenchError(f"{options.update}: its block {name} needs one {name}.jsonl among --outputs")
+            raise BenchError(f"{options.update}: its block {name} needs exactly one {name}.jsonl in --outputs")
         contents[name] = _block(_tables(read_runs(sources), options), name, options)
     update_blocks(options.update, contents)
     print(f"{options.update}: results updated")
@@ -119,7 +119,7 @@ def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:
 def _tables(runs: Runs, options: argparse.Namespace) -> list[Table]:
     filters = _filters(options)
     if runs.tabulated.empty:
-        raise BenchError("all runs are of searches (validation above 0), which are in no table; --runs lists them")
+        raise BenchError("all runs belong to searches (validation above 0): no table shows them; --runs lists them")
     shown = select(runs.tabulated, filters).index
     labels = sorted(set(runs.tabulated["label"]))
     if options.reference not in (STUDENT, *labels):
@@ -132,7 +132,9 @@ def _filters(options: argparse.Namespace) -> Filters:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Print the results table of all runs, with mean, spread and n.")
+    parser = argparse.ArgumentParser(
+        description="Print the results table of all runs: mean, deviation, number of seeds."
+    )
     parser.add_argument(
         "--outputs",
         type=Path,
@@ -156,7 +158,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--unbundle needs one folder: --outputs FOLDER")
     others = vars(options).keys() - {"status", "outputs"}
     if options.status and any(getattr(options, name) != parser.get_default(name) for name in others):
-        parser.error("--status shows all runs of --outputs; leave everything else out")
+        parser.error("--status shows all runs of --outputs; leave all other options out")
     return options
 
 
@@ -167,7 +169,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
     view.add_argument("--gains", action="store_true", help="tables of the gains over the reference, with intervals")
     view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")
     view.add_argument("--bundle", type=Path, metavar="FILE", help="write the chosen runs into one file")
-    view.add_argument("--unbundle", type=Path, metavar="FILE", help="put a bundle's runs back into --outputs")
+    view.add_argument("--unbundle", type=Path, metavar="FILE", help="restore a bundle's runs into --outputs")
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -182,7 +184,7 @@ def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     def values(text: str) -> list[Any]:
         return [kind(part) for part in text.split(",")]
 
-    values.__name__ = f"list of {kind.__name__}"  # argparse names it in its messages.
+    values.__name__ = f"list of {kind.__name__}"  # argparse prints this name in its messages.
     return values
 
 

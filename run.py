@@ -23,10 +23,10 @@ def main(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     with preflight.refusing():
         run = of_job(config)
-    # Only the sweeper `grid` returns later to a run that another command is doing.
+    # Only the sweeper `grid` starts a run again later, if another command does it now.
     status = processes.run(run, wait=hydra.mode == RunMode.RUN or hydra.runtime.choices["hydra/sweeper"] != "grid")
     if status == processes.REFUSED_STATUS and hydra.mode == RunMode.RUN:
-        sys.exit(status)  # the others of a sweep go on
+        sys.exit(status)  # in a sweep, the other runs continue
     return processes.accuracy(run) if is_search(hydra) else status
 
 

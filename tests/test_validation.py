@@ -128,5 +128,5 @@ def test_a_folder_of_a_search_alone_has_no_table(write_outputs):
     shown = aggregate(outputs=outputs)
     assert shown.returncode == 1
     assert shown.stderr == (
-        "aggregate.py: all runs are of searches (validation above 0), which are in no table; --runs lists them\n"
+        "aggregate.py: all runs belong to searches (validation above 0): no table shows them; --runs lists them\n"
     )

@@ -1,4 +1,4 @@
-"""The sweeper `grid`, where Hydra looks for plugins. `kd_bench.launch.batches` chooses the jobs that it starts."""
+"""The sweeper `grid`, in the package where Hydra searches plugins. `kd_bench.launch.batches` chooses its jobs."""
 
 from typing import Any
 
@@ -15,11 +15,10 @@ from kd_bench.launch.processes import HELD_STATUS
 
 
 class Grid(Sweeper):
-    """Launches every combination of values that is not done, by any launcher.
+    """Launches every combination of values that is not done, with any launcher.
 
-    Missing teachers are trained first, so that no job waits for one. If another command is doing a job's run, the job
-    ends at once. It is launched again later, if the run is not done by then. In this way, copies of one command share
-    its runs.
+    Missing teachers are trained first, so that no job waits for one. If another command does a job's run, the job ends
+    at once. It is launched again later if the run is still not done. In this way, copies of one command share the runs.
     """
 
     launcher: Launcher
@@ -28,14 +27,14 @@ class Grid(Sweeper):
         self.params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Takes what Hydra gives to a sweeper."""
+        """Stores the config and makes the launcher."""
         self.config = config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Runs all jobs that these overrides describe, and returns when no run is left to do."""
+        """Runs all jobs of these overrides; returns their results when no run is left."""
         jobs = still_to_do(sweep_jobs(self.config, arguments))
         returned: list[JobReturn] = []
         while batch := next_batch(jobs):
@@ -46,5 +45,5 @@ class Grid(Sweeper):
 
 
 def _held(batch: list[Job], results: Any) -> list[Job]:
-    """Returns the jobs whose run another command is doing; raises the error of a job that could not be started."""
+    """Returns the jobs whose runs another command does; raises the error of a job that could not be started."""
     return [job for job, result in zip(batch, results, strict=True) if result.return_value == HELD_STATUS]

@@ -1,1 +1,1 @@
-"""How runs are started: checks, a process per run, signals. Only `preload` imports TensorFlow."""
+"""Starts runs: checks, one process per run, signals. Only `preload` imports TensorFlow."""

@@ -1,4 +1,4 @@
-"""Chooses the jobs of a sweep to start next. Several copies of one command may be running."""
+"""Chooses the next jobs of a sweep. Several copies of one command may run at the same time."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -15,19 +15,19 @@ _PAUSE = 2.0
 
 
 def still_to_do(jobs: Iterable[Job]) -> list[Job]:
-    """Returns the jobs whose run is not done and has not failed since this command began."""
+    """Returns the jobs whose runs are not done and have not failed since this command began."""
     return [job for job in jobs if is_to_do(job.run)]
 
 
 def next_batch(jobs: Sequence[Job]) -> list[Job]:
-    """Returns jobs that can be started together; waits until there is one.
+    """Returns jobs that can be started together; waits until at least one can be started.
 
     Args:
         jobs: the jobs still to do.
 
     Returns:
-        First one job for each missing teacher, then all jobs without a missing teacher. Jobs are left out if another
-        command is doing their run or their teacher. Empty if nothing is left to do.
+        First one job per missing teacher, then all jobs without a missing teacher. Jobs are left out if another
+        command does their run or their teacher. The list is empty if all runs are finished.
     """
     waited = False
     while jobs:
@@ -53,10 +53,10 @@ def _is_held(run: RunConfig | None) -> bool:
 
 
 def _teachers_first(jobs: Sequence[Job], missing: dict[Path, Path]) -> list[Job]:
-    """Returns one job for each missing teacher, if possible the teacher's own, then all jobs without a missing teacher.
+    """Returns one job per missing teacher (if possible the teacher's own job), then all jobs without a missing teacher.
 
     Args:
-        jobs: the jobs to choose from.
+        jobs: the jobs that can be started.
         missing: the folder of a run -> the folder of its missing teacher.
     """
     own = {job.run.directory: job for job in jobs if job.run.is_teacher}

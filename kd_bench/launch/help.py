@@ -1,4 +1,4 @@
-"""What `python run.py --help` prints: every group's choices and the keys that take a value."""
+"""The text of `python run.py --help`: the choices of every group, and the keys that take a value."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,18 +14,18 @@ _USAGE = """\
 usage: python run.py [-m] [group=choice ...] [key=value ...]
        -m runs every combination of values with commas: -m method=at,fsp fraction=1.0,0.1 seed=0,1,2
        -m hydra/sweeper=search validation=0.1 method=at searches for the method's best values: docs/search.md
-       hydra/launcher=joblib hydra.launcher.n_jobs=4 runs four of them at a time; --hydra-help: Hydra's own flags"""
+       hydra/launcher=joblib hydra.launcher.n_jobs=4 does four runs at a time; --hydra-help lists Hydra's flags"""
 
 _PARTS = """\
-and those inside a group, such as method.temperature=4; --cfg job shows them all with their values.
-Parts of a group are chosen by @, as in optimizer@teacher.optimizer=adam, network@model.student=vgg."""
+and the keys inside a group, e.g. method.temperature=4; --cfg job shows all keys with their values.
+Parts of a group are chosen with @, e.g. optimizer@teacher.optimizer=adam, network@model.student=vgg."""
 
 
 def help_text(arguments: Sequence[str]) -> str:
-    """Returns every group's choices, each with the first comment of its file, and the keys that take a value.
+    """Returns the choices of every group, with the first comment of each file, and the keys that take a value.
 
     Args:
-        arguments: of the command: --config-dir and hydra.searchpath add choices.
+        arguments: the command's arguments; --config-dir and hydra.searchpath add choices.
 
     Raises:
         ConfigError: the primary config cannot be composed.
@@ -51,7 +51,7 @@ def _first_comment(folders: Sequence[Path], name: str) -> str:
 
 
 def _keys(library: Library) -> Iterator[str]:
-    """Yields the keys that are in no group and take a value."""
+    """Yields the keys outside groups that take a value."""
     for key, value in sorted(library.compose(()).items()):
         if not isinstance(value, DictConfig):
             yield str(key)

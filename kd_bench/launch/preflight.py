@@ -1,4 +1,4 @@
-"""Checks a whole command before its first run starts, and lists at the end the runs that are not done."""
+"""Checks a whole command before its first run starts. Lists the runs that are not done at the end."""
 
 import contextlib
 import sys
@@ -16,10 +16,10 @@ from kd_bench.runs.folder import NEW, RunFolder, State
 
 
 def preflight(arguments: Sequence[str]) -> list[RunConfig]:
-    """Returns the runs of the command; ends the program with status 2 and one message if the command line is wrong.
+    """Returns the runs of the command. The list is empty if Hydra only shows something, or for a search.
 
-    There are none if Hydra shall only show something, or if a search chooses the runs while it runs. If all runs are
-    done, the program ends with status 0.
+    If the command line is wrong, the program ends with status 2 and one message. If all runs are done, it ends with
+    status 0.
     """
     with refusing():
         options = read_options(arguments)
@@ -45,7 +45,7 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
 
 @contextlib.contextmanager
 def refusing() -> Iterator[None]:
-    """Ends the program with status 2 and one line if the body finds something wrong with the command."""
+    """Ends the program with status 2 and one line if the body raises a `BenchError`."""
     try:
         yield
     except BenchError as problem:
@@ -77,7 +77,7 @@ def _summary(states: Sequence[State], to_do: Sequence[State]) -> str:
 
 
 def exit_status(runs: Sequence[RunConfig]) -> int:
-    """Returns 0 if all runs are done, else 1. Lists the missing runs of a sweep, whichever process did the others."""
+    """Returns 0 if all runs are done, else 1. Lists the missing runs of a sweep."""
     missing = [run for run in runs if RunFolder(run.directory).state(run).done is None]
     if missing and len(runs) > 1:
         listed = "".join(f"\n  {run.directory}" for run in missing)

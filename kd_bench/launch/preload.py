@@ -1,6 +1,6 @@
-"""Imports, in the server of `processes` and before it forks, all modules that a run's config may name.
+"""Imports all modules that a config can name. The server of `processes` does this before it forks.
 
-Importing TensorFlow Datasets takes half a second, which each run would otherwise spend again.
+Otherwise each run would need half a second to import TensorFlow Datasets.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _STDERR = 2
 def _starting_quietly() -> Iterator[None]:
     """Hides the standard error while the body runs, and shows it if the body fails.
 
-    TensorFlow's C++ part writes before it reads any setting, so the file descriptor itself must be redirected.
+    TensorFlow's C++ code writes before it reads any setting, so the file descriptor itself is redirected.
     """
     sys.stderr.flush()
     kept = os.dup(_STDERR)
@@ -43,5 +43,5 @@ with _starting_quietly():
         for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
             importlib.import_module(module.name)
 
-# Objects from before the fork are kept: a run's garbage collections need not scan all of TensorFlow.
+# The garbage collector of a run then ignores these objects: scanning all of TensorFlow takes time.
 gc.freeze()

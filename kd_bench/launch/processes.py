@@ -1,8 +1,8 @@
 """One process per run: nothing that a run leaves in memory can affect the next run or slow it down.
 
 A server process imports TensorFlow once and forks for every run, which takes milliseconds; it never runs an operation
-itself, so that each run chooses its own devices, threads and determinism. A run that crashes the process, or that the
-system kills for its memory, is a failed run and not the end of a sweep.
+itself, so that each run can choose its devices, threads and determinism. If a run crashes its process, or the system
+kills it because memory is full, this run has failed, but the sweep continues.
 """
 
 import multiprocessing
@@ -27,16 +27,16 @@ from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS = range(4)
 BEGAN = "KD_BENCH_BEGAN"
-"""The environment variable that tells all processes of one command, on all machines, when the command began."""
+"""The environment variable with the start time of the command, for all its processes on all machines."""
 
 
 def begin_command() -> None:
-    """Notes when this command began, for all processes that it starts; a scheduler's job inherits the time."""
+    """Sets the start time of this command. All processes that it starts inherit it, also jobs of a scheduler."""
     os.environ.setdefault(BEGAN, str(time.time()))
 
 
 def is_to_do(config: RunConfig) -> bool:
-    """Returns whether a run is not done and has not failed since this command began: each command tries it once."""
+    """Returns whether a run is not done and has not failed since this command began. A command tries each run once."""
     folder = RunFolder(config.directory)
     state = folder.state(config)
     if state.failure is not None:
@@ -52,7 +52,8 @@ def run(config: RunConfig, wait: bool = True) -> int:
         wait: whether to wait for another process that does this run or its teacher.
 
     Returns:
-        0 if the run is done, 1 if it failed, 2 if it was refused, 3 if another process does it or its teacher.
+        0 if the run is done, 1 if it failed, 2 if its config or data are wrong, 3 if another process does it or its
+        teacher.
 
     Raises:
         Interrupted: the run was asked to stop.
@@ -77,7 +78,7 @@ def _server() -> ForkServerContext:
     """Returns the context that starts runs; starts its server if none is running."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["kd_bench.launch.preload"])
-    # Python 3.11's server searches another path than sys.path; if it does not find the module, it preloads nothing.
+    # Python 3.11's server does not use sys.path. If it does not find the module, it silently preloads nothing.
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     # A scheduler signals every process of a job. The server and Python's resource tracker must stay alive until the
     # runs have saved and ended. A process that is started here inherits the ignored signals.
@@ -122,7 +123,7 @@ def _child(config: RunConfig, wait: bool) -> None:
     # Imported here because the forked process already has TensorFlow: callers of `run` need not import it.
     from kd_bench import experiment
 
-    for number in SIGNALS:  # in force after `listening`: nothing may disturb the exit
+    for number in SIGNALS:  # active after `listening`: no signal may disturb the exit
         signal.signal(number, signal.SIG_IGN)
     with listening() as interruption:
         threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -139,7 +140,7 @@ def _child(config: RunConfig, wait: bool) -> None:
 
 
 def _leave_with_parent() -> None:
-    """Waits for the end of the command, then lets the run save and end; kills it if a step takes too long."""
+    """Waits for the end of the command, then tells the run to save and end; kills it if a step takes too long."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "this process was started by `run`"
     parent.join()

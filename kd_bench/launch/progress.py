@@ -1,4 +1,4 @@
-"""The progress bar of a whole sweep in a terminal: how much of it is done, and the time left."""
+"""The progress bar of a whole sweep in a terminal: its progress and the time left."""
 
 import contextlib
 import sys
@@ -20,22 +20,22 @@ from kd_bench.runs.progress import progress
 from kd_bench.runs.record import is_done
 
 _PAUSE = 1.0
-"""Least seconds between two checks of the runs."""
+"""Minimum seconds between two checks of the runs."""
 _REST = 20
-"""On a slow file system, the pause after a check is this many times as long as the check."""
-_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
+"""The pause after a check takes at least this many times as long as the check, for slow file systems."""
+_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left"
 
 
 @contextlib.contextmanager
 def overall_bar(runs: Sequence[RunConfig]) -> Iterator[None]:
     """Shows a bar for all of these runs while the body does them.
 
-    There is no bar for a single run, which draws its own, and none if the standard error is not a terminal.
+    There is no bar for a single run, because it draws its own, or if the standard error is not a terminal.
     """
     if len(runs) < 2 or not sys.stderr.isatty():  # noqa: PLR2004 - a sweep
         yield
         return
-    tqdm.set_lock(threading.RLock())  # by default it is shared with other processes
+    tqdm.set_lock(threading.RLock())  # the default lock is shared with other processes
     ended = threading.Event()
     with gathering() as terminal:
         thread = threading.Thread(target=_draw, args=(Sweep(runs), terminal, ended), daemon=True)
@@ -48,7 +48,7 @@ def overall_bar(runs: Sequence[RunConfig]) -> Iterator[None]:
 
 
 def _draw(sweep: "Sweep", terminal: TextIO, ended: threading.Event) -> None:
-    """Draws the bar until the end. Its speed counts all work since the first check, also of other commands."""
+    """Draws the bar until the end. Its speed includes the work of other commands since the first check."""
     sweep.begin()
     initial = sweep.work_done()
     look: dict[str, Any] = {"desc": sweep.summary(), "bar_format": _FORMAT, "dynamic_ncols": True, "leave": False}
@@ -62,17 +62,17 @@ def _draw(sweep: "Sweep", terminal: TextIO, ended: threading.Event) -> None:
 
 
 class Sweep:
-    """The progress of runs and their teachers on all machines, read from the files that they write.
+    """The progress of runs and their teachers on all machines, from the files that they write.
 
-    Work is counted in epochs over the full training set: a run's weight is the length of its main stage, which its
-    config tells. Earlier stages and the sizes of networks are left out, because the config does not tell them.
+    Work is counted in epochs over the full training set: the weight of a run is the length of its main stage. Earlier
+    stages and the sizes of networks are ignored, because they are not in the config.
 
     Attributes:
         work: the total weight of all runs.
     """
 
     def __init__(self, runs: Sequence[RunConfig]) -> None:
-        """Takes the runs that were asked for."""
+        """Takes the runs of the command."""
         self._asked_for = {run.directory for run in runs}
         everything = [run for one in runs for run in (one, one.teacher_run()) if run is not None]
         self._runs = {run.directory: run for run in everything}
@@ -80,14 +80,14 @@ class Sweep:
         self._failed: set[Path] = set()
 
     def begin(self) -> None:
-        """Finds the runs to do. It verifies the checksums of finished runs, which may take a while."""
+        """Finds the runs to do. This can take a while, because it verifies the checksums of finished runs."""
         self._to_do = {path: run for path, run in self._runs.items() if is_to_do(run)}
         self._before = {path: _stamp(path) for path in self._to_do}
         counted = {path: run for path, run in self._runs.items() if path in self._asked_for or path in self._to_do}
         self.work = sum(map(_weight, counted.values()))
 
     def work_done(self) -> float:
-        """Checks the runs; returns how much work is done."""
+        """Checks the runs; returns the finished part of `work`."""
         for path in list(self._to_do):
             if _stamp(path) not in (0, self._before[path]):
                 del self._to_do[path]
@@ -96,7 +96,7 @@ class Sweep:
         return self.work - sum(_weight(run) * (1 - _share(run)) for run in self._to_do.values())
 
     def summary(self) -> str:
-        """Returns how many of the runs that were asked for are over, as of the last check."""
+        """Returns how many of the command's runs were finished at the last check."""
         over = self._asked_for - self._to_do.keys()
         failed = f", {len(self._failed)} failed" if self._failed else ""
         return f"{len(over)} of {len(self._asked_for)} runs{failed}"
@@ -107,7 +107,7 @@ def _weight(run: RunConfig) -> float:
 
 
 def _stamp(directory: Path) -> int:
-    """Returns when a run's record was written, in nanoseconds; 0 without a record."""
+    """Returns the time when a run's record was written, in nanoseconds; 0 without a record."""
     try:
         return RunFolder(directory).record.stat().st_mtime_ns
     except OSError:
@@ -121,11 +121,11 @@ def _succeeded(directory: Path) -> bool:
 
 
 def _share(run: RunConfig) -> float:
-    """Returns how much of a run's training is over, in [0, 1]."""
+    """Returns the finished fraction of a run's training, in [0, 1]."""
     folder = RunFolder(run.directory)
-    if not folder.checkpoints.exists():  # any metrics are from an attempt that will start over
+    if not folder.checkpoints.exists():  # metrics, if any, are from an attempt that starts over
         return 0.0
-    with contextlib.suppress(OSError, DamageError):  # being written just now, or damaged, which the run itself reports
+    with contextlib.suppress(OSError, DamageError):  # being written, or damaged: the run reports it
         how_far = progress(read_metrics(folder.metrics), run.epochs, run.evaluate_every)
         return how_far.share if how_far else 0.0
     return 0.0

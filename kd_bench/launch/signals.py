@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGUSR1, SIGUSR2: a run saves its state, then ends with status 128 + n and no traceback.
+"""Ctrl-C, SIGTERM, SIGUSR1, SIGUSR2: a run saves its state, then ends with status 128 + n, without a traceback.
 
 Two kinds of processes: the one that the user started (`forwarding`), and those that train (`listening`). A scheduler
 signals all of them at once.
@@ -16,12 +16,12 @@ import psutil
 from kd_bench.training.interruption import SIGNALS, Interrupted, Interruption, signal_status
 
 PATIENCE = 60.0
-"""Seconds that the training processes have to save and leave; Slurm and others kill slower processes anyway."""
+"""Seconds in which the training processes must save and exit. Slurm and others kill slower processes anyway."""
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[Interruption]:
-    """Lets the body, a run, decide when to leave."""
+    """Stores signals while the body, a run, executes. The run decides when to end."""
     interruption = Interruption()
     with handling(interruption.handle):
         yield interruption
@@ -29,7 +29,7 @@ def listening() -> Iterator[Interruption]:
 
 @contextlib.contextmanager
 def forwarding() -> Iterator[None]:
-    """Hands a signal on to the processes that train, waits for them, and leaves; a second signal leaves at once."""
+    """Forwards a signal to the processes that train, waits for them, and exits; a second signal exits at once."""
 
     def forward(number: int, frame: FrameType | None) -> None:
         for one in SIGNALS:
@@ -53,7 +53,7 @@ def ask_to_leave(number: int) -> None:
 
 
 def _trains(process: psutil.Process) -> bool:
-    """Returns whether the server of `processes` forked this process. Others, such as launchers' workers, are not."""
+    """Returns whether the server of `processes` forked this process. Launchers' workers are not forked by it."""
     try:
         pair = (process, process.parent())
         return all(one is not None and "forkserver" in " ".join(one.cmdline()) for one in pair)
@@ -63,7 +63,7 @@ def _trains(process: psutil.Process) -> bool:
 
 @contextlib.contextmanager
 def handling(handler: object) -> Iterator[None]:
-    """Lets a handler of `signal.signal` take the signals while the body runs."""
+    """Sets a handler of `signal.signal` for the signals while the body runs."""
     before = {number: signal.signal(number, handler) for number in SIGNALS}  # type: ignore[arg-type]
     try:
         yield

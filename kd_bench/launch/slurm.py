@@ -1,6 +1,6 @@
-"""Slurm: whether it is there, how a command waits for its jobs, and what a job does when Slurm signals it.
+"""Checks that Slurm is available, waits for its jobs, and handles its signals inside a job.
 
-None of this needs Slurm's accounting, which small clusters do not have.
+Slurm's accounting is not needed: small clusters do not have it.
 """
 
 import contextlib
@@ -29,34 +29,34 @@ _ROOT = Path(__file__).resolve().parents[2]
 _PAUSE = 1.0
 """Seconds between two checks of the jobs' results."""
 _LOOKS_PER_QUESTION = 10
-"""Checks of the results per query to Slurm, which serves many users."""
+"""Checks of the results per query to Slurm. Queries are rare because Slurm serves many users."""
 _LATE = 5.0
-"""Seconds until a file that a job wrote is visible on other hosts."""
+"""Seconds until other hosts can see a file that a job wrote."""
 
 
 def require() -> None:
     """Raises `ConfigError` if jobs cannot be submitted from here."""
     if importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher") is None:
-        raise ConfigError("hydra/launcher=slurm: needs a plugin of Hydra: pip install hydra-submitit-launcher.")
+        raise ConfigError("hydra/launcher=slurm: it needs a Hydra plugin: pip install hydra-submitit-launcher.")
     for command in ("sbatch", "srun", "squeue", "scontrol"):
         if shutil.which(command) is None:
             raise ConfigError(
                 f"hydra/launcher=slurm: there is no {command} here. Start the command on a host of a Slurm cluster, or "
-                "choose hydra/launcher=joblib, which needs none."
+                "choose hydra/launcher=joblib, which does not need Slurm."
             )
 
 
 def exports() -> list[str]:
-    """Returns the script lines that set what a job must inherit, even if sbatch passes on no environment."""
+    """Returns the script lines that set the environment of a job, even if sbatch does not export any."""
     return [
         f"export PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
         f"export {BEGAN}={os.environ[BEGAN]}",
-        "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}",  # which srun does not take from sbatch by itself
+        "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}",  # srun does not inherit it from sbatch
     ]
 
 
 def announce(jobs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> None:
-    """Prints each job with what it runs and its log, and how to look at the jobs and end them."""
+    """Prints the overrides and the log of each job, and the commands that show and end the jobs."""
     array = _array(jobs)
     for job, lines in zip(jobs, overrides, strict=True):
         print(f"job {job.job_id}: {' '.join(lines)}: {job.paths.stdout}")
@@ -64,10 +64,10 @@ def announce(jobs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> None:
 
 
 def wait(jobs: Sequence[Any]) -> None:
-    """Waits until each job has left a result, or has gone from Slurm without one.
+    """Waits until each job has written a result, or has left Slurm without a result.
 
     Raises:
-        Interrupted: the command was asked to stop. The jobs go on.
+        Interrupted: the command was asked to stop. The jobs continue.
     """
     with _leaving_alone(_array(jobs)):
         waiting = list(jobs)
@@ -84,26 +84,26 @@ def wait(jobs: Sequence[Any]) -> None:
 
 
 def result(job: Any) -> JobReturn:
-    """Returns what a job returned. If Slurm or an error ended the job, names the file that may explain it."""
+    """Returns the result of a job. If Slurm or an error ended the job, prints the file that may explain it."""
     from submitit.core.utils import pickle_load
 
     if job.paths.result_pickle.exists():
         _, returned = pickle_load(job.paths.result_pickle)
         if isinstance(returned, JobReturn) and returned.status is JobStatus.COMPLETED:
             return returned
-    problem = f"error: job {job.job_id} did not come to its end; {job.paths.stdout} may say why."
+    problem = f"error: job {job.job_id} ended without a result; {job.paths.stdout} may say why."
     print(problem, file=sys.stderr, flush=True)
     return JobReturn(status=JobStatus.COMPLETED, _return_value=FAILED_STATUS)
 
 
 @contextlib.contextmanager
 def requeueing(requeue: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """In a job: lets its run save on a signal, then queues the job again, unless Slurm is ending or requeueing it.
+    """In a job: on a signal, lets the run save, then queues the job again, unless Slurm ends or requeues the job.
 
-    Slurm signals every process of a job; before a time limit or a pre-emption it leaves the job running for a while.
+    Slurm signals every process of a job; before a time limit or a pre-emption, the job can still run for a while.
 
     Args:
-        requeue: the handler of signals that queues the job again and exits.
+        requeue: the signal handler that queues the job again and exits.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -120,7 +120,7 @@ def requeueing(requeue: Callable[[int, FrameType | None], None]) -> Iterator[Non
 
 @contextlib.contextmanager
 def _leaving_alone(array: str) -> Iterator[None]:
-    """On a signal, prints that the jobs go on and how to end them, and lets the command end."""
+    """On a signal, prints that the jobs continue and how to end them, then ends the command."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise Interrupted(signal_status(number))
@@ -130,8 +130,8 @@ def _leaving_alone(array: str) -> Iterator[None]:
             yield
     except Interrupted:
         print(
-            f"\nInterrupted: the jobs go on. scancel {array} ends them; the same command waits for their runs and does "
-            "what is left.",
+            f"\nInterrupted: the jobs continue. scancel {array} ends them; the same command waits for their runs and "
+            "does what is left.",
             file=sys.stderr,
             flush=True,
         )
@@ -139,12 +139,12 @@ def _leaving_alone(array: str) -> Iterator[None]:
 
 
 def _array(jobs: Sequence[Any]) -> str:
-    """Returns the id that jobs submitted together share."""
+    """Returns the common id of jobs that were submitted together."""
     return str(jobs[0].job_id).partition("_")[0]
 
 
 def _queued() -> set[str] | None:
-    """Returns the ids of this user's jobs that are not over; None if Slurm does not answer."""
+    """Returns the ids of this user's unfinished jobs; None if Slurm does not answer."""
     return _asked("--array", f"--user={os.getuid()}", "--format=%i")
 
 

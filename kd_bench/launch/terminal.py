@@ -1,4 +1,4 @@
-"""Keeps the lines of a terminal whole beside a bar: the command passes on all output of its processes."""
+"""Keeps output lines and a progress bar apart in a terminal: the command prints all output of its processes."""
 
 import contextlib
 import os
@@ -17,10 +17,10 @@ _PAUSE = 0.1
 
 @contextlib.contextmanager
 def gathering() -> Iterator[TextIO]:
-    """Passes on, line by line, what this process and its child processes write to the terminal; yields the terminal.
+    """Prints the output of this process and its child processes line by line; yields the terminal.
 
-    A tqdm bar on this terminal makes room for each line. For the child processes the standard error is not a terminal,
-    so they draw no bars. Output that goes into a file is not changed.
+    A tqdm bar on this terminal moves down for each line. The child processes draw no bars, because their standard error
+    is not a terminal. Output that goes into a file is not changed.
     """
     reader, writer = os.pipe()
     kept = {number: os.dup(number) for number in (_STDOUT, _STDERR) if os.isatty(number)}
@@ -35,7 +35,7 @@ def gathering() -> Iterator[TextIO]:
             _turn(kept)
             ended.set()
             thread.join()
-    for descriptor in (writer, *kept.values()):  # the reader stays: a process that outlives the body may still write
+    for descriptor in (writer, *kept.values()):  # the reader stays open: a process may still write
         os.close(descriptor)
 
 

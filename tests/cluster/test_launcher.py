@@ -77,7 +77,7 @@ def test_a_run_goes_on_after_the_time_limit_unless_it_has_met_it_too_often(clust
     slurm(cluster, "scancel", "--signal=USR2", f"--user={cluster.get('USER', 'root')}")  # as at the time limit
     printed, _ = command.communicate(timeout=60)
     assert command.returncode == 1
-    assert "did not come to its end" in printed and "Traceback" not in printed
+    assert "ended without a result" in printed and "Traceback" not in printed
     (log,) = logs(tmp_path)
     assert "Requeued job" in log and "timed-out too many times" in log
     assert list(tmp_path.glob(f"{RUN}/checkpoints/*.safetensors")) and records(tmp_path) == {}
@@ -90,7 +90,7 @@ def test_after_ctrl_c_the_jobs_go_on_and_a_second_command_shares_them(cluster, t
     first.send_signal(signal.SIGINT)
     printed, _ = first.communicate(timeout=20)
     assert first.returncode == 130
-    (array,) = re.findall(r"the jobs go on. scancel (\d+) ends them", printed)
+    (array,) = re.findall(r"the jobs continue. scancel (\d+) ends them", printed)
     assert slurm(cluster, "squeue", "--noheader", f"--jobs={array}")
     done = run(*arguments, outputs=tmp_path, env=cluster)
     assert done.returncode == 0, done.stderr
@@ -104,7 +104,7 @@ def test_a_cancelled_job_saves_and_is_not_queued_again(cluster, tmp_path):
     slurm(cluster, "scancel", f"--user={cluster.get('USER', 'root')}")
     printed, _ = command.communicate(timeout=60)
     assert command.returncode == 1
-    assert "did not come to its end" in printed and "Traceback" not in printed
+    assert "ended without a result" in printed and "Traceback" not in printed
     assert not slurm(cluster, "squeue", "--noheader")
     assert list(tmp_path.glob(f"{RUN}/checkpoints/*.safetensors"))
 

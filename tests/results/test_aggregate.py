@@ -183,7 +183,7 @@ def test_a_bundle_travels(aggregate, write_outputs, tmp_path):
     assert aggregate("--outputs", "all.jsonl").stdout == aggregate().stdout
     assert aggregate("--bundle", "at.jsonl", "--methods", "at").stdout == "at.jsonl: 2 runs\n"
     done = aggregate("--unbundle", "at.jsonl", "--outputs", "restored")
-    assert (done.returncode, done.stdout) == (0, "restored: 2 runs put back from at.jsonl\n")
+    assert (done.returncode, done.stdout) == (0, "restored: 2 runs restored from at.jsonl\n")
     assert load_runs(tmp_path / "restored")["label"].tolist() == ["AT", "AT"]
 
 
@@ -233,7 +233,7 @@ def test_a_users_runs_never_get_into_a_named_block(aggregate, write_outputs, rea
     readme.write_text("<!-- results:start digits -->\nours\n<!-- results:end digits -->\n")
     done = aggregate("--update", "README.md")
     assert done.returncode == 1
-    assert done.stderr == "aggregate.py: README.md: its block digits needs one digits.jsonl among --outputs\n"
+    assert done.stderr == "aggregate.py: README.md: its block digits needs exactly one digits.jsonl in --outputs\n"
     assert "ours" in readme.read_text()
 
 
