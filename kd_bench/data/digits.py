@@ -13,7 +13,7 @@ TEST_SIZE = 500
 """Test images: enough for a standard error of 0.6 points at 98 %. A tenth of the other 1,297 has 13 per class."""
 
 SPLIT_SEED = 0
-"""Decides which images are the test set; part of the data set, not of a run."""
+"""Decides which images are in the test set; the same for all runs."""
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):

@@ -130,7 +130,7 @@ def _prepare_alone(builder: tfds.core.DatasetBuilder, manual_dir: str | None) ->
     root.mkdir(parents=True, exist_ok=True)
     # One lock for all versions of a set, because they share a folder of downloads.
     with FileLock(root / f"{builder.name}.lock") as lock:
-        if Path(builder.data_dir).exists():  # by the process that we waited for
+        if Path(builder.data_dir).exists():  # the process that we waited for has made it
             return
         logging.getLogger(__name__).info("Preparing %s in %s, once.", builder.name, builder.data_dir)
         config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
