@@ -74,7 +74,7 @@ def _prepare_cpu(count: int, threads: int | None) -> None:
         if there < count:
             raise ConfigError(
                 f"hardware.replicas={count}: this process runs with {there} CPU devices; "
-                "start runs on other hardware with a command of their own."
+                "start runs on other hardware with a separate command."
             ) from None
 
 
@@ -100,7 +100,7 @@ def _cpu_has_bfloat16() -> bool:
 
 
 def resolve_jit(jit_compile: bool | str, strategy: tf.distribute.Strategy, supports_xla: bool) -> bool:
-    """Returns whether XLA compiles the step; `auto` does on one GPU, if the method `supports_xla`.
+    """Returns whether XLA compiles the step; `auto` compiles on one GPU, if the method `supports_xla`.
 
     On a CPU, small networks are up to three times slower with XLA. Keras cannot compile the step on several replicas.
     """

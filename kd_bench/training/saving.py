@@ -24,7 +24,7 @@ def save_network(path: Path, network: keras.Model, mean: np.ndarray, std: np.nda
         std: standard deviation of each channel, `[C]`.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     # First to a temporary folder, because the HDF5 library crashes on a full disk.
     with tempfile.TemporaryDirectory() as folder:
