@@ -1,4 +1,4 @@
-"""A bundle: the records of many runs in one file, to be committed, copied or put back into an outputs folder.
+"""A bundle: the records of many runs in one file, to commit, to copy or to put back into an outputs folder.
 
 One line of JSON per run, in the order of their folders. The same runs always give the same file. A file with the ending
 `.gz` is compressed. Beside `x.jsonl`, the folder `x.networks/` holds the networks of the teachers, named by digest.
@@ -22,7 +22,7 @@ from kd_bench.runs.record import DONE, Record, RecordError, parse_record, read_r
 ENDINGS = (".jsonl", ".jsonl.gz")
 
 Curve = list[tuple[int, float]]
-"""The test accuracy, in [0, 1], after each epoch (counted from 1) that was evaluated."""
+"""The test accuracy, in [0, 1], after each evaluated epoch (counted from 1)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Entry:
     Attributes:
         folder: The run's folder, relative to the outputs folder, with `/` between its parts.
         curve: The test accuracy per epoch.
-        record: The content of its `result.json`, character for character.
+        record: The unchanged content of its `result.json`.
     """
 
     folder: str
@@ -68,7 +68,7 @@ def write_bundle(path: Path, entries: Iterable[Entry]) -> None:
     folder, times = Counter(entry.folder for entry in ordered).most_common(1)[0]
     if times > 1:
         raise BenchError(
-            f"{path}: {times} runs have the folder {folder}; bundle them separately, or choose by a filter"
+            f"{path}: {times} runs have the folder {folder}; bundle them separately, or select runs with a filter"
         )
     content = "".join(f"{_line(entry)}\n" for entry in ordered).encode()
     with storing(path):
@@ -97,12 +97,12 @@ def read_bundle(path: Path) -> tuple[list[Entry], list[str]]:
 
 
 def unbundle(path: Path, outputs: Path) -> tuple[int, list[str]]:
-    """Puts a bundle's runs back into an outputs folder, where a sweep then finds them done.
+    """Puts a bundle's runs back into an outputs folder, so that a sweep finds them done.
 
     Runs that are done there already are not changed.
 
     Returns:
-        How many runs were put back, and a message for each that could not be.
+        The number of runs that were put back, and a message for each run that could not be put back.
 
     Raises:
         BenchError: The bundle cannot be read.
@@ -124,7 +124,7 @@ def check_network(path: Path, content: bytes, record: Record) -> bytes:
     """Returns the content of a run's network.
 
     Raises:
-        DamageError: It is not what the run wrote.
+        DamageError: The content is not what the run wrote.
     """
     if hashlib.sha256(content).hexdigest() != record.files.get(RunFolder(path).network.name):
         raise DamageError(f"{path}: is not the network that its run wrote (its checksum differs)")
@@ -138,7 +138,7 @@ def _line(entry: Entry) -> str:
 def _parse(line: bytes) -> Entry:
     document = json.loads(line)
     if not isinstance(document, dict):
-        raise TypeError("is no entry of a bundle")
+        raise TypeError("is not an entry of a bundle")
     checksum = document.pop("checksum", None)
     entry = Entry(**document)
     if checksum != _checksum(entry):
@@ -154,7 +154,7 @@ def _inner(folder: str) -> str:
     """Returns the folder; raises `ValueError` if it leads out of the outputs folder on any operating system."""
     parts = PurePosixPath(folder).parts
     if not parts or parts[0] == "/" or ".." in parts or "\\" in folder or ":" in parts[0]:
-        raise ValueError(f"has the folder {folder!r}, which leads out of the outputs folder")
+        raise ValueError(f"has the folder {folder!r}, which is outside the outputs folder")
     return folder
 
 

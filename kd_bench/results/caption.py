@@ -10,7 +10,7 @@ from kd_bench.runs.record import DONE, FAILED
 
 
 def caption_lines(table: Table) -> list[str]:
-    """Returns the table's explanations and what is missing from it, one line per paragraph."""
+    """Returns the explanations of the table and a list of what is missing from it, one line per paragraph."""
     runs = table.runs
     return [
         "A cell is the last epoch's test accuracy in %, mean ± sample standard deviation over seeds (number of seeds).",
@@ -25,9 +25,9 @@ def caption_lines(table: Table) -> list[str]:
 def gains_caption_lines(table: Table) -> list[str]:
     """Returns the explanations of the table of gains."""
     return [
-        f"A cell is the gain in accuracy over the {table.reference} run alike, in points: the mean over seeds of the "
-        "difference between two runs of one seed, which share initialisation and batches [its 95 % confidence interval "
-        "by Student's t] (number of seeds). The intervals are not corrected for their number.",
+        f"A cell is the gain in accuracy over the {table.reference} with the same settings, in points: the mean over "
+        "seeds of the difference between two runs with the same seed, initialisation and batches [95 % confidence "
+        "interval by Student's t] (number of seeds). The intervals are not corrected for multiple comparisons.",
         *_incomplete(table),
     ]
 
@@ -38,8 +38,8 @@ def fraction_name(fraction: float) -> str:
 
 
 _RANK = (
-    f"Rank is the mean rank by accuracy over the columns (their number), 1 is best. Ranked are the methods with the "
-    f"hyper-parameters of their presets that have a result in every column of the {STUDENT}."
+    f"Rank is the mean rank by accuracy over the columns (number of columns); 1 is best. A method has a rank if it has "
+    f"the hyper-parameters of its preset and a result in every column of the {STUDENT}."
 )
 
 
@@ -59,18 +59,18 @@ def _tuned(table: Table) -> list[str]:
 def _significance(table: Table) -> str:
     cells = table.cells
     if cells["test"].isna().all():
-        return f"No cell is compared: a test needs two seeds of a method and of the {table.reference} run alike."
+        return f"No cell is compared: a test needs two seeds of a method and of its {table.reference}."
     lines = [
-        f"`{BETTER}` better, `{WORSE}` worse than the {table.reference} run alike: Dunnett's test in each column, "
-        f"two-sided, over all its methods with two seeds or more; the chance of any false mark in a column is below "
-        f"{100 * LEVEL:g} %."
+        f"`{BETTER}` better, `{WORSE}` worse than the {table.reference} with the same settings: two-sided Dunnett's "
+        f"test per column, over all methods with two seeds or more; the probability of any false mark in a column is "
+        f"below {100 * LEVEL:g} %."
     ]
     apart = cells[cells["test"] == "welch"]
     if len(apart):
         columns = apart.groupby("row", sort=False)["fraction"].agg(lambda part: ", ".join(map(fraction_name, part)))
         names = "; ".join(f"{row} at {named}" for row, named in columns.items())
         lines.append(
-            f"Tested apart, because a standard deviation is more than {OUT_OF_LINE:g} times the column's median: "
+            f"Tested separately, because a standard deviation is more than {OUT_OF_LINE:g} times the column's median: "
             f"{names}; by Welch's test with Bonferroni's correction, p < {LEVEL}."
         )
     return " ".join(lines)
@@ -80,8 +80,8 @@ def _budget(table: Table) -> str:
     """Names what is equal at every fraction. Teachers do not count: they are always trained on the full data."""
     budgets = sorted({row.facts["budget"] for row in table.rows if row.label != TEACHER})
     if not budgets:
-        return "Steps adds up the stages."
-    return f"Budget: equal {' or '.join(budgets)} at every fraction; Steps adds up the stages."
+        return "Steps shows the steps of each stage."
+    return f"Budget: equal {' or '.join(budgets)} at every fraction; Steps shows the steps of each stage."
 
 
 def _images(table: Table) -> str:
@@ -134,7 +134,7 @@ def _incomplete(table: Table) -> list[str]:
 
 
 def _warnings(runs: pd.DataFrame) -> list[str]:
-    """Returns each warning once, with the rows that gave it and how often."""
+    """Returns each warning once per row, with the number of runs that gave it."""
     given = runs[["row", "warnings"]].explode("warnings")
     counts = given.groupby(["row", "warnings"], sort=False).size().reset_index(name="times")
     return [f"{row}: `{_plain(warning)}` ({_count(times)})" for row, warning, times in counts.itertuples(index=False)]

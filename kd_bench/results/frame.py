@@ -137,7 +137,7 @@ def with_hyper_parameters(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def split_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Separates the runs that count from those that repeat one of them, e.g. in a bundle and in an outputs folder.
+    """Separates the runs that count from their repeats, e.g. in a bundle and in an outputs folder.
 
     Of several, a run that is done counts before one that failed, and then the one that finished last. Exact copies of a
     record are not reported as repeats.
@@ -160,7 +160,7 @@ def settled(frame: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def places(runs: pd.DataFrame) -> list[str]:
-    """Returns where the runs are, for messages."""
+    """Returns the paths of the runs, for messages."""
     return [f"{source}/{folder}" for source, folder in zip(runs["source"], runs["folder"], strict=True)]
 
 

@@ -83,8 +83,8 @@ def draw_gains(table: Table) -> Picture | None:
     columns = alt.Column("fraction:N", sort=_fractions(table), title=None)
     chart = _gain_layers(points, _names(table)).properties(width=150, height=alt.Step(17)).facet(column=columns)
     subtitle = [
-        "Mean difference of runs of one seed, with its 95 % confidence interval; colours as the table's marks.",
-        "A number at the edge lies beyond it.",
+        "Mean difference of runs with the same seed, with 95 % confidence interval; the colours are the table's marks.",
+        "A number at the edge is a value outside the axis.",
     ]
     return _finished(chart, f"Gain over the {table.reference}", subtitle, table)
 
@@ -96,7 +96,7 @@ def draw_accuracy(table: Table) -> Picture | None:
     chart = _facet(_accuracy_layers(table, _accuracy_points(table)), table)
     subtitle = [
         "Mean over seeds, ± standard deviation, against the fraction of the training data.",
-        "A number at the edge lies below it.",
+        "A number at the edge is a value below the axis.",
     ]
     return _finished(chart, "Accuracy with less data", subtitle, table)
 
@@ -173,7 +173,7 @@ def _gain_axis(name: str, limit: float) -> alt.X:
 
 
 def _beyond(base: alt.Chart, side: Literal["left", "right"], edge: float, text: str) -> alt.Chart:
-    """Returns the gains that lie beyond the axis as numbers at its edge."""
+    """Returns the gains outside the axis as numbers at its edge."""
     outside = f"datum.beyond && {'datum.gain < 0' if side == 'left' else 'datum.gain > 0'}"
     marks = base.transform_filter(outside).transform_calculate(text=text).mark_text(align=side, fontSize=10)
     return marks.encode(x=alt.datum(edge), text="text:N")

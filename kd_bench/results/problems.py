@@ -14,7 +14,7 @@ def list_problems(runs: Runs) -> list[str]:
     lines = [f"unreadable: {message}" for message in runs.unreadable]
     lines += _listed("failed", places(runs.failed))
     lines += _listed("left out (a newer record of the same run counts)", places(runs.repeats))
-    lines += _listed("unfinished (going on, or interrupted: run the same command again)", runs.unfinished)
+    lines += _listed("unfinished (still running, or interrupted: run the same command again)", runs.unfinished)
     return lines
 
 

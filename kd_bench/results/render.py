@@ -24,7 +24,7 @@ _RUN_COLUMNS = [
 
 
 def render_tables(tables: list[Table], form: str, gains: bool = False) -> str:
-    """Returns the tables of accuracies, or those of gains, in one of `FORMATS`; CSV and JSON have an entry per cell."""
+    """Returns the tables of accuracies, or of gains, in one of `FORMATS`; CSV and JSON have an entry per cell."""
     if form in ("csv", "json"):
         return _render_frame(pd.concat([_entries(table) for table in tables]), form)
     render = _markdown_table if form == "markdown" else _latex_table
@@ -42,7 +42,7 @@ def render_runs(runs: pd.DataFrame, form: str) -> str:
 
 
 def cell_text(cell: Any) -> str:
-    """Returns what the table shows of a cell, e.g. `97.31 ± 0.42 (3)*, 1 failed`."""
+    """Returns the text of a cell in the table, e.g. `97.31 ± 0.42 (3)*, 1 failed`."""
     if cell["n"] == 0:
         return f"failed ({cell['failed']})"
     spread = "" if pd.isna(cell["sd"]) else f" ± {100 * cell['sd']:.2f}"
@@ -51,7 +51,7 @@ def cell_text(cell: Any) -> str:
 
 
 def gain_text(cell: Any) -> str:
-    """Returns what the table of gains shows of a cell, e.g. `+1.20 [+0.50, +1.90] (3)`."""
+    """Returns the text of a cell in the table of gains, e.g. `+1.20 [+0.50, +1.90] (3)`."""
     if pd.isna(cell["gain"]):
         return MISSING
     interval = "" if pd.isna(cell["gain_low"]) else f" [{100 * cell['gain_low']:+.2f}, {100 * cell['gain_high']:+.2f}]"

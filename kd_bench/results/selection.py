@@ -21,10 +21,10 @@ class Filters:
 
 
 def select(runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
-    """Returns the runs that pass all filters.
+    """Returns the runs that match all filters.
 
     Raises:
-        BenchError: A value, or all together, match no run.
+        BenchError: A value matches no run, or no run matches all filters.
     """
     return _chosen(comparable(runs, filters), {"experiment": filters.experiment, "methods": filters.methods})
 
@@ -35,7 +35,7 @@ def comparable(runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
     The other filters remove rows, after the rows have been compared.
 
     Raises:
-        BenchError: A value, or all together, match no run.
+        BenchError: A value matches no run, or no run matches these filters.
     """
     _check(runs, filters)
     wanted: dict[str, Sequence] = {name: getattr(filters, name) for name in ("dataset", "model", "fractions", "seeds")}
@@ -57,7 +57,7 @@ def _chosen(runs: pd.DataFrame, wanted: dict[str, Sequence]) -> pd.DataFrame:
         if values:
             runs = runs[runs[_COLUMNS[name]].isin(values).any(axis=1)]
     if runs.empty:
-        raise BenchError("no run passes all filters together")
+        raise BenchError("no run matches all filters")
     return runs
 
 

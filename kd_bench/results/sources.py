@@ -39,7 +39,7 @@ class Found:
 
     Attributes:
         runs: The finished runs.
-        unfinished: The folders of runs without a record: still going, or interrupted.
+        unfinished: The folders of runs without a record: still running, or interrupted.
         unreadable: A message for each record that cannot be read.
     """
 
@@ -90,8 +90,8 @@ def read_network(source: Path, entry: Entry) -> bytes:
     """Returns the trained network of a run of a source.
 
     Raises:
-        DamageError: It is not what the run wrote.
-        BenchError: It is not there.
+        DamageError: The network is not what the run wrote.
+        BenchError: The network is missing.
     """
     record = parse_record(entry.record.encode())
     path = network_path(source, record) if is_bundle(source) else RunFolder(source / entry.folder).network
@@ -99,7 +99,7 @@ def read_network(source: Path, entry: Entry) -> bytes:
         return check_network(path, path.read_bytes(), record)
     except OSError as error:
         raise BenchError(
-            f"{path}: cannot be read ({error.strerror}); bundle teachers with their networks, or leave them out by "
+            f"{path}: cannot be read ({error.strerror}); bundle teachers with their networks, or leave them out with "
             "--methods"
         ) from error
 

@@ -67,7 +67,7 @@ def read_status(outputs: Iterable[Path]) -> Status:
     """Returns the status of the runs in these folders. A run in several folders counts once, where it is furthest.
 
     Raises:
-        BenchError: There is no such folder, or its file system has no locks.
+        BenchError: A folder does not exist, or its file system has no locks.
     """
     status = Status()
     found: dict[tuple[str, ...], _Found] = {}
@@ -100,7 +100,7 @@ class _Found:
 
 def _runs(outputs: Path) -> Iterator[RunFolder]:
     if not outputs.is_dir():
-        raise BenchError(f"{outputs}: is no folder; the runs in outputs folders can be watched, and no others")
+        raise BenchError(f"{outputs}: is not a folder; the status needs outputs folders")
     return (folder for folder, _ in find_runs(outputs))
 
 
@@ -108,7 +108,7 @@ def _find(folder: RunFolder) -> _Found:
     """Returns the state of a run. Parses only records of runs that are not done, since these are few.
 
     Raises:
-        DamageError, SchemaError: Its record cannot be used.
+        DamageError, SchemaError: The record cannot be used.
     """
     if folder.record.exists() and is_done(folder.record.read_bytes()):
         return _Found(_Kind.DONE, folder)
@@ -147,7 +147,7 @@ def _read_config(folder: RunFolder) -> dict[str, Any]:
     """Returns a run's config; empty if the run has not written it yet.
 
     Raises:
-        DamageError: It is not what a run wrote.
+        DamageError: The file is not a config that a run wrote.
     """
     if not folder.config.exists():
         return {}

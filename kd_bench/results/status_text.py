@@ -43,7 +43,7 @@ def _left(run: Unfinished) -> float:
 def _pace(run: Unfinished) -> str:
     by = f"{run.holder.host}:{run.holder.process}" if run.holder else "?"
     if run.progress is None or run.seconds_left is None:
-        return f"{'its first epoch is not over':<32}{_clock(run.silent):>9} since start   {by}"
+        return f"{'in its first epoch':<32}{_clock(run.silent):>9} since start   {by}"
     pace = f"{run.progress.seconds:.2f} s/epoch"
     return f"{_epoch(run):<20}{pace:>15}{_clock(run.seconds_left):>9} left   {by}"
 
@@ -55,7 +55,7 @@ def _standing(run: Unfinished) -> str:
 
 def _epoch(run: Unfinished) -> str:
     at = run.progress
-    return "no epoch over" if at is None else f"{at.stage} {at.epoch}/{at.epochs}"
+    return "no epoch done" if at is None else f"{at.stage} {at.epoch}/{at.epochs}"
 
 
 def _clock(seconds: float) -> str:

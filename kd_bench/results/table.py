@@ -28,7 +28,7 @@ class Table:
         cells: One row per table row and fraction, in the table's order; docs/results.md explains the columns.
         ranks: The mean rank of each row that has one, and the number of columns in this mean.
         unfinished: The folders of runs on this dataset and model without a record.
-        repeats: How many runs were left out, because a newer record of the same run counts.
+        repeats: The number of runs that were left out, because a newer record of the same run counts.
     """
 
     dataset: str
@@ -62,8 +62,8 @@ def build_tables(
 
     Args:
         runs: Finished runs, as `read_runs` returns them.
-        shown: The index of the runs that were asked for. A row without any of them is left out of its table, after
-            all rows were compared.
+        shown: The index of the selected runs. A row without any of them is left out of its table, after all rows have
+            been compared.
         reference: The label of the rows to compare with.
         unfinished: Folders of runs without a record.
         repeats: Runs that were left out.

@@ -113,7 +113,7 @@ def test_no_path_leads_out_of_the_outputs_folder(tmp_path, folder):
     write_bundle(tmp_path / "runs.jsonl", [Entry(folder, [], record_text(make_record()))])
     restored, problems = unbundle(tmp_path / "runs.jsonl", tmp_path / "a" / "b" / "outputs")
     assert restored == 0
-    assert "leads out of the outputs folder" in problems[0]
+    assert "is outside the outputs folder" in problems[0]
     assert not (tmp_path / "a").exists()
 
 

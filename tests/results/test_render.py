@@ -131,15 +131,16 @@ def test_the_caption_says_what_the_numbers_rest_on(table):
 def test_the_caption_says_what_was_tested(table):
     calm = [*make_seeds("Student", 0.90, 0.91, 0.92), *make_seeds("AB", 0.93, 0.94, 0.95)]
     wild = make_seeds("AT", 0.3, 0.6, 0.9, fraction=1.0)
-    assert "than the Student run alike: Dunnett's test in each column" in caption(table(*calm))
-    assert "Tested apart" not in caption(table(*calm))
-    assert "Tested apart, because a standard deviation is more than 5 times the column's median: AT at Full" in caption(
-        table(*calm, *wild)
+    assert "than the Student with the same settings: two-sided Dunnett's test per column" in caption(table(*calm))
+    assert "Tested separately" not in caption(table(*calm))
+    assert (
+        "Tested separately, because a standard deviation is more than 5 times the column's median: AT at Full"
+        in caption(table(*calm, *wild))
     )
 
 
 def test_the_caption_says_why_nothing_is_marked(table):
-    assert "a test needs two seeds of a method and of the Student run alike" in caption(table(make_record("AT")))
+    assert "a test needs two seeds of a method and of its Student" in caption(table(make_record("AT")))
 
 
 def test_the_caption_tells_the_warnings_of_runs(table):

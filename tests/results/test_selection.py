@@ -43,7 +43,7 @@ def test_rows_stay_until_they_are_compared(runs):
         ({"methods": ["at", "atx"]}, "--methods atx: no run has it; there are: at, ft, soft_logits"),
         ({"fractions": [0.3]}, "--fractions 0.3: no run has it; there are: 0.1, 1.0"),
         ({"seeds": [9]}, "--seeds 9: no run has it; there are: 0, 1"),
-        ({"methods": ["ft"], "dataset": ["cifar100"]}, "no run passes all filters together"),
+        ({"methods": ["ft"], "dataset": ["cifar100"]}, "no run matches all filters"),
     ],
 )
 def test_a_value_that_matches_nothing_is_an_error(runs, filters, message):

@@ -113,5 +113,5 @@ def test_a_run_that_ends_while_it_is_looked_at_is_done(begin, monkeypatch, tmp_p
 
 
 def test_what_is_no_folder_is_refused(tmp_path):
-    with pytest.raises(BenchError, match=r"a\.jsonl: is no folder"):
+    with pytest.raises(BenchError, match=r"a\.jsonl: is not a folder"):
         read_status([tmp_path / "a.jsonl"])
