@@ -30,7 +30,7 @@ class Timings:
 def alternate(actions: Mapping[str, Action], rounds: int, warm_up: int = 2) -> Timings:
     """Runs all actions in turn, `rounds` times, after `warm_up` rounds that are not measured.
 
-    An action must not return before its work is done.
+    An action must return only when its work is done.
     """
     for _ in range(warm_up):
         for action in actions.values():
@@ -49,7 +49,7 @@ def _timed(action: Action) -> float:
 
 
 def verdict(value: float, bound: float, at_most: bool) -> str:
-    """Returns `PASS` if the value keeps its bound, else `short`."""
+    """Returns `PASS` if the value is within its bound, else `short`."""
     return "PASS" if (value <= bound if at_most else value >= bound) else "short"
 
 

@@ -26,7 +26,7 @@ def multiply_adds(network: keras.Model) -> int:
 
 
 def own_share(pair: Pair, method: str) -> float:
-    """Returns a method's own multiply-adds over the floor's, `step_multiply_adds`; decompositions do not count."""
+    """Returns a method's additional multiply-adds, without decompositions, divided by `step_multiply_adds`."""
     if method not in _OF_AN_IMAGE:
         return 0.0
     return pair.batch_size * _OF_AN_IMAGE[method](pair.distiller(method), pair) / step_multiply_adds(pair)

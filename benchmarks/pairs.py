@@ -73,7 +73,7 @@ class Pair:
 
     @cached_property
     def dataset(self) -> ImageDataset:
-        """Random images of the set's shape and number, augmented as the preset says."""
+        """Random images with the set's shape and number, and the augmentation of the preset."""
         generator = np.random.default_rng(0)
         pixels = generator.integers(0, 256, (self.train_images, *self.shape), np.uint8)
         labels = generator.integers(0, self.num_classes, self.train_images).astype(np.int32)

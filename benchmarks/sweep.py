@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     same = [results[run] == others[run] for run in results]
     overhead, gain = alone / parts[_STEPS], alone / together
     rows: list[list[Any]] = [
-        ["one after the other, over its steps", alone, overhead, SERIAL_BOUND, verdict(overhead, SERIAL_BOUND, True)],
+        ["one at a time, over its steps", alone, overhead, SERIAL_BOUND, verdict(overhead, SERIAL_BOUND, True)],
         ["two at a time, gain", together, gain, PARALLEL_BOUND, verdict(gain, PARALLEL_BOUND, at_most=False)],
         [
             "share of runs with the same metrics and predictions",
@@ -53,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             verdict(all(same), 1, False),
         ],
     ]
-    show("A sweep on the digits, its teacher there already", ["Runs", "Seconds", "Ratio", "Bound", ""], rows)
+    show("A sweep on the digits, with a trained teacher", ["Runs", "Seconds", "Ratio", "Bound", ""], rows)
     shares = [[name, seconds, seconds / parts[_STEPS]] for name, seconds in parts.items()]
-    show("Where the time of the first goes", ["Part", "Seconds", "Over its steps"], shares)
+    show("Parts of the time with one run at a time", ["Part", "Seconds", "Over its steps"], shares)
 
 
 def _sweep(outputs: Path, arguments: Sequence[str]) -> float:

@@ -42,7 +42,7 @@ def _row(count: int) -> list[str | float]:
 
 
 def _measure(count: int) -> tuple[float, float, float, float]:
-    """Returns the CPU seconds and the peak memory in MB of `aggregate.py`, and those of the loop."""
+    """Returns the CPU seconds and the peak memory in MB of `aggregate.py`, and then of the loop."""
     with tempfile.TemporaryDirectory() as folder:
         write_records(Path(folder), count)
         table = [sys.executable, "aggregate.py", "--outputs", folder]

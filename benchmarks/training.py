@@ -46,5 +46,5 @@ def batches(pair: Pair, dataset: ImageDataset | None = None) -> tf.data.Dataset:
 
 
 def one_batch(pair: Pair) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns images and labels of one step."""
+    """Returns the images and labels of one step."""
     return next(iter(batches(pair)))
