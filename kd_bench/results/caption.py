@@ -62,8 +62,8 @@ def _significance(table: Table) -> str:
         return f"No cell is compared: a test needs two seeds of a method and of its {table.reference}."
     lines = [
         f"`{BETTER}` better, `{WORSE}` worse than the {table.reference} with the same settings: two-sided Dunnett's "
-        f"test per column, over all methods with two seeds or more; the probability of any false mark in a column is "
-        f"below {100 * LEVEL:g} %."
+        f"test per column, over all methods that are compared with it and have two seeds or more; the probability of "
+        f"any false mark in a column is below {100 * LEVEL:g} %."
     ]
     apart = cells[cells["test"] == "welch"]
     if len(apart):

@@ -137,7 +137,7 @@ def test_labels_out_of_range(odd):
         ("no such set", r"dataset\.name=no such set: is not a valid name; write for example cifar10"),
         ("", r"dataset\.name=: is not a valid name; write for example cifar10"),
         ("cifar100:9.9.9", r"dataset\.name=cifar100:9\.9\.9: .*only: 3\.0\.2"),
-        ("coco", "does not say which feature is the image and which is the label"),
+        ("coco", "does not say which feature is the image and which the label"),
         ("imdb_reviews", "its inputs are Text.* not images"),
     ],
 )

@@ -17,7 +17,7 @@ GRAY, TEN = Image(shape=(8, 8, 1)), Label(num_classes=10)
 PAIR = ("image", "label")
 
 UNFIT = {
-    "no label": (GRAY, None, None, r"which feature is the image and which is the label, .*\(it has image\)"),
+    "no label": (GRAY, None, None, r"which feature is the image and which the label, .*\(it has image\)"),
     "three parts": (GRAY, TEN, ("image", "label", "image"), r"\(it has image, label\)"),
     "a number for a label": (GRAY, Tensor(shape=(), dtype=np.float32), PAIR, "its targets are Tensor"),
     "several labels": (GRAY, Sequence(TEN), PAIR, "its targets are Sequence"),
