@@ -8,6 +8,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from kd_bench.config.compose import is_search, of_job
+from kd_bench.config.overrides import escaped
 from kd_bench.launch import preflight, processes
 from kd_bench.launch.progress import overall_bar
 from kd_bench.launch.signals import forwarding
@@ -31,6 +32,7 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = escaped(sys.argv[1:])
     processes.begin_command()
     with forwarding():
         runs = preflight.preflight(sys.argv[1:])

@@ -1,8 +1,9 @@
 """Reads a command line as Hydra reads it: its flags, then `key=value` overrides. Explains errors."""
 
 import math
+import re
 from argparse import Namespace
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
@@ -16,6 +17,11 @@ SEARCH_PATH = "hydra.searchpath"
 
 _SEVERAL_CHOICES = ("experiment", "callbacks")
 """The groups of which several choices can be combined, e.g. experiment=[cifar100,quick]."""
+
+
+_PLAIN = re.compile(r"^([\w~+@./]+=)([^'\"\[\](){}$]*)$")
+"""An override of which the value has no quotes, brackets or interpolation: its key with the equals sign, its value."""
+_EQUALS = re.compile(r"(?<!\\)=")
 
 
 def read_options(arguments: Sequence[str]) -> Namespace:
@@ -33,6 +39,14 @@ def read_options(arguments: Sequence[str]) -> Namespace:
     if options.experimental_rerun:
         raise ConfigError("--experimental-rerun: is not supported. Start the same command again to continue.")
     return options
+
+
+def escaped(arguments: Iterable[str]) -> list[str]:
+    """Returns the arguments with a backslash before each `=` in a plain value, because Hydra requires it.
+
+    The folders of runs have such names: `teacher.path=outputs/digits/tiny/at/fraction=1/seed=0-0a1b2c3d`.
+    """
+    return [_PLAIN.sub(lambda found: found[1] + _EQUALS.sub(r"\\=", found[2]), argument) for argument in arguments]
 
 
 def parsed(lines: Sequence[str]) -> list[Override]:
