@@ -4,12 +4,14 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from kd_bench.config.schema import Component, RunConfig, require_equal_shares
-from kd_bench.data.batches import evaluation_batches, require_batches, training_batches
+from kd_bench.config.schema import Component, RunConfig, TeacherFile, require_equal_shares
+from kd_bench.data.batches import evaluation_batches, normalise, require_batches, training_batches
 from kd_bench.data.fractions import hold_out, subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
@@ -20,6 +22,7 @@ from kd_bench.runs.record import Record
 from kd_bench.seeds import seed_for
 from kd_bench.training import hardware
 from kd_bench.training.evaluation import Evaluator
+from kd_bench.training.loading import load_teacher, require_no_probabilities
 from kd_bench.training.loop import Plan
 from kd_bench.training.saving import load_weights
 
@@ -32,7 +35,7 @@ only between calls."""
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained teacher: the folder and the record of its run."""
+    """A trained teacher: the folder and the record of the run that trained it, or evaluated it if it is in a file."""
 
     folder: RunFolder
     record: Record
@@ -154,15 +157,36 @@ def _requiring_memory(config: RunConfig) -> Iterator[None]:
 
 def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: Teacher | None) -> Distiller:
     """Builds the networks and the distiller. For one seed, the students of all methods start from the same weights."""
-    teacher = None
-    if config.teacher_init is not None:
-        teacher = _network(config.model.teacher, dataset, seed_for(config.seed, "peer"))
-    if teacher is not None and trained is not None:
-        load_weights(trained.folder.network, teacher)
-    architecture = config.model.teacher if kind.network == "teacher" else config.model.student
-    student = _network(architecture, dataset, seed_for(config.seed, "initialisation"))
+    teacher = None if config.teacher_init is None else _teacher(config, dataset, trained)
+    student = _student(config, kind, dataset)
     keras.utils.set_random_seed(seed_for(config.seed, "method"))
     return config.method.build(student, teacher)
+
+
+def _student(config: RunConfig, kind: type[Distiller], dataset: ImageDataset) -> keras.Model:
+    """Returns the network to train; for a teacher in a file, the network to evaluate."""
+    if config.evaluated:
+        network = _from_file(config.evaluated, Path(config.evaluated.path), dataset)
+        some = dataset.train.read(np.arange(min(len(dataset.train), _EVALUATION_BATCH)))
+        require_no_probabilities(network(normalise(some, dataset.mean, dataset.std))["logits"])
+        return network
+    architecture = config.model.teacher if kind.network == "teacher" else config.model.student
+    return _network(architecture, dataset, seed_for(config.seed, "initialisation"))
+
+
+def _teacher(config: RunConfig, dataset: ImageDataset, trained: Teacher | None) -> keras.Model:
+    """Returns the teacher with the weights of its run; without a run, a fresh network of its architecture."""
+    if trained is not None and isinstance(config.teacher, TeacherFile):
+        return _from_file(config.teacher, trained.folder.network, dataset)
+    network = _network(config.model.teacher, dataset, seed_for(config.seed, "peer"))
+    if trained is not None:
+        load_weights(trained.folder.network, network)
+    return network
+
+
+def _from_file(teacher: TeacherFile, path: Path, dataset: ImageDataset) -> keras.Model:
+    shape = dataset.train.pixels.shape[1:]
+    return load_teacher(path, shape, dataset.num_classes, dataset.mean, dataset.std, teacher.normalisation)
 
 
 def _network(architecture: Component, dataset: ImageDataset, seed: int) -> keras.Model:

@@ -11,14 +11,15 @@ import keras
 import yaml
 
 from kd_bench.build import Parts, Teacher, build
+from kd_bench.config import MAIN_STAGE
 from kd_bench.config.schema import RunConfig
 from kd_bench.distillers.base import Distiller, Stage
-from kd_bench.errors import BenchError, ConfigError, DataError, StorageError
+from kd_bench.errors import BenchError, ConfigError, DamageError, DataError, StorageError
 from kd_bench.networks.complexity import multiply_adds
 from kd_bench.runs import environment
 from kd_bench.runs.attempt import Attempt
 from kd_bench.runs.checkpoints import Checkpoints
-from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.files import sha256, storing, write_atomically
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import locked
 from kd_bench.runs.metrics import append_metrics, read_metrics
@@ -27,6 +28,7 @@ from kd_bench.runs.record import Cost, Record, Scores, Setting, write_record
 from kd_bench.training.callbacks import Checkpointing, EpochLog, NonFiniteLossError, Progress, StopOnNonFiniteLoss
 from kd_bench.training.evaluation import Evaluator
 from kd_bench.training.interruption import Interruption
+from kd_bench.training.loading import doubts
 from kd_bench.training.loop import train
 from kd_bench.training.saving import save_network
 from kd_bench.training.scores import accuracy, final_scores, scores_against_teacher
@@ -106,20 +108,47 @@ def _trained(config: RunConfig, folder: RunFolder, interruption: Interruption) -
     parts = build(config, teacher)
     attempt = _begin(config, folder, parts, teacher)
     distiller, evaluator = parts.distiller, parts.evaluator(parts.distiller.student)
-    callbacks = partial(_callbacks, parts, folder, evaluator, attempt, interruption)
     attempt.begin_training()
-    steps = train(distiller, parts.plan, config.optimizer.build, parts.batches, callbacks, attempt.checkpoint)
+    if config.evaluated:
+        steps = _evaluate(folder, evaluator, attempt)
+    else:
+        callbacks = partial(_callbacks, parts, folder, evaluator, attempt, interruption)
+        steps = train(distiller, parts.plan, config.optimizer.build, parts.batches, callbacks, attempt.checkpoint)
     attempt.end_training()
-    save_network(folder.network, distiller.student, parts.dataset.mean, parts.dataset.std)
+    _save_network(parts, folder)
     folder.save_predictions(evaluator.latest().argmax(axis=1))
     return record_done(
         config,
         scores=_scores(parts, folder, evaluator, teacher),
         cost=_cost(parts, attempt, steps),
         setting=_setting(parts, attempt),
-        warnings=distiller.warnings(),
+        warnings=_warnings(parts, evaluator),
         files=folder.checksums(),
     )
+
+
+def _evaluate(folder: RunFolder, evaluator: Evaluator, attempt: Attempt) -> dict[str, int]:
+    """Evaluates a teacher that is not trained, and writes the one line of its metrics. Returns its steps: none."""
+    line = {"stage": MAIN_STAGE, "epoch": 0, "epochs": 0, "step": 0, "test_accuracy": evaluator.accuracy()}
+    append_metrics(folder.metrics, line | {"elapsed_seconds": round(attempt.seconds, 3)})
+    return {MAIN_STAGE: 0}
+
+
+def _warnings(parts: Parts, evaluator: Evaluator) -> list[str]:
+    labels = parts.held_out.labels
+    of_teacher = doubts(accuracy(evaluator.latest(), labels), labels) if parts.config.evaluated else []
+    return [*parts.distiller.warnings(), *of_teacher]
+
+
+def _save_network(parts: Parts, folder: RunFolder) -> None:
+    """Saves the trained network; of a teacher in a file, a copy of the file."""
+    teacher = parts.config.evaluated
+    if teacher is None:
+        save_network(folder.network, parts.distiller.student, parts.dataset.mean, parts.dataset.std)
+        return
+    write_atomically(folder.network, Path(teacher.path).read_bytes())
+    if sha256(folder.network) != teacher.checksum:
+        raise DamageError(f"{teacher.path}: was changed after the command began; start it again.")
 
 
 def _teacher(config: RunConfig) -> Teacher | None:

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from kd_bench.checks import unknown
 from kd_bench.config.library import Library, containers
 from kd_bench.config.overrides import parsed
-from kd_bench.config.schema import RunConfig
+from kd_bench.config.schema import RunConfig, TeacherFile
+from kd_bench.config.teacher_file import refuse_training
 from kd_bench.errors import ConfigError
 
 _PRESET_KEYS = ("experiment", "dataset", "dataset.name", "dataset.root", "dataset.path", "model", "method")
@@ -94,6 +95,8 @@ class Composer:
         if groups not in self._composed:
             self._composed[groups] = OmegaConf.to_container(self.library.compose(groups))  # type: ignore[assignment]
         config = copy.deepcopy(self._composed[groups])
+        if "path" in (config.get("teacher") or {}):
+            refuse_training(lines, TeacherFile.keys())
         for override in filter(self._is_plain, overrides):
             _set(config, override.key_or_group, override.value())
         return config

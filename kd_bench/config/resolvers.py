@@ -18,15 +18,16 @@ def content(place: str) -> str:
     """
     root = Path(place).expanduser()
     if not place or root.is_file():
-        return _of_file(root)[:16] if place else ""
+        return file_checksum(root)[:16] if place else ""
     if not root.is_dir():
         raise FileNotFoundError(f"{place}: there is no such file or folder")
     files = (path for path in root.rglob("*") if path.is_file())
-    entries = sorted(f"{path.parent.relative_to(root).as_posix()} {_of_file(path)}" for path in files)
+    entries = sorted(f"{path.parent.relative_to(root).as_posix()} {file_checksum(path)}" for path in files)
     return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:16]
 
 
-def _of_file(path: Path) -> str:
+def file_checksum(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -16,6 +16,7 @@ from hydra.utils import get_object
 from kd_bench.checks import Count, Name, NonNegativeInt, PartialShare, PositiveInt, Share, check, check_keys
 from kd_bench.config import code, title, without
 from kd_bench.config.signature import check_parameters, class_constant
+from kd_bench.config.teacher_file import read_teacher_file
 from kd_bench.errors import ConfigError
 
 WITHOUT_EFFECT = (
@@ -31,6 +32,7 @@ WITHOUT_EFFECT = (
     "dataset.streaming",
     "dataset.root",
     "dataset.path",
+    "teacher.path",
     "method.label",
 )
 """Keys that cannot change a run's result: the place, the devices and the names of a run."""
@@ -123,6 +125,50 @@ class TeacherProtocol:
     batch_size: Count
     optimizer: Component
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the teacher's run that differ from its students' runs, by their names in `RunConfig`."""
+        return {name: getattr(self, name) for name in ("seed", "epochs", "batch_size", "optimizer")}
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        """What always names its run and its students' runs: nothing, because only differences from the preset do."""
+        return {}
+
+
+@dataclass(frozen=True)
+class TeacherFile:
+    """A trained network as the teacher of a pair. Its run evaluates it.
+
+    Attributes:
+        method: of the run, for its name.
+        path: of the Keras file.
+        checksum: the SHA-256 of the file.
+        normalisation: the images that the network takes: `none`, 0 to 255; `zero_to_one`, 0 to 1; `minus_one_to_one`,
+            -1 to 1; `dataset`, with the mean 0 and the standard deviation 1 of each channel of the training set.
+    """
+
+    method: Labelled
+    path: str
+    checksum: str
+    normalisation: Literal["none", "zero_to_one", "minus_one_to_one", "dataset"]
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """Returns the keys that a user can set."""
+        return ["path", "normalisation"]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As of `TeacherProtocol`: an evaluation has no seed."""
+        return {"seed": 0}
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        """What always names its run and its students' runs."""
+        own = {} if self.normalisation == "none" else {"teacher.normalisation": self.normalisation}
+        return {"teacher": f"file {self.checksum[:8]}"} | own
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -179,7 +225,7 @@ class RunConfig:
     dataset: Named
     optimizer: Component
     hardware: Named
-    teacher: TeacherProtocol
+    teacher: TeacherProtocol | TeacherFile
     variant: dict[str, Any]
 
     @classmethod
@@ -200,7 +246,8 @@ class RunConfig:
             outputs=_folder(config.outputs),
             # A teacher is always trained on the full data: its run is the same at all fractions.
             fraction=1.0 if config.is_teacher else config.fraction,
-            variant={key: value for key, value in variant.items() if not config.ignores(key)},
+            seed=0 if config.evaluated else config.seed,
+            variant=config._shown(variant),
         )
         config.require_consistency()
         return config
@@ -222,7 +269,7 @@ class RunConfig:
             raise ConfigError(f"teacher.method._target_={self.teacher.method.target}: does not train a teacher.")
         _require_held_out_images(self.dataset.parameters)
         sizes = {"batch_size": self.batch_size}
-        if self.teacher_init == PRETRAINED:
+        if self.teacher_init == PRETRAINED and isinstance(self.teacher, TeacherProtocol):
             sizes["teacher.batch_size"] = self.teacher.batch_size
         for key, batch_size in sizes.items():
             require_equal_shares(key, batch_size, self.hardware.parameters.get("replicas") or 1)
@@ -237,6 +284,11 @@ class RunConfig:
     def is_teacher(self) -> bool:
         """Whether the run trains a pair's teacher."""
         return class_constant("method", self.method.target, "network") == "teacher"
+
+    @property
+    def evaluated(self) -> TeacherFile | None:
+        """The teacher in a file, if this is its run: it is evaluated and not trained."""
+        return self.teacher if self.is_teacher and isinstance(self.teacher, TeacherFile) else None
 
     @cached_property
     def digest(self) -> str:
@@ -260,7 +312,8 @@ class RunConfig:
         if self.validation:  # separate from the runs that tables show
             place /= f"validation={self.validation:g}"
         if self.is_teacher:
-            return place / "teachers" / self.model.teacher.target.rpartition(".")[2] / self._last_folder
+            kind = "file" if self.evaluated else self.model.teacher.target.rpartition(".")[2]
+            return place / "teachers" / kind / self._last_folder
         return place / self.model.name / self.method.name / f"fraction={self.fraction:g}" / self._last_folder
 
     @property
@@ -273,27 +326,20 @@ class RunConfig:
         return title(self.dataset.name, self.method.name, self.fraction, self.seed, self.variant)
 
     def teacher_run(self) -> "RunConfig | None":
-        """Returns the run that trains this run's teacher, with the teacher's protocol; None if it needs no teacher.
+        """Returns the run that trains this run's teacher, with the teacher's protocol, or evaluates the one in a file.
 
-        The teacher does not depend on this run's validation images.
+        The teacher does not depend on this run's validation images. The result is None if this run needs no teacher.
         """
         if self.teacher_init != PRETRAINED:
             return None
-        run = replace(
-            self,
-            method=self.teacher.method,
-            fraction=1.0,
-            validation=0.0,
-            seed=self.teacher.seed,
-            epochs=self.teacher.epochs,
-            batch_size=self.teacher.batch_size,
-            optimizer=self.teacher.optimizer,
-        )
+        run = replace(self, method=self.teacher.method, fraction=1.0, validation=0.0, **self.teacher.settings)
         # As if the user had started the teacher's run: `teacher.epochs=3` becomes `epochs=3`.
         variant = {
-            key.removeprefix("teacher."): value for key, value in self.variant.items() if key.startswith(_OF_TEACHER)
+            key.removeprefix("teacher."): value
+            for key, value in self.variant.items()
+            if key.startswith(_OF_TEACHER) and key not in self.teacher.variant
         }
-        return replace(run, variant={key: value for key, value in variant.items() if not run.ignores(key)})
+        return replace(run, variant=run._shown(variant))
 
     def beside_others(self) -> Self:
         """Returns the run for a parallel launcher: `hardware=auto` uses one GPU instead of all."""
@@ -307,6 +353,13 @@ class RunConfig:
         unused = (*WITHOUT_EFFECT, *self._unused(), *_COLUMNS, _TUNED)
         return any(f"{key}.".startswith(f"{one}.") for one in unused)
 
+    def _shown(self, variant: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the differences from the preset that name the run. A teacher in a file always names it."""
+        kept = {key: value for key, value in variant.items() if not self.ignores(key)}
+        if isinstance(self.teacher, TeacherProtocol) or self.ignores("teacher"):
+            return kept
+        return {key: value for key, value in kept.items() if not key.startswith("teacher.")} | self.teacher.variant
+
     def facts(self) -> dict[str, Any]:
         """Returns everything that can change the result, as plain containers."""
         # These keys are newer than some runs. Without them at their defaults, the digests of those runs stay the same.
@@ -315,9 +368,12 @@ class RunConfig:
 
     def _unused(self) -> tuple[str, ...]:
         """Returns the keys that the method does not use."""
+        in_file = isinstance(self.teacher, TeacherFile)
         if self.is_teacher:
-            return ("teacher", "model.name", "model.student", "budget", "subset_seed", "evaluate_every", _TUNED)
-        return {PRETRAINED: (), "scratch": ("teacher",), None: ("teacher", "model.teacher")}[self.teacher_init]
+            own = ("model", "optimizer", "epochs", "batch_size", "teacher.method") if in_file else ("teacher",)
+            return (*own, "model.name", "model.student", "budget", "subset_seed", "evaluate_every", _TUNED)
+        pretrained = ("model.teacher",) if in_file else ()
+        return {PRETRAINED: pretrained, "scratch": ("teacher",), None: ("teacher", "model.teacher")}[self.teacher_init]
 
 
 def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:
@@ -342,14 +398,18 @@ def _parse(key: str, node: Any, schema: Any) -> Any:
     """Makes the dataclass `schema` from a mapping. Checks every field against its annotation."""
     if isinstance(schema, type) and issubclass(schema, Component):
         return schema.parse(key, node)
+    if schema == TeacherProtocol | TeacherFile:
+        schema = TeacherFile if isinstance(node, Mapping) and "path" in node else TeacherProtocol
     if not is_dataclass(schema):
         return check(key, node, schema)
     if not isinstance(node, Mapping):
         raise ConfigError(f"{key}={node}: must be a group of keys.")
+    if schema is TeacherFile:
+        node = read_teacher_file(node)
     check_keys(key, node, [field.name for field in fields(schema)])
-    hints = _hints(schema)  # type: ignore[arg-type]
+    hints = _hints(schema)
     prefix = f"{key}." if key else ""
-    return schema(**{name: _parse(prefix + name, node[name], hints[name]) for name in node})  # type: ignore[operator]
+    return schema(**{name: _parse(prefix + name, node[name], hints[name]) for name in node})
 
 
 def _folder(outputs: str) -> str:

@@ -10,8 +10,8 @@ from kd_bench.errors import DamageError
 from kd_bench.layers import BatchNormalization
 from kd_bench.runs.files import write_atomically
 
-_INNER = "network"
-"""The name of the layer that holds the trained network, from normalised images to its outputs."""
+READY_TO_USE, NORMALISATION, INNER = "ready_to_use", "normalisation", "network"
+"""The names of a saved model and of its layers. The last one is the trained network, with all of its outputs."""
 
 
 def save_network(path: Path, network: keras.Model, mean: np.ndarray, std: np.ndarray) -> None:
@@ -46,10 +46,10 @@ def ready_to_use(network: keras.Model, mean: np.ndarray, std: np.ndarray) -> ker
 
     inner = keras.models.clone_model(network, clone_function=plain)
     inner.set_weights(network.get_weights())
-    inner = keras.Model(inner.inputs, inner.output["logits"], name=_INNER)
+    inner = keras.Model(inner.inputs, inner.output, name=INNER)
     images = keras.Input(network.input_shape[1:], dtype="float32", name="images")
-    normalised = keras.layers.Normalization(mean=mean, variance=std**2, dtype="float32", name="normalisation")(images)
-    return keras.Model(images, inner(normalised), name="ready_to_use")
+    normalised = keras.layers.Normalization(mean=mean, variance=std**2, dtype="float32", name=NORMALISATION)(images)
+    return keras.Model(images, inner(normalised)["logits"], name=READY_TO_USE)
 
 
 def load_weights(path: Path, network: keras.Model) -> None:
@@ -61,7 +61,7 @@ def load_weights(path: Path, network: keras.Model) -> None:
     try:
         saved = keras.saving.load_model(path)
         named = {layer.name: layer for layer in saved.layers}
-        network.set_weights(named.get(_INNER, saved).get_weights())
+        network.set_weights(named.get(INNER, saved).get_weights())
     except (OSError, ValueError, TypeError, KeyError) as problem:
         reason = str(problem).strip().splitlines()[0]
         raise DamageError(

@@ -19,6 +19,7 @@ REFUSED = {
     "dataset=cifar": "Choose one of: arrays, cifar10, cifar100, digits, fashion_mnist, folder, tfds",
     "hardware=tpu": "Choose one of: auto, cpu, cpu_replicas, gpu, multi_gpu",
     "optimizer=sdg": "Choose one of: adam, sgd",
+    "teacher=mine": "Choose one of: file, trained",
     "experiment=imagenet": "Choose one of: cifar100, cifar100_small, digits, fashion_mnist",
     "dataset_fraction=third": "Choose one of: full, half, quarter, tenth",
     "fraction=0": "above 0 and at most 1",
@@ -87,7 +88,7 @@ REFUSED = {
     "hydra/launcher=nosuch": "Choose one of: basic, joblib",
     "hydra.mode=twice": "RUN, MULTIRUN",
     "dataset.test_split=train": "holds training images",
-    "teacher=7": "a group of keys",
+    "teacher=7": "must be the name of a teacher",
     "model.student.depth=${nosuch}": "'nosuch' not found",
 }
 
@@ -129,7 +130,7 @@ def choices(group):
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-GROUPS = ["model", "method", "dataset", "dataset_fraction", "optimizer", "hardware", "experiment"]
+GROUPS = ["model", "method", "teacher", "dataset", "dataset_fraction", "optimizer", "hardware", "experiment"]
 
 
 @pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in GROUPS for choice in choices(group)])
@@ -138,6 +139,7 @@ def test_every_file_composes(group, choice):
         "tfds": ["dataset.name=mnist"],
         "folder": [f"dataset.root={CONF}"],
         "arrays": [f"dataset.path={CONF / 'config.yaml'}"],
+        "file": [f"teacher.path={ROOT / 'docs/results/digits.networks/4ee55ab0.keras'}"],
     }.get(choice, [])
     (run,) = compose.jobs([f"{group}={choice}", *needed])
     if group in ("model", "method", "dataset") and not needed:

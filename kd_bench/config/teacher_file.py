@@ -1,0 +1,67 @@
+"""A trained network of the user as the teacher: its file, found by its own path or by the folder of a run."""
+
+import zipfile
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import to_absolute_path
+
+from kd_bench.config.resolvers import file_checksum
+from kd_bench.errors import ConfigError
+
+_NETWORK = "network.keras"
+"""The network in the folder of a run."""
+_CONTENT = "config.json"
+"""A file that Keras puts into each `.keras` archive."""
+_OF_TRAINING = ("seed", "epochs", "batch_size", "optimizer")
+"""Keys of a teacher that is trained. Presets set them for every run."""
+
+
+def read_teacher_file(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the config of a teacher in a file without what only a training needs, and with the file's checksum.
+
+    Raises:
+        ConfigError: there is no such Keras file.
+    """
+    file = _find(str(node["path"]))
+    kept = {name: value for name, value in node.items() if name not in _OF_TRAINING}
+    return kept | {"path": str(file), "checksum": _checksum(file, file.stat().st_mtime_ns)}
+
+
+def refuse_training(lines: Iterable[str], allowed: Collection[str]) -> None:
+    """Raises ConfigError if an override says how to train a teacher that is not trained.
+
+    Args:
+        lines: the overrides of the run.
+        allowed: the keys of a teacher in a file.
+    """
+    for line in lines:
+        key = line.partition("=")[0].lstrip("+~").rpartition("@")[2]
+        if key.startswith("teacher.") and key.removeprefix("teacher.") not in allowed:
+            raise ConfigError(f"{line}: a teacher in a file (teacher=file) is not trained; leave this out.")
+
+
+def _find(path: str) -> Path:
+    place = Path(to_absolute_path(str(Path(path).expanduser())))
+    file = place / _NETWORK if place.is_dir() else place
+    if not place.exists():
+        problem = "there is no such file or folder"
+    elif not file.is_file():
+        problem = f"the folder has no {_NETWORK}; give the folder of a run that is done"
+    elif file.suffix != ".keras" or not _is_keras_archive(file):
+        problem = "is not a Keras file; save the network by network.save('name.keras')"
+    else:
+        return file
+    raise ConfigError(f"teacher.path={path}: {problem}.")
+
+
+def _is_keras_archive(file: Path) -> bool:
+    return zipfile.is_zipfile(file) and _CONTENT in zipfile.ZipFile(file).namelist()
+
+
+@cache
+def _checksum(file: Path, changed: int) -> str:
+    """Returns the SHA-256 of a file that was last changed at this time. All runs of a sweep ask for it."""
+    return file_checksum(file)

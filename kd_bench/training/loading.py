@@ -1,0 +1,101 @@
+"""Loads a trained network from a Keras file as a teacher, with the contract of the package's own networks."""
+
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kd_bench.errors import ConfigError
+from kd_bench.networks.by_layer_name import by_layer_name
+from kd_bench.training.saving import INNER, NORMALISATION, READY_TO_USE
+
+_SUM_TOLERANCE = 1e-2
+_LEAST_SKILL = 0.2
+"""The share of the way from guessing to no error. A teacher below it gives a warning."""
+
+
+def load_teacher(
+    path: Path,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    mean: np.ndarray,
+    std: np.ndarray,
+    normalisation: str,
+) -> keras.Model:
+    """Returns the network of a file, as a functional model from the images of the batches to its outputs by name.
+
+    Args:
+        path: a file of `save_network`, or of another model that `by_layer_name` takes.
+        image_shape: height, width and channels of an image.
+        num_classes: K.
+        mean: `[C]`, on the scale 0 to 255: the batches have (image - mean) / std.
+        std: `[C]`.
+        normalisation: as in `TeacherFile`.
+
+    Raises:
+        ConfigError: the file cannot be loaded, or its network takes other images or returns no logits of K classes.
+    """
+    network = by_layer_name("teacher", _load(path), image_shape, num_classes)
+    images = keras.Input(image_shape)
+    # Each layer is called again, so that it belongs to the graph of the new model.
+    outputs = network._run_through_graph(_rescaled(images, mean, std, normalisation))
+    return keras.Model(images, outputs, name="teacher")
+
+
+def require_no_probabilities(outputs: tf.Tensor) -> None:
+    """Checks that a teacher's outputs `[B,K]` are not probabilities. The last layer alone does not always show it.
+
+    Raises:
+        ConfigError: they are between 0 and 1, and each image's sum is 1.
+    """
+    values = np.asarray(outputs, np.float32)
+    if values.min() >= 0 and np.abs(values.sum(axis=1) - 1).max() < _SUM_TOLERANCE:
+        raise ConfigError(
+            "teacher.path: the network returns probabilities, not logits; save it without the softmax at its end, e.g. "
+            "with classifier_activation=None."
+        )
+
+
+def doubts(accuracy: float, labels: np.ndarray) -> list[str]:
+    """Returns a warning if a teacher's accuracy is near that of always the most frequent class.
+
+    Args:
+        accuracy: in [0, 1].
+        labels: of the images on which it was measured, `[N]`.
+    """
+    guessing = np.bincount(labels).max() / len(labels)
+    if accuracy >= guessing + _LEAST_SKILL * (1 - guessing):
+        return []
+    return [
+        f"the teacher's accuracy is only {accuracy:.2%}: does it take other images (teacher.normalisation), or are its "
+        "classes in another order?"
+    ]
+
+
+def _load(path: Path) -> keras.Model:
+    """Returns the model of a file; for one of `save_network`, with all outputs of the trained network."""
+    try:
+        saved = keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as problem:
+        reason = str(problem).strip().splitlines()[0].partition(". ")[0].rstrip(".")
+        raise ConfigError(
+            f"teacher.path={path}: cannot be loaded; a layer is not Keras's own or is a Lambda, or the file is damaged "
+            f"({reason})."
+        ) from problem
+    if saved.name != READY_TO_USE:
+        return saved
+    images = keras.Input(saved.input_shape[1:])
+    return keras.Model(images, saved.get_layer(INNER)(saved.get_layer(NORMALISATION)(images)))
+
+
+def _rescaled(images: keras.KerasTensor, mean: np.ndarray, std: np.ndarray, normalisation: str) -> keras.KerasTensor:
+    if normalisation == "dataset":
+        return images
+    options = {"mean": mean, "variance": std**2, "invert": True, "dtype": "float32"}
+    pixels = keras.layers.Normalization(**options, name="teacher_pixels")(images)
+    if normalisation == "none":
+        return pixels
+    scale, offset = {"zero_to_one": (1 / 255, 0.0), "minus_one_to_one": (2 / 255, -1.0)}[normalisation]
+    return keras.layers.Rescaling(scale, offset, dtype="float32", name="teacher_scale")(pixels)
