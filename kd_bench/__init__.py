@@ -3,9 +3,25 @@
 Importing the package imports no TensorFlow: `config` and `results` run without it.
 """
 
+import importlib
 import os
+from typing import Any
 
 __version__ = "0.1.0"
+__all__ = ["load_curves", "load_runs", "run"]
+
+_HOMES = {
+    "run": "kd_bench.launch.python",
+    "load_runs": "kd_bench.results.frame",
+    "load_curves": "kd_bench.results.frame",
+}
 
 # TensorFlow's start-up messages do not help users; its errors are still shown.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public function when it is first used, so that importing the package costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -9,6 +9,10 @@ class ConfigError(BenchError):
     """A config key is unknown, or its value has the wrong type or is out of range."""
 
 
+class RunFailedError(BenchError):
+    """A run has failed and was recorded as failed."""
+
+
 class StorageError(BenchError):
     """A file cannot be written: no space or no permission."""
 

@@ -14,7 +14,7 @@ from kd_bench.build import Parts, Teacher, build
 from kd_bench.config import MAIN_STAGE
 from kd_bench.config.schema import RunConfig
 from kd_bench.distillers.base import Distiller, Stage
-from kd_bench.errors import BenchError, ConfigError, DamageError, DataError, StorageError
+from kd_bench.errors import BenchError, ConfigError, DamageError, DataError, RunFailedError, StorageError
 from kd_bench.networks.complexity import multiply_adds
 from kd_bench.runs import environment
 from kd_bench.runs.attempt import Attempt
@@ -32,10 +32,6 @@ from kd_bench.training.loading import doubts
 from kd_bench.training.loop import train
 from kd_bench.training.saving import save_network
 from kd_bench.training.scores import accuracy, final_scores, scores_against_teacher
-
-
-class RunFailedError(BenchError):
-    """A run has failed and was recorded as failed."""
 
 
 class TeacherError(BenchError):

@@ -10,6 +10,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
+from typing import Any
 
 from kd_bench.config.sources import origin, source, tree
 
@@ -78,13 +79,20 @@ def _imported(node: ast.AST, module: str) -> Iterator[str]:
 
 @cache
 def _normalised(module: str) -> str:
-    """Returns a module's code without comments, docstrings and layout."""
-    code = ast.parse(ast.unparse(tree(module)))  # a copy: the tree is shared
-    for node in ast.walk(code):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
-    return ast.unparse(code)
+    """Returns a module's code without comments, docstrings and layout, as the same text in every version of Python."""
+    return repr(_plain(tree(module)))
 
 
-def _is_text(node: ast.stmt) -> bool:
+def _plain(node: Any) -> Any:
+    """Returns a syntax tree as nested tuples. Python's own `ast.unparse` and `ast.dump` differ between its versions."""
+    if isinstance(node, list):
+        return tuple(_plain(part) for part in node if not _is_text(part))
+    if not isinstance(node, ast.AST):
+        return node
+    parts = ((name, _plain(value)) for name, value in ast.iter_fields(node))
+    # A version that has a new field leaves it empty in older code.
+    return (type(node).__name__, *(part for part in parts if part[1] not in (None, ())))
+
+
+def _is_text(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

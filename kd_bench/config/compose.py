@@ -24,8 +24,7 @@ from kd_bench.config.overrides import SEARCH_PATH, ends, parsed, read_options, r
 from kd_bench.config.schema import RunConfig
 from kd_bench.config.search import config_dir
 from kd_bench.errors import ConfigError
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
+from kd_bench.installation import CONF
 
 _NOT_SEARCHED = (
     *("method", "dataset", "model", "experiment"),
@@ -101,7 +100,7 @@ def composing(arguments: Sequence[str]) -> Iterator[tuple[Composer, list[Overrid
         ConfigError: an argument cannot be read.
     """
     options = read_options(arguments)
-    folder = CONF.parent / (options.config_path or CONF)
+    folder = Path(options.config_path or CONF)
     with config_dir(options.config_dir), initialize_config_dir(str(folder.resolve()), version_base="1.3"):
         mode = ["hydra.mode=MULTIRUN"] if options.multirun else ["hydra.mode=RUN"] if options.run else []
         overrides = parsed([*options.overrides, *mode])

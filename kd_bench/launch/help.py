@@ -1,4 +1,4 @@
-"""The text of `python run.py --help`: the choices of every group, and the keys that take a value."""
+"""The text of `run --help`: the choices of every group, and the keys that take a value."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,9 +9,10 @@ from omegaconf import DictConfig
 from kd_bench.config.compose import composing
 from kd_bench.config.library import Library
 from kd_bench.config.schema import RunConfig
+from kd_bench.installation import program
 
-_USAGE = """\
-usage: python run.py [-m] [group=choice ...] [key=value ...]
+_USAGE = f"""\
+usage: {program("run")} [-m] [group=choice ...] [key=value ...]
        -m runs every combination of values with commas: -m method=at,fsp fraction=1.0,0.1 seed=0,1,2
        -m hydra/sweeper=search validation=0.1 method=at searches for the method's best values: docs/search.md
        hydra/launcher=joblib hydra.launcher.n_jobs=4 does four runs at a time; --hydra-help lists Hydra's flags"""

@@ -5,14 +5,19 @@ itself, so that each run can choose its devices, threads and determinism. If a r
 kills it because memory is full, this run has failed, but the sweep continues.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from types import ModuleType
+from typing import NamedTuple
 
 from filelock import Timeout
 
@@ -44,28 +49,42 @@ def is_to_do(config: RunConfig) -> bool:
     return state.done is None
 
 
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        status: 0 if the run is done, 1 if it failed, 2 if its config or data are wrong, 3 if another process does it or
+            its teacher.
+        reason: Why it was refused or failed; it was already printed.
+    """
+
+    status: int
+    reason: str = ""
+
+
 def run(config: RunConfig, wait: bool = True) -> int:
+    """Returns the status of `attempt`."""
+    return attempt(config, wait).status
+
+
+def attempt(config: RunConfig, wait: bool = True) -> Outcome:
     """Runs a run in its own process. If its teacher is not done, runs the teacher first, in another process.
 
     Args:
         config: the run's config.
         wait: whether to wait for another process that does this run or its teacher.
 
-    Returns:
-        0 if the run is done, 1 if it failed, 2 if its config or data are wrong, 3 if another process does it or its
-        teacher.
-
     Raises:
         Interrupted: the run was asked to stop.
     """
     teacher = config.teacher_run()
     if teacher is not None and is_to_do(teacher):
-        status = _run_in_process(teacher, wait)
-        if status in (REFUSED_STATUS, HELD_STATUS):
-            return status
+        outcome = _run_in_process(teacher, wait)
+        if outcome.status in (REFUSED_STATUS, HELD_STATUS):
+            return outcome
     if is_to_do(config):
         return _run_in_process(config, wait)
-    return DONE_STATUS if RunFolder(config.directory).state(config).done else FAILED_STATUS
+    return Outcome(DONE_STATUS if RunFolder(config.directory).state(config).done else FAILED_STATUS)
 
 
 def accuracy(config: RunConfig) -> float | None:
@@ -78,29 +97,62 @@ def _server() -> ForkServerContext:
     """Returns the context that starts runs; starts its server if none is running."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["kd_bench.launch.preload"])
-    # Python 3.11's server does not use sys.path. If it does not find the module, it silently preloads nothing.
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     # A scheduler signals every process of a job. The server and Python's resource tracker must stay alive until the
     # runs have saved and ended. A process that is started here inherits the ignored signals.
-    with handling(signal.SIG_IGN):
+    with handling(signal.SIG_IGN), _import_path(), _script_hidden():
         forkserver.ensure_running()
     return context
 
 
-def _run_in_process(config: RunConfig, wait: bool) -> int:
-    process = _server().Process(target=_child, args=(config, wait))
-    process.start()
+@contextlib.contextmanager
+def _import_path() -> Iterator[None]:
+    """Passes `sys.path` to the server. Python 3.11's does not use it, and preloads nothing if it finds no module."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+@contextlib.contextmanager
+def _script_hidden() -> Iterator[None]:
+    """Hides the user's script from `multiprocessing`, which otherwise executes it again in each new process."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
+def _run_in_process(config: RunConfig, wait: bool) -> Outcome:
+    context = _server()
+    reader, writer = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(config, wait, writer))
+    with _script_hidden():
+        process.start()
+    writer.close()
     process.join()
     status = process.exitcode
     assert status is not None, "it has ended"
     if status in map(signal_status, SIGNALS):
         raise Interrupted(status)
     if status in (DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS):
-        return status
+        return Outcome(status, _received(reader))
     return _record_death(config, status)
 
 
-def _record_death(config: RunConfig, status: int) -> int:
+def _received(reader: Connection) -> str:
+    """Returns the reason that a process sent before it ended; empty if it sent none."""
+    with reader, contextlib.suppress(EOFError):
+        return str(reader.recv())
+    return ""
+
+
+def _record_death(config: RunConfig, status: int) -> Outcome:
     """Records that the run's process died, unless another process is doing the run now."""
     reason = f"its process ended with status {status}."
     if status is not None and status < 0:
@@ -114,12 +166,13 @@ def _record_death(config: RunConfig, status: int) -> int:
             if folder.state(config).record is None:
                 write_record(folder.record, record_failure(config, reason))
     except Timeout:
-        return HELD_STATUS
-    print(f"error: {config.title} failed: {reason}", file=sys.stderr, flush=True)
-    return FAILED_STATUS
+        return Outcome(HELD_STATUS)
+    reason = f"{config.title} failed: {reason}"
+    print(f"error: {reason}", file=sys.stderr, flush=True)
+    return Outcome(FAILED_STATUS, reason)
 
 
-def _child(config: RunConfig, wait: bool) -> None:
+def _child(config: RunConfig, wait: bool, reasons: Connection) -> None:
     # Imported here because the forked process already has TensorFlow: callers of `run` need not import it.
     from kd_bench import experiment
 
@@ -132,11 +185,16 @@ def _child(config: RunConfig, wait: bool) -> None:
         except Timeout as problem:
             raise SystemExit(HELD_STATUS) from problem
         except (ConfigError, DataError) as problem:
-            print(f"error: {config.title}: {problem}", file=sys.stderr, flush=True)
-            raise SystemExit(REFUSED_STATUS) from problem
+            raise SystemExit(_reported(f"{config.title}: {problem}", REFUSED_STATUS, reasons)) from problem
         except BenchError as problem:
-            print(f"error: {problem}", file=sys.stderr, flush=True)
-            raise SystemExit(FAILED_STATUS) from problem
+            raise SystemExit(_reported(str(problem), FAILED_STATUS, reasons)) from problem
+
+
+def _reported(reason: str, status: int, reasons: Connection) -> int:
+    """Prints and sends the reason why a run ended with this status; returns the status."""
+    print(f"error: {reason}", file=sys.stderr, flush=True)
+    reasons.send(reason)
+    return status
 
 
 def _leave_with_parent() -> None:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -63,7 +64,10 @@ def _trains(process: psutil.Process) -> bool:
 
 @contextlib.contextmanager
 def handling(handler: object) -> Iterator[None]:
-    """Sets a handler of `signal.signal` for the signals while the body runs."""
+    """Sets a handler of `signal.signal` for the signals while the body runs. Only the main thread can have one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, handler) for number in SIGNALS}  # type: ignore[arg-type]
     try:
         yield

@@ -14,18 +14,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
 from kd_bench.errors import ConfigError
+from kd_bench.installation import ROOT
 from kd_bench.launch.processes import BEGAN, FAILED_STATUS
 from kd_bench.launch.signals import ask_to_leave, handling
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
-_ROOT = Path(__file__).resolve().parents[2]
 _PAUSE = 1.0
 """Seconds between two checks of the jobs' results."""
 _LOOKS_PER_QUESTION = 10
@@ -49,7 +48,7 @@ def require() -> None:
 def exports() -> list[str]:
     """Returns the script lines that set the environment of a job, even if sbatch does not export any."""
     return [
-        f"export PYTHONPATH={shlex.quote(str(_ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
+        f"export PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
         f"export {BEGAN}={os.environ[BEGAN]}",
         "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}",  # srun does not inherit it from sbatch
     ]

@@ -107,11 +107,13 @@ def _precision(runs: pd.DataFrame) -> str:
 
 
 def _revision(runs: pd.DataFrame) -> str:
-    """Names the git revisions of kd_bench that made the runs."""
+    """Names the git revisions of kd_bench that made the runs, and the versions of runs without a revision."""
     revisions = sorted({revision[:7] for revision in runs["revision"].dropna()})
+    versions = sorted(set(runs.loc[runs["revision"].isna(), "version"].dropna()))
     changed = int(runs["dirty"].eq(True).sum())
     uncommitted = f", {_count(changed)} with uncommitted changes" if changed else ""
-    return f"Made at revision {', '.join(revisions)}{uncommitted}." if revisions else ""
+    at = f"Made at revision {', '.join(revisions)}{uncommitted}." if revisions else ""
+    return _join(at, f"Made with kd_bench {', '.join(versions)} outside its repository." if versions else "")
 
 
 def _incomplete(table: Table) -> list[str]:

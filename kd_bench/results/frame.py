@@ -117,6 +117,7 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
     columns["steps"] = [steps and sum(steps.values()) for steps in columns["steps_by_stage"]]
     columns |= _attributes(settings, _SETTING)
     columns |= {name: [setting.git.get(name) for setting in settings] for name in ("revision", "dirty")}
+    columns["version"] = [setting.versions.get("kd_bench") for setting in settings]
     columns |= {name: [setting.machine.get(name) for setting in settings] for name in ("platform", "processor")}
     columns["config"] = [record.config for record in records]
     columns["validation"] = [record.config.get("validation", 0.0) for record in records]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from kd_bench.config import TEACHER_METHOD
 from kd_bench.errors import BenchError
+from kd_bench.installation import program
 from kd_bench.results.bundle import (
     ENDINGS,
     Curve,
@@ -64,7 +65,7 @@ def read_sources(sources: Iterable[Path]) -> Found:
 
 def _check(source: Path) -> None:
     if not source.exists():
-        raise BenchError(f"{source}: there is no such folder or bundle; start a run: python run.py method=fitnet")
+        raise BenchError(f"{source}: there is no such folder or bundle; start a run: {program('run')} method=fitnet")
     if source.is_file() and not is_bundle(source):
         raise BenchError(f"{source}: is neither a folder nor a bundle, whose name ends in {' or '.join(ENDINGS)}")
 

@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 
 import kd_bench
+from kd_bench.installation import REPOSITORY
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "tensorflow-datasets", "hydra-core")
-_REPOSITORY = Path(kd_bench.__file__).parents[1]
 
 
 def versions() -> dict[str, str | None]:
@@ -29,13 +29,16 @@ def machine() -> dict[str, str | int | None]:
     }
 
 
-def git_revision(directory: Path = _REPOSITORY) -> dict[str, str | bool | None]:
+def git_revision(directory: Path | None = REPOSITORY) -> dict[str, str | bool | None]:
     """Returns the checked-out revision, and whether any file differs from it; None without git or a repository."""
+    unknown: dict[str, str | bool | None] = {"revision": None, "dirty": None}
+    if directory is None:  # a repository around the installed package is the user's
+        return unknown
     try:
         revision = _git(directory, "rev-parse", "HEAD")
         return {"revision": revision, "dirty": bool(_git(directory, "status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
-        return {"revision": None, "dirty": None}
+        return unknown
 
 
 def peak_memory_bytes() -> int | None:

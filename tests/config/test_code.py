@@ -1,5 +1,6 @@
 """A fingerprint changes with the code that can change a result, and with nothing else."""
 
+import hashlib
 import importlib
 import shutil
 import subprocess
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kd_bench.config import code, sources
+from kd_bench.config import code
+from kd_bench.config.forget import forget
 
 TARGET = "mine.Mine"
 
@@ -24,8 +26,7 @@ def package(tmp_path, monkeypatch):
 
 
 def fingerprint(*targets):
-    for cached in (code._fingerprint, code._imports, code._normalised, sources.source, sources.tree):
-        cached.cache_clear()
+    forget()
     importlib.invalidate_caches()
     return code.fingerprint(targets)
 
@@ -47,6 +48,15 @@ def test_comments_docstrings_layout_and_unrelated_files_do_not_count(package):
     )
     (package / "unrelated.py").write_text("X = 2\n")
     assert fingerprint(TARGET) == before
+
+
+def test_it_is_the_same_in_every_version_of_python(package):
+    """Python 3.11 and 3.12 differ in `ast.unparse`, and 3.13 in `ast.dump`, for code like this."""
+    source = "def f(a, *, b=None):\n    x = f'{a!r:>9} {a[\"k\"]} \\n'\n    return [x, 1.5, ...]\n"
+    (package / "mine.py").write_text(source)
+    forget()
+    text = code._normalised("mine")
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "21e40eed502dd3a6"
 
 
 def test_a_method_does_not_depend_on_another_ones_code():

@@ -1,0 +1,34 @@
+"""The command `kd-bench`: starts one of the commands that the repository has as scripts."""
+
+import importlib
+import sys
+
+_COMMANDS = {
+    "run": ("kd_bench.launch.run", "train one run, or with -m a sweep (run.py)"),
+    "table": ("kd_bench.results.aggregate", "print the results of all runs (aggregate.py)"),
+    "tune": ("kd_bench.launch.tune", "tune methods by equally many trials, then test the best of each (tune.py)"),
+}
+"""Command -> its module, which has a function `main`, and its help."""
+
+
+def main() -> int:
+    """Starts a command with the remaining arguments; returns its exit status."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print(_help())
+        return 0
+    if name not in _COMMANDS:
+        print(f"error: {name}: there is no such command. Choose one of: {', '.join(_COMMANDS)}.", file=sys.stderr)
+        return 2
+    module, _ = _COMMANDS[name]
+    sys.argv = [f"kd-bench {name}", *arguments]  # Hydra and argparse read it
+    return importlib.import_module(module).main()
+
+
+def _help() -> str:
+    lines = [f"  {name:<8}{text}" for name, (_, text) in _COMMANDS.items()]
+    return "\n".join(["usage: kd-bench COMMAND ...; kd-bench COMMAND --help says more", "", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Runs started from Python, in a script or a notebook: `kd_bench.run`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kd_bench.config.compose import jobs
+from kd_bench.config.forget import forget
+from kd_bench.config.overrides import escaped
+from kd_bench.config.schema import RunConfig
+from kd_bench.errors import ConfigError, RunFailedError
+from kd_bench.launch import processes
+from kd_bench.launch.signals import forwarding
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.record import Record
+from kd_bench.training.interruption import Interrupted
+
+
+def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) -> Record:
+    """Does a run in a process of its own, after its teacher if that is missing; a run that is done is not repeated.
+
+    Files go where the command `run` writes them: `outputs` of the current folder, or `outputs=folder`.
+
+    Args:
+        overrides: Choices and values as on the command line, e.g. `["method=at", "fraction=0.1"]`.
+        config_dir: A folder with config groups of your own, as with `--config-dir`.
+
+    Returns:
+        The record of the run: `scores.last_accuracy` is its accuracy on the test set, in [0, 1].
+
+    Raises:
+        ConfigError: A key or a value is wrong, or the data cannot be used as the config asks. Nothing is left on disk.
+        RunFailedError: The run failed; it is recorded as failed, and the next call tries again.
+        KeyboardInterrupt: The run was asked to stop. It has saved its state, and the next call continues.
+    """
+    config = _config(overrides, config_dir)
+    try:
+        with forwarding():
+            outcome = processes.attempt(config)
+    except Interrupted:
+        raise KeyboardInterrupt("the run has saved its state; the same call continues") from None
+    record = RunFolder(config.directory).state(config).done
+    if record is not None:
+        return record
+    refused = outcome.status == processes.REFUSED_STATUS
+    raise (ConfigError if refused else RunFailedError)(outcome.reason or f"{config.title} failed")
+
+
+def _config(overrides: Sequence[str], config_dir: str | Path | None) -> RunConfig:
+    """Returns the checked config of the one run that is asked for."""
+    for override in overrides:
+        if override.startswith("-"):
+            raise ConfigError(f"{override}: flags are for the command line; give choices and values, e.g. method=at.")
+    forget()
+    flags = [] if config_dir is None else ["--config-dir", str(config_dir)]
+    configs = jobs([*escaped(overrides), *flags])
+    if len(configs) != 1:
+        raise ConfigError(f"{' '.join(overrides)}: are {len(configs)} runs; call this function for each of them.")
+    return configs[0]

@@ -1,0 +1,51 @@
+"""The command `run`: one run, or with -m a sweep."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from kd_bench.config.compose import is_search, of_job
+from kd_bench.config.overrides import escaped, read_options
+from kd_bench.installation import CONF
+from kd_bench.launch import preflight, processes
+from kd_bench.launch.progress import overall_bar
+from kd_bench.launch.signals import forwarding
+
+
+def main() -> int:
+    """Does the runs of the command line; returns the exit status."""
+    sys.argv[1:] = escaped(sys.argv[1:])
+    processes.begin_command()
+    with forwarding():
+        runs = preflight.preflight(sys.argv[1:])
+        _find_config_path()
+        with overall_bar(runs):
+            _job()
+        return preflight.exit_status(runs)
+
+
+def _find_config_path() -> None:
+    """Makes --config-path absolute: Hydra would look for it beside this file."""
+    if path := read_options(sys.argv[1:]).config_path:
+        sys.argv += ["--config-path", str(Path(path).resolve())]  # of two, the last counts
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def _job(config: DictConfig) -> float | None:
+    """Does the run that Hydra composed. A run that fails does not stop the rest of its sweep.
+
+    Returns:
+        The run's status; for a search, its accuracy, or None if it is not done.
+    """
+    hydra = HydraConfig.get()
+    with preflight.refusing():
+        run = of_job(config)
+    # Only the sweeper `grid` starts a run again later, if another command does it now.
+    status = processes.run(run, wait=hydra.mode == RunMode.RUN or hydra.runtime.choices["hydra/sweeper"] != "grid")
+    if status == processes.REFUSED_STATUS and hydra.mode == RunMode.RUN:
+        sys.exit(status)  # in a sweep, the other runs continue
+    return processes.accuracy(run) if is_search(hydra) else status

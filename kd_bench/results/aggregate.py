@@ -1,0 +1,189 @@
+"""The command `aggregate`, or `kd-bench table`: prints the results of all runs, or writes them to files."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from kd_bench.errors import BenchError
+from kd_bench.installation import program
+from kd_bench.results.bundle import bundle_name, unbundle
+from kd_bench.results.frame import Runs, read_runs, with_hyper_parameters
+from kd_bench.results.problems import list_altered, list_problems
+from kd_bench.results.readme import block_names, update_blocks
+from kd_bench.results.render import FORMATS, render_runs, render_tables
+from kd_bench.results.rows import STUDENT
+from kd_bench.results.selection import Filters, comparable, select
+from kd_bench.results.sources import bundle_runs
+from kd_bench.results.status import read_status
+from kd_bench.results.status_text import render_status
+from kd_bench.results.table import Table, build_tables
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the results of the sources, or writes them to files; returns 1 if a source has a problem."""
+    options = _parse(arguments)
+    try:
+        do = _unbundle if options.unbundle else _watch if options.status else _aggregate
+        problems = do(options)
+    except (OSError, BenchError) as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return 1
+    return 1 if problems else 0
+
+
+def _unbundle(options: argparse.Namespace) -> bool:
+    (outputs,) = options.outputs
+    restored, problems = unbundle(options.unbundle, outputs)
+    print(f"{outputs}: {restored} run{'' if restored == 1 else 's'} restored from {options.unbundle}")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return bool(problems)
+
+
+def _watch(options: argparse.Namespace) -> bool:
+    """Prints the status of the runs; returns whether a file is damaged."""
+    status = read_status(options.outputs)
+    for message in status.damaged:
+        print(f"damaged: {message}", file=sys.stderr)
+    _say(render_status(status, shutil.get_terminal_size().columns))
+    return bool(status.damaged)
+
+
+def _aggregate(options: argparse.Namespace) -> bool:
+    """Prints or writes the results; returns whether a run failed or a file was changed later."""
+    runs = read_runs(options.outputs)
+    altered = list_altered(runs) if options.verify else []
+    for problem in [*list_problems(runs), *altered]:
+        print(problem, file=sys.stderr)
+    if runs.frame.empty or (options.update and len(runs.failed) == len(runs.tabulated)):
+        sources = ", ".join(map(str, options.outputs))
+        raise BenchError(f"{sources}: no run is done yet; start one: {program('run')} method=fitnet")
+    if options.update:
+        _update(options)
+    elif options.bundle:
+        _bundle(runs, options)
+    else:
+        _print(runs, options)
+    return bool(len(runs.failed) or runs.unreadable or altered)
+
+
+def _print(runs: Runs, options: argparse.Namespace) -> None:
+    if options.runs:
+        _say(render_runs(with_hyper_parameters(select(runs.frame, _filters(options))), options.format))
+    elif options.plots:
+        from kd_bench.results.pictures import write_pictures  # Altair takes half a second to import.
+
+        _say("\n".join(map(str, write_pictures(_tables(runs, options), options.plots))))
+    else:
+        _say(render_tables(_tables(runs, options), options.format, options.gains))
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # The reader of the output (head, less) has closed it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _bundle(runs: Runs, options: argparse.Namespace) -> None:
+    chosen = select(runs.frame, _filters(options))
+    bundle_runs(chosen, options.bundle)
+    print(f"{options.bundle}: {len(chosen)} runs")
+
+
+def _update(options: argparse.Namespace) -> None:
+    """Writes the blocks of a file. A named block shows the source with this name; a block without a name shows all."""
+    contents = {}
+    for name in block_names(options.update):
+        sources = [source for source in options.outputs if name in ("", bundle_name(source))]
+        if name and len(sources) != 1:
+            raise BenchError(f"{options.update}: its block {name} needs exactly one {name}.jsonl in --outputs")
+        contents[name] = _block(_tables(read_runs(sources), options), name, options)
+    update_blocks(options.update, contents)
+    print(f"{options.update}: results updated")
+
+
+def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:
+    text = render_tables(tables, "markdown", options.gains)
+    if not options.plots:
+        return text
+    from kd_bench.results.pictures import markdown_images, write_pictures
+
+    return f"{text}\n\n{markdown_images(write_pictures(tables, options.plots, name), options.update.parent)}"
+
+
+def _tables(runs: Runs, options: argparse.Namespace) -> list[Table]:
+    filters = _filters(options)
+    if runs.tabulated.empty:
+        raise BenchError("all runs belong to searches (validation above 0): no table shows them; --runs lists them")
+    shown = select(runs.tabulated, filters).index
+    labels = sorted(set(runs.tabulated["label"]))
+    if options.reference not in (STUDENT, *labels):
+        raise BenchError(f"--reference {options.reference}: no run has this label; there are: {', '.join(labels)}")
+    return build_tables(comparable(runs.tabulated, filters), shown, options.reference, runs.unfinished, runs.repeats)
+
+
+def _filters(options: argparse.Namespace) -> Filters:
+    return Filters(**{field.name: getattr(options, field.name) for field in fields(Filters)})
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Print the results table of all runs: mean, deviation, number of seeds."
+    )
+    parser.add_argument(
+        "--outputs",
+        type=Path,
+        nargs="+",
+        default=[Path("outputs")],
+        metavar="SOURCE",
+        help="outputs folders and bundles (.jsonl, .jsonl.gz); default: outputs",
+    )
+    parser.add_argument("--format", choices=FORMATS, default="markdown", help="(default: markdown)")
+    parser.add_argument("--reference", default=STUDENT, metavar="LABEL", help="row to compare with (default: Student)")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures (SVG) into FOLDER")
+    parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
+    _add_filters(parser)
+    _add_views(parser)
+    options = parser.parse_args(arguments)
+    if options.update and options.format != "markdown":
+        parser.error("--update writes Markdown; leave --format out")
+    if options.plots and (options.runs or options.bundle or options.unbundle):
+        parser.error("--plots draws tables; leave --runs, --bundle and --unbundle out")
+    if options.unbundle and len(options.outputs) != 1:
+        parser.error("--unbundle needs one folder: --outputs FOLDER")
+    others = vars(options).keys() - {"status", "outputs"}
+    if options.status and any(getattr(options, name) != parser.get_default(name) for name in others):
+        parser.error("--status shows all runs of --outputs; leave all other options out")
+    return options
+
+
+def _add_views(parser: argparse.ArgumentParser) -> None:
+    view = parser.add_mutually_exclusive_group()
+    view.add_argument("--status", action="store_true", help="list the runs: done, running, interrupted, failed")
+    view.add_argument("--runs", action="store_true", help="one line per run instead of the tables")
+    view.add_argument("--gains", action="store_true", help="tables of the gains over the reference, with intervals")
+    view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")
+    view.add_argument("--bundle", type=Path, metavar="FILE", help="write the chosen runs into one file")
+    view.add_argument("--unbundle", type=Path, metavar="FILE", help="restore a bundle's runs into --outputs")
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("filters", "separate several values with commas")
+    for name in ("dataset", "model", "experiment", "methods"):
+        group.add_argument(f"--{name}", type=_list_of(str), default=(), metavar="NAMES")
+    group.add_argument("--fractions", type=_list_of(float), default=(), metavar="FRACTIONS", help="e.g. 1.0,0.25")
+    group.add_argument("--seeds", type=_list_of(int), default=(), metavar="SEEDS", help="e.g. 0,1,2")
+
+
+def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    def values(text: str) -> list[Any]:
+        return [kind(part) for part in text.split(",")]
+
+    values.__name__ = f"list of {kind.__name__}"  # argparse prints this name in its messages.
+    return values
