@@ -30,6 +30,7 @@ from kd_bench.training.evaluation import Evaluator
 from kd_bench.training.interruption import Interruption
 from kd_bench.training.loading import doubts
 from kd_bench.training.loop import train
+from kd_bench.training.observers import Observers, observing
 from kd_bench.training.saving import save_network
 from kd_bench.training.scores import accuracy, final_scores, scores_against_teacher
 
@@ -103,13 +104,12 @@ def _trained(config: RunConfig, folder: RunFolder, interruption: Interruption) -
     teacher = _teacher(config)
     parts = build(config, teacher)
     attempt = _begin(config, folder, parts, teacher)
-    distiller, evaluator = parts.distiller, parts.evaluator(parts.distiller.student)
+    evaluator = parts.evaluator(parts.distiller.student)
     attempt.begin_training()
     if config.evaluated:
         steps = _evaluate(folder, evaluator, attempt)
     else:
-        callbacks = partial(_callbacks, parts, folder, evaluator, attempt, interruption)
-        steps = train(distiller, parts.plan, config.optimizer.build, parts.batches, callbacks, attempt.checkpoint)
+        steps = _train(parts, folder, evaluator, attempt, interruption)
     attempt.end_training()
     _save_network(parts, folder)
     folder.save_predictions(evaluator.latest().argmax(axis=1))
@@ -121,6 +121,16 @@ def _trained(config: RunConfig, folder: RunFolder, interruption: Interruption) -
         warnings=_warnings(parts, evaluator),
         files=folder.checksums(),
     )
+
+
+def _train(
+    parts: Parts, folder: RunFolder, evaluator: Evaluator, attempt: Attempt, interruption: Interruption
+) -> dict[str, int]:
+    """Trains the student while the callbacks of the config observe it. Returns the steps of each stage."""
+    config, distiller, resumed = parts.config, parts.distiller, attempt.checkpoint is not None
+    with observing(config, folder, parts.plan, distiller.stages(), resumed) as observers:
+        callbacks = partial(_callbacks, parts, folder, evaluator, attempt, interruption, observers)
+        return train(distiller, parts.plan, config.optimizer.build, parts.batches, callbacks, attempt.checkpoint)
 
 
 def _evaluate(folder: RunFolder, evaluator: Evaluator, attempt: Attempt) -> dict[str, int]:
@@ -176,7 +186,13 @@ def _begin(config: RunConfig, folder: RunFolder, parts: Parts, teacher: Teacher 
 
 
 def _callbacks(
-    parts: Parts, folder: RunFolder, evaluator: Evaluator, attempt: Attempt, interruption: Interruption, stage: Stage
+    parts: Parts,
+    folder: RunFolder,
+    evaluator: Evaluator,
+    attempt: Attempt,
+    interruption: Interruption,
+    observers: Observers,
+    stage: Stage,
 ) -> list[keras.callbacks.Callback]:
     config, plan = parts.config, parts.plan
     finite = StopOnNonFiniteLoss(stage, plan.steps_per_epoch)
@@ -191,6 +207,7 @@ def _callbacks(
     return [
         finite,
         EpochLog(plan, stage, evaluator, config.evaluate_every, write),
+        *observers.of(stage),  # before a checkpoint, after which the process may end
         Checkpointing(plan, stage, config.checkpoint_every, interruption, finite.check, save),
         Progress(f"{config.title} {stage.name}", plan.epochs_of(stage)),
     ]

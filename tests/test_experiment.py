@@ -6,7 +6,8 @@ import os
 
 import pytest
 from helpers.command import SHORT, aggregate, records, run
-from helpers.compare import assert_same_run
+from helpers.compare import assert_same_run, metrics
+from helpers.observers import scalars
 
 
 def test_one_seed_gives_the_same_numbers_twice(tmp_path):
@@ -32,9 +33,13 @@ def test_a_failed_run_is_recorded_and_the_sweep_goes_on(tmp_path):
 @pytest.mark.parametrize("method", ["at", "ft"])  # one stage, and two, the first at a constant rate
 def test_two_replicas_train(method, tmp_path):
     short = ["epochs=1", "teacher.epochs=1", *(["method.paraphraser_min_steps=1"] if method == "ft" else [])]
-    done = run(f"method={method}", "hardware=cpu_replicas", *short, outputs=tmp_path)
+    done = run(f"method={method}", "hardware=cpu_replicas", "callbacks=[csv,tensorboard]", *short, outputs=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert records(tmp_path)[method, 1.0, 0]["setting"]["replicas"] == 2
+    (folder,) = tmp_path.glob(f"digits/tiny/{method}/*/*")
+    rows = (folder / "logs/epochs.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(metrics(folder))
+    assert len(scalars(folder / "logs/tensorboard")["epoch_loss"]) == len(metrics(folder))
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])

@@ -127,7 +127,9 @@ def _set(config: dict[str, Any], key: str, value: Any) -> None:
     for group in groups:
         node = node.get(group) if isinstance(node, dict) else None
     if not isinstance(node, dict) or name not in node:
-        raise ConfigError(unknown(key, name, map(str, node) if isinstance(node, dict) else ()))
+        # The other groups have all keys that can be set; a callback has the parameters of its library.
+        hint = f" To add a callback or a parameter of it, write +{key}=..." if groups[:1] == ["callbacks"] else ""
+        raise ConfigError(unknown(key, name, map(str, node) if isinstance(node, dict) else ()) + hint)
     node[name] = value
 
 

@@ -4,6 +4,7 @@ Imports no TensorFlow, so that typos are reported within a second.
 """
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -15,7 +16,7 @@ from hydra.utils import get_object
 
 from kd_bench.checks import Count, Name, NonNegativeInt, PartialShare, PositiveInt, Share, check, check_keys
 from kd_bench.config import code, title, without
-from kd_bench.config.signature import check_parameters, class_constant
+from kd_bench.config.signature import check_names, check_parameters, class_constant
 from kd_bench.config.teacher_file import read_teacher_file
 from kd_bench.errors import ConfigError
 
@@ -27,6 +28,7 @@ WITHOUT_EFFECT = (
     "experiment",
     "variant",
     "redo",
+    "callbacks",
     "dataset.data_dir",
     "dataset.manual_dir",
     "dataset.streaming",
@@ -104,6 +106,33 @@ class Labelled(Named):
         """Reads a config node that has a `_target_`, a `name` and a `label`."""
         named = super().parse(key, node)
         return replace(named, label=check(f"{key}.label", node.get("label"), str))
+
+
+@dataclass(frozen=True)
+class Observer(Component):
+    """A Keras callback, which sees the run and must not change it.
+
+    Attributes:
+        session: makes what is open while the callback is used, such as a run of a tracking service; None without one.
+    """
+
+    session: Component | None = None
+
+    @classmethod
+    def parse(cls, key: str, node: Any) -> Self:
+        """Reads a config node with a `_target_`, and perhaps a `session` and the `extra` of this project that it needs.
+
+        Any library's callback can be the target, so only the names of its parameters are checked.
+        """
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            raise ConfigError(f"{key}={node}: must be a group with a `_target_`.")
+        target = check(f"{key}._target_", node["_target_"], str)
+        _require_extra(key, node.get("extra"))
+        own = ("_target_", "extra", "session")
+        parameters = {name: value for name, value in node.items() if name not in own}
+        check_names(key, target, parameters)
+        session = Component.parse(f"{key}.session", node["session"]) if node.get("session") else None
+        return cls(target, parameters, session)
 
 
 @dataclass(frozen=True)
@@ -201,6 +230,7 @@ class RunConfig:
         outputs: the folder of all runs.
         tuned: the search that chose some of the values.
         redo: whether a finished run is repeated if it was made by other code.
+        callbacks: what else sees the training, by name.
         variant: the values that differ from the preset, by key. They are part of the row's name in the table.
     """
 
@@ -220,6 +250,7 @@ class RunConfig:
     outputs: str
     tuned: Tuned
     redo: bool
+    callbacks: dict[str, Observer]
     model: Pair
     method: Labelled
     dataset: Named
@@ -386,6 +417,12 @@ def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:
         )
 
 
+def _require_extra(key: str, extra: str | None) -> None:
+    """Raises `ConfigError` if the package of an extra, which has the same name, is not installed."""
+    if extra is not None and importlib.util.find_spec(extra) is None:
+        raise ConfigError(f"{key}: needs the package {extra}; install the extra {extra}: pip install '.[{extra}]'.")
+
+
 def _require_held_out_images(parameters: Mapping[str, Any]) -> None:
     """Raises ConfigError if the split names show that training images are tested: `train` contains `train[:10%]`."""
     train, test = str(parameters.get("train_split")), str(parameters.get("test_split"))
@@ -398,6 +435,8 @@ def _parse(key: str, node: Any, schema: Any) -> Any:
     """Makes the dataclass `schema` from a mapping. Checks every field against its annotation."""
     if isinstance(schema, type) and issubclass(schema, Component):
         return schema.parse(key, node)
+    if schema == dict[str, Observer]:
+        return {name: Observer.parse(f"{key}.{name}", one) for name, one in check(key, node, dict).items()}
     if schema == TeacherProtocol | TeacherFile:
         schema = TeacherFile if isinstance(node, Mapping) and "path" in node else TeacherProtocol
     if not is_dataclass(schema):

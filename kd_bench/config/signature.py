@@ -44,6 +44,18 @@ def check_parameters(key: str, target: str, parameters: Mapping[str, Any]) -> di
     return {name: check(join(key, name), value, accepted[name].annotation) for name, value in parameters.items()}
 
 
+def check_names(key: str, target: str, parameters: Mapping[str, Any]) -> None:
+    """Checks the names of a config's parameters against all parameters of its `_target_`, a function or class.
+
+    Raises:
+        ConfigError: the target does not exist, or a parameter is unknown or missing.
+    """
+    names: dict[str, bool] = {}
+    for function in _signatures(key, target):
+        names = _required(function) | names
+    check_keys(key, parameters, names, [name for name, required in names.items() if not required])
+
+
 @cache
 def keyword_only(key: str, target: str) -> dict[str, Parameter]:
     """Returns the keyword-only parameters of a function, or of a class's constructor, by name.
@@ -51,15 +63,9 @@ def keyword_only(key: str, target: str) -> dict[str, Parameter]:
     Raises:
         ConfigError: the function or class does not exist.
     """
-    definition = _definition(key, target)
-    if not isinstance(definition.node, ast.ClassDef):
-        return _keyword_only(key, definition.node)
     accepted: dict[str, Parameter] = {}
-    for constructor in _constructors(definition):
-        accepted = _keyword_only(key, constructor) | accepted
-        if constructor.args.kwarg is None:
-            break
-        # A constructor with `**options` passes further arguments to the next constructor.
+    for function in _signatures(key, target):
+        accepted = _keyword_only(key, function) | accepted
     return accepted
 
 
@@ -80,6 +86,19 @@ def class_constant(key: str, target: str, name: str) -> Any:
     raise ConfigError(f"{key}._target_={target}: neither the class nor its bases define {name}.")
 
 
+def _signatures(key: str, target: str) -> Iterator[ast.FunctionDef]:
+    """Yields the function, or the constructors that a call of the class reaches."""
+    definition = _definition(key, target)
+    if not isinstance(definition.node, ast.ClassDef):
+        yield definition.node
+        return
+    for constructor in _constructors(definition):
+        yield constructor
+        if constructor.args.kwarg is None:
+            return
+        # A constructor with `**options` passes further arguments to the next constructor.
+
+
 def _constructors(definition: Definition) -> Iterator[ast.FunctionDef]:
     """Yields the constructors of a class and of its bases, in the order in which Python searches them."""
     for found in _with_bases(definition):
@@ -94,6 +113,16 @@ def _keyword_only(key: str, function: ast.FunctionDef) -> dict[str, Parameter]:
         argument.arg: Parameter(_annotation(key, argument), required=default is None)
         for argument, default in zip(function.args.kwonlyargs, defaults, strict=True)
     }
+
+
+def _required(function: ast.FunctionDef) -> dict[str, bool]:
+    """Returns the names of a function's parameters, and whether a call must give them."""
+    given = function.args
+    names = [argument.arg for argument in (*given.posonlyargs, *given.args)]
+    required = dict.fromkeys(names[: len(names) - len(given.defaults)], True)
+    keyword = {one.arg: default is None for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True)}
+    every = dict.fromkeys(names, False) | required | keyword
+    return {name: needed for name, needed in every.items() if name != "self"}
 
 
 @cache

@@ -16,7 +16,7 @@ from kd_bench.runs.record import DONE, FAILED, Record, RecordError, read_record
 if TYPE_CHECKING:  # It imports Hydra, which is not needed to read finished runs.
     from kd_bench.config.schema import RunConfig
 
-_CONFIG, _RECORD, _LOCK = "config.yaml", "result.json", ".lock"
+_CONFIG, _RECORD, _LOCK, _LOGS = "config.yaml", "result.json", ".lock", "logs"
 _BEGUN = {_CONFIG, _LOCK}
 """A run without a record has at least one of these files. While its process reads the data, it has only the lock."""
 
@@ -92,6 +92,16 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """The folder of the checkpoints, which exists until the run is done."""
         return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of what the config's callbacks write. The record has no checksums of these files."""
+        return self.path / _LOGS
+
+    @property
+    def logged_epochs(self) -> Path:
+        """The number of epochs that each callback has seen."""
+        return self.logs / "epochs.json"
 
     @property
     def lock(self) -> Path:
@@ -185,7 +195,10 @@ def find_runs(outputs: Path) -> Iterator[tuple[RunFolder, bool]]:
             continue
         visited.add(place)
         has_record = _RECORD in files
-        # Subdirectories of a finished run hold no runs. Hidden ones (.hydra) have their own config.yaml.
+        has_begun = not _BEGUN.isdisjoint(files)
+        # Subdirectories of a finished run hold no runs. Hidden ones (.hydra) and logs may have their own config.yaml.
+        if has_begun and _LOGS in subdirectories:
+            subdirectories.remove(_LOGS)
         subdirectories[:] = [] if has_record else sorted(name for name in subdirectories if not name.startswith("."))
-        if has_record or not _BEGUN.isdisjoint(files):
+        if has_record or has_begun:
             yield RunFolder(Path(directory)), has_record

@@ -12,6 +12,7 @@ from kd_bench.errors import BenchError
 from kd_bench.training.evaluation import Evaluator
 from kd_bench.training.interruption import Interruption
 from kd_bench.training.loop import Plan
+from kd_bench.training.optimizers import learning_rate_of
 
 
 class NonFiniteLossError(BenchError):
@@ -143,7 +144,7 @@ class EpochLog(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "epochs": self._epochs,
             "step": (epoch + 1) * self._steps,
-            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "learning_rate": learning_rate_of(self.model.optimizer),
             "seconds": round(time.perf_counter() - self._started, 3),
             **{name: float(value) for name, value in logs.items()},
         }

@@ -99,3 +99,8 @@ def adam(
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""
     rate = stepped(learning_rate * learning_rate_scale, steps, decay_at, decay_factor)
     return Adam(learning_rate=rate, beta_1=beta_1, beta_2=beta_2, coupled_weight_decay=weight_decay)
+
+
+def learning_rate_of(optimizer: keras.Optimizer) -> float:
+    """Returns the current learning rate."""
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))

@@ -1,5 +1,6 @@
 """What a command line may say, and how it is refused: in one message, early, with nothing left on disk."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -130,11 +131,23 @@ def choices(group):
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-GROUPS = ["model", "method", "teacher", "dataset", "dataset_fraction", "optimizer", "hardware", "experiment"]
+GROUPS = [
+    "model",
+    "method",
+    "teacher",
+    "dataset",
+    "dataset_fraction",
+    "optimizer",
+    "hardware",
+    "callbacks",
+    "experiment",
+]
 
 
 @pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in GROUPS for choice in choices(group)])
 def test_every_file_composes(group, choice):
+    if choice in ("wandb", "mlflow") and importlib.util.find_spec(choice) is None:
+        pytest.skip(f"{choice} is not installed")
     needed = {
         "tfds": ["dataset.name=mnist"],
         "folder": [f"dataset.root={CONF}"],

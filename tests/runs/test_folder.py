@@ -113,7 +113,14 @@ def test_another_versions_record_is_refused_by_name(student):
 
 
 def test_runs_are_found_finished_or_not_through_links_and_hidden_folders_are_none(tmp_path):
-    for name in ("b/result.json", "b/config.yaml", "a/config.yaml", "a/.hydra/config.yaml", "c/other.json"):
+    for name in (
+        "b/result.json",
+        "b/config.yaml",
+        "a/config.yaml",
+        "a/.hydra/config.yaml",
+        "a/logs/config.yaml",
+        "c/other.json",
+    ):
         (tmp_path / "here" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "here" / name).touch()
     (tmp_path / "there").mkdir()
