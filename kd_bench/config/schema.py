@@ -436,6 +436,8 @@ def _parse(key: str, node: Any, schema: Any) -> Any:
     if isinstance(schema, type) and issubclass(schema, Component):
         return schema.parse(key, node)
     if schema == dict[str, Observer]:
+        if isinstance(node, Mapping) and "_target_" in node:
+            raise ConfigError(f"{key}._target_={node['_target_']}: a callback needs a name; write {key}.mine._target_.")
         return {name: Observer.parse(f"{key}.{name}", one) for name, one in check(key, node, dict).items()}
     if schema == TeacherProtocol | TeacherFile:
         schema = TeacherFile if isinstance(node, Mapping) and "path" in node else TeacherProtocol

@@ -3,9 +3,11 @@
 import contextlib
 import errno
 import fcntl
+import getpass
 import json
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +22,13 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """The errors of `flock` on a network file system that is mounted without locks."""
 _GLANCE = 0.1
 """Seconds to try before a lock counts as taken. A process that calls `is_held` holds the lock for a moment."""
+
+
+def machine_locks() -> Path:
+    """Returns the folder for locks that all commands of this user on this machine share; makes it if needed."""
+    folder = Path(tempfile.gettempdir(), f"kd_bench-{getpass.getuser()}")
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @dataclass(frozen=True)

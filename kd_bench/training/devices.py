@@ -5,15 +5,14 @@ it started. And the number of a job does not tell which GPU is free.
 """
 
 import contextlib
-import getpass
 import os
 import random
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
+
+from kd_bench.runs.lock import machine_locks
 
 _PAUSE = 1.0
 """Average seconds between two tries."""
@@ -71,8 +70,7 @@ def _release(locks: list[BaseFileLock]) -> None:
 def _claim_free(names: Sequence[str], count: int, jobs_per_device: int) -> dict[int, BaseFileLock]:
     """Returns index in `names` -> lock for the claimed devices; empty devices come before shared ones."""
     # A temporary folder belongs to one machine, as GPUs do; an outputs folder may be shared by several machines.
-    folder = Path(tempfile.gettempdir(), f"kd_bench-{getpass.getuser()}")
-    folder.mkdir(exist_ok=True)
+    folder = machine_locks()
     claimed: dict[int, BaseFileLock] = {}
     for share in range(jobs_per_device):
         for place, name in enumerate(names):

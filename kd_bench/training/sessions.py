@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock
+
+from kd_bench.runs.lock import machine_locks
+
 _DIGEST = "kd_bench.digest"
 """The tag by which MLflow finds a run again."""
 
@@ -58,14 +62,25 @@ def wandb_run(
         opened.finish(exit_code=status)
 
 
-def mlflow_run(run: LoggedRun, *, experiment: str, tracking_uri: str | None) -> AbstractContextManager:
-    """Returns the newest run of MLflow with the digest as a tag, if the run is resumed; else a new one."""
+@contextmanager
+def mlflow_run(run: LoggedRun, *, experiment: str, tracking_uri: str | None) -> Iterator[None]:
+    """Opens the newest run of MLflow with the digest as a tag, if the run is resumed; else a new one."""
     import mlflow
-    import pandas as pd
 
     if tracking_uri is not None:
         mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_experiment(experiment)
+    # MLflow fails if two processes make the same database or the same experiment at once.
+    with FileLock(machine_locks() / "mlflow.lock", fallback_to_soft=False):
+        mlflow.set_experiment(experiment)
+        opened = _mlflow_run(run)
+    with opened:
+        yield
+
+
+def _mlflow_run(run: LoggedRun) -> AbstractContextManager:
+    import mlflow
+    import pandas as pd
+
     wanted = {"order_by": ["attributes.start_time DESC"], "max_results": 1, "output_format": "list"}
     earlier = mlflow.search_runs(filter_string=f"tags.`{_DIGEST}` = '{run.digest}'", **wanted) if run.resumed else []
     if earlier:

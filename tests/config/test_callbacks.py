@@ -44,6 +44,7 @@ def test_a_callback_of_a_users_own_config(tmp_path):
         (["+callbacks.mine._target_=keras.callbacks.CSVLogger"], "callbacks.mine.filename: is missing."),
         (["+callbacks.mine._target_=keras.callbacks.CsvLogger"], "defines no function or class 'CsvLogger'"),
         (["+callbacks.mine._target_=my.module.Mine"], "there is no Python source of the module 'my.module'"),
+        (["+callbacks._target_=my.module.Mine"], "a callback needs a name; write callbacks.mine._target_."),
         (["+callbacks.mine=3"], "must be a group with a `_target_`"),
         (["callbacks=csv", "+callbacks.csv.extra=absent"], "install the extra absent: pip install '.[absent]'."),
     ],

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from helpers.attempts import attempt
+from helpers.command import run
 
 DIARY = ["+callbacks.diary._target_=helpers.observers.Diary", "+callbacks.diary.fail_in=2"]
 
@@ -69,3 +70,12 @@ def test_mlflow_sees_one_run_with_each_epoch_once(tmp_path, monkeypatch):
     assert (status, digest, epochs) == ("FINISHED", folder.name.rpartition("-")[2], "5")
     names = ("loss", "task", "learning_rate", "stage", "test_accuracy")
     assert steps == {name: [0, 1, 2, 3, 4] for name in names}
+
+
+def test_runs_that_start_at_once_share_a_new_database_of_mlflow(tmp_path):
+    pytest.importorskip("mlflow")
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    store = f"callbacks.mlflow.session.tracking_uri=sqlite:///{tmp_path}/mlflow.db"
+    several = ["-m", *launcher, "method=student", "seed=0,1", "epochs=1", "callbacks=mlflow", store]
+    done = run(*several, outputs=tmp_path / "outputs", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
