@@ -1,5 +1,11 @@
 # The project's tasks. `make help` lists them.
-PYTHON ?= python3.11
+PYTHON ?= python3.11 python3.12 python3.13 python3
+FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# The first of them that is there and fits. uv also finds others.
+FOUND = $(firstword $(shell for name in $(PYTHON); do $$name -c '$(FITS)' 2>/dev/null && echo $$name; done; true))
+MISSING := Python 3.11, 3.12 or 3.13 with venv (Debian: python3-venv) is missing: install one, or uv, or write PYTHON=/its/path
+, := ,
+UV := $(shell command -v uv)
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -18,8 +24,13 @@ help: ## list the targets
 install: .venv/installed ## make .venv with the locked dependencies
 
 .venv/installed: requirements.txt
-	$(PYTHON) -m venv .venv
+ifdef UV
+	uv venv --quiet --allow-existing --seed --python '$(or $(FOUND),>=3.11$(,)<3.14)' .venv
+	uv pip install --quiet --python .venv --require-hashes --requirement requirements.txt
+else
+	$(or $(FOUND),$(error $(MISSING))) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements.txt
+endif
 	@touch $@
 
 demo: install ## a real sweep on the digits, then its table: minutes on two CPU cores
@@ -59,6 +70,7 @@ format: install ## format the code
 	$(BIN)/ruff format .
 
 lock: ## renew requirements.txt from pyproject.toml (needs uv)
+	$(if $(UV),,$(error uv is missing: pip install uv))
 	uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 		--extra dev --python-version 3.11 --universal pyproject.toml --output-file requirements.txt
 
