@@ -9,7 +9,7 @@ UV := $(shell command -v uv)
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo table tune test test-faults test-cluster bench lint format lock clean
+.PHONY: help install demo table tune test test-faults test-cluster bench lint format lock notebook clean
 
 JOBS ?= 2
 BUNDLES = $(wildcard docs/results/*.jsonl docs/results/*.jsonl.gz)
@@ -74,5 +74,10 @@ lock: ## renew requirements.txt from pyproject.toml (needs uv)
 	uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 		--extra dev --python-version 3.11 --universal pyproject.toml --output-file requirements.txt
 
+notebook: install ## execute docs/tutorial.ipynb again and keep its output
+	folder=$$(mktemp -d) && cp docs/tutorial.ipynb $$folder && \
+		PYTHONPATH=$(CURDIR) $(BIN)/python -m jupyter execute --inplace $$folder/tutorial.ipynb && \
+		cp $$folder/tutorial.ipynb docs && rm -r $$folder
+
 clean: ## remove .venv and caches; outputs/ stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache

@@ -8,12 +8,13 @@ import os
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["load_curves", "load_runs", "run"]
+__all__ = ["load_curves", "load_runs", "load_tables", "run"]
 
 _HOMES = {
     "run": "kd_bench.launch.python",
     "load_runs": "kd_bench.results.frame",
     "load_curves": "kd_bench.results.frame",
+    "load_tables": "kd_bench.results.table",
 }
 
 # TensorFlow's start-up messages do not help users; its errors are still shown.

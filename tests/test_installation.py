@@ -15,7 +15,7 @@ from kd_bench.config.code import fingerprint
 PARTS = ("conf", "kd_bench", "hydra_plugins")
 AT = "kd_bench.distillers.at.AttentionTransfer"
 SCRIPT = """\
-import json, sys
+import json, os, signal, sys, threading
 import kd_bench
 from kd_bench.config.code import fingerprint
 
@@ -30,6 +30,11 @@ for overrides in (["method=at", "batch_size=100000"], ["method=student", "optimi
         kd_bench.run([*overrides, *short] if "-m" not in overrides else overrides)
     except kd_bench.errors.BenchError as problem:
         problems.append(f"{type(problem).__name__}: {problem}")
+threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    kd_bench.run(["method=student", "epochs=5000"])
+except KeyboardInterrupt as stop:
+    problems.append(str(stop))
 runs = kd_bench.load_runs()
 print(json.dumps([record.run.method, record.setting.git, fingerprint([AT]), problems, sorted(runs["label"])]))
 """
@@ -102,11 +107,12 @@ def test_a_script_without_a_main_guard_gets_records_and_reasons(run, tmp_path):
     done = run("script.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("the script is executed") == 1
-    method, git, code, (refused, failed, flag), labels = json.loads(done.stdout.splitlines()[-1])
+    method, git, code, (refused, failed, flag, stop), labels = json.loads(done.stdout.splitlines()[-1])
     assert (method, git) == ("mine", {"revision": None, "dirty": None})
     assert refused.startswith("ConfigError: digits at ") and "only 259 training images" in refused
     assert failed.startswith("RunFailedError: digits student ") and "is not finite" in failed
     assert flag.startswith("ConfigError: -m: flags are for the command line")
+    assert stop == "the run has saved its state; the same call continues"
     assert labels == ["Mine", "Student", "Teacher"]
     assert code == fingerprint([AT])
     assert f"Made with kd_bench {kd_bench.__version__} outside its repository." in run("kd-bench", "table").stdout

@@ -4,10 +4,11 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 
-from kd_bench.results.frame import SAME_TABLE, places, tested
+from kd_bench.results.frame import OUTPUTS, SAME_TABLE, places, read_runs, tested
 from kd_bench.results.rows import STUDENT, Row, build_rows, find_reference
 from kd_bench.results.significance import LEVEL, compare, deviation, paired_gain
 from kd_bench.runs.record import DONE
@@ -49,6 +50,20 @@ class Table:
     def runs(self) -> pd.DataFrame:
         """All finished runs in the table, in the order of its rows."""
         return pd.concat([row.runs.assign(row=row.name) for row in self.rows])
+
+
+def load_tables(*sources: str | Path, reference: str = STUDENT) -> list[Table]:
+    """Returns the tables of outputs folders and bundles, for a notebook.
+
+    Args:
+        sources: Outputs folders and bundles; `outputs` if none is given.
+        reference: The label of the rows to compare with.
+
+    Raises:
+        BenchError: A source is missing, or is a bundle that cannot be read at all.
+    """
+    runs = read_runs([Path(source) for source in sources] or [OUTPUTS])
+    return build_tables(runs.frame, None, reference, runs.unfinished, runs.repeats)
 
 
 def build_tables(

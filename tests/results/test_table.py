@@ -7,7 +7,7 @@ from scipy import stats
 
 from kd_bench.results.caption import caption_lines
 from kd_bench.results.render import MISSING, cell_text, grid
-from kd_bench.results.table import build_tables, mark
+from kd_bench.results.table import build_tables, load_tables, mark
 
 
 def texts(table):
@@ -33,6 +33,13 @@ def marks(table, fraction=1.0):
 def test_a_cell_by_hand(table):
     # (97 + 98 + 99) / 3 = 98; squared deviations 1 + 0 + 1, over n - 1 = 2: 1.
     assert texts(table(*make_seeds("AT", 0.97, 0.98, 0.99))) == {"AT": ["98.00 ± 1.00 (3)"]}
+
+
+def test_tables_are_loaded_from_a_folder_with_their_reference(write_outputs):
+    outputs = write_outputs(make_record("Student", 0.9), make_record("AT", 0.95))
+    (table,) = load_tables(outputs, reference="AT")
+    gains = table.cells.set_index("row")["gain"]
+    assert gains["Student"] == pytest.approx(-0.05)
 
 
 def test_one_seed_has_no_spread(table):
