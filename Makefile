@@ -9,7 +9,7 @@ UV := $(shell command -v uv)
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo table tune test test-faults test-cluster bench lint format lock notebook clean
+.PHONY: help install demo table tune test test-faults test-cluster bench lint format lock notebook docs clean
 
 JOBS ?= 2
 BUNDLES = $(wildcard docs/results/*.jsonl docs/results/*.jsonl.gz)
@@ -78,6 +78,9 @@ notebook: install ## execute docs/tutorial.ipynb again and keep its output
 	folder=$$(mktemp -d) && cp docs/tutorial.ipynb $$folder && \
 		PYTHONPATH=$(CURDIR) $(BIN)/python -m jupyter execute --inplace $$folder/tutorial.ipynb && \
 		cp $$folder/tutorial.ipynb docs && rm -r $$folder
+
+docs: install ## build the site of docs/ and README into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove .venv and caches; outputs/ stays
 	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache
