@@ -37,11 +37,11 @@ demo: install ## a real sweep on the digits, then its table: minutes on two CPU 
 	$(BIN)/python run.py -m hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) method=$(METHODS) fraction=1.0,0.5,0.25,0.1 seed=0,1,2
 	@$(BIN)/python aggregate.py
 
-table: install ## rewrite README's tables and pictures from docs/results/; print them together with outputs/
+table: install ## rewrite README's tables and pictures from docs/results/; print those of outputs/
 	$(BIN)/python aggregate.py --outputs $(BUNDLES) --update README.md --plots docs/results
 	$(BIN)/python aggregate.py --outputs docs/digits_tuned.jsonl.gz --update docs/results.md
 	@if [ -n "$$(find -L outputs -name result.json -print -quit)" ]; then \
-		$(BIN)/python aggregate.py --outputs $(BUNDLES) outputs; fi
+		$(BIN)/python aggregate.py; fi
 
 tune: METHODS := student,soft_logits,fitnet,at,fsp
 tune: install ## tune METHODS at FRACTION by TRIALS trials each on held-out training images, then test the best of each

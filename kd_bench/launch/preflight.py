@@ -29,7 +29,7 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
         if options.hydra_help or options.cfg or options.info or options.shell_completion:
             return []
         try:
-            runs = jobs(arguments)
+            runs = list({run.directory: run for run in jobs(arguments)}.values())  # a teacher is one at all fractions
         except UnlistedSweepError:
             return []
         states = [RunFolder(run.directory).state(run) for run in runs]

@@ -37,6 +37,12 @@ def test_a_refusal_imports_no_tensorflow():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+def test_a_teacher_is_one_run_at_all_fractions(tmp_path, capsys):
+    arguments = ["-m", "method=teacher,student", "fraction=1.0,0.5,0.1", "seed=0,1", f"outputs={tmp_path}"]
+    assert len(preflight.preflight(arguments)) == 8
+    assert capsys.readouterr().out == "8 runs: 0 done before, 8 to do.\n"
+
+
 def test_a_sweep_with_one_wrong_value_starts_nothing(tmp_path):
     done = command("-m", "method=student", f"outputs={tmp_path}/outputs", "fraction=1.0,7", cwd=tmp_path)
     assert done.returncode == 2
