@@ -19,7 +19,7 @@ usage: {program("run")} [-m] [group=choice ...] [key=value ...]
 
 _PARTS = """\
 and the keys inside a group, e.g. method.temperature=4; --cfg job shows all keys with their values.
-Parts of a group are chosen with @, e.g. optimizer@teacher.optimizer=adam, network@model.student=vgg."""
+Parts of a group are chosen with @, e.g. optimizer@teacher.optimizer=adam."""
 
 
 def help_text(arguments: Sequence[str]) -> str:
