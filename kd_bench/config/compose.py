@@ -6,6 +6,7 @@ Hydra composes each job of a sweep only when it starts the job. Nothing here imp
 import contextlib
 import importlib.util
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +63,7 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
     with composing(arguments) as (by, overrides):
         of_runs = [override for override in overrides if not override.is_hydra_override()]
         refuse_wrong_choices(of_runs, by.library.groups)
-        hydra = _hydra(by, [override for override in overrides if override.is_hydra_override()], of_runs)
+        hydra = _hydra(by, overrides)
         if hydra.mode != RunMode.MULTIRUN:
             return [by.run(_single(of_runs))]
         by.require_keys(of_runs)
@@ -70,6 +71,16 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
             _check_search(by, hydra, of_runs)
             raise UnlistedSweepError
         return [job.run for job in _sweep(by, hydra.sweeper.params or {}, of_runs)]
+
+
+def at_a_time(arguments: Sequence[str]) -> int:
+    """Returns how many runs the launcher of the command line does at a time, at most."""
+    with composing(arguments) as (by, overrides):
+        hydra = _hydra(by, overrides)
+    if hydra.mode != RunMode.MULTIRUN:
+        return 1
+    number = hydra.launcher.get("n_jobs", hydra.launcher.get("array_parallelism", 1))
+    return number if number > 0 else max((os.cpu_count() or 1) + 1 + number, 1)  # -1 is all cores, -2 all but one
 
 
 def is_search(hydra: DictConfig) -> bool:
@@ -128,8 +139,10 @@ def of_job(config: DictConfig) -> RunConfig:
     return replace(run, outputs=str(Path(hydra.runtime.cwd, run.outputs)))
 
 
-def _hydra(by: Composer, own: Sequence[Override], of_runs: Sequence[Override]) -> DictConfig:
+def _hydra(by: Composer, overrides: Sequence[Override]) -> DictConfig:
     """Returns the config of Hydra itself: mode, sweeper, launcher."""
+    own = [override for override in overrides if override.is_hydra_override()]
+    of_runs = [override for override in overrides if not override.is_hydra_override()]
     for override in own:
         if override.is_sweep_override():
             raise ConfigError(f"{override.input_line}: keys of Hydra cannot be swept; give one value.")

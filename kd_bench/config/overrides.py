@@ -14,6 +14,11 @@ from hydra.errors import HydraException
 from kd_bench.errors import ConfigError
 
 SEARCH_PATH = "hydra.searchpath"
+DRY_RUN = "--dry-run"
+"""The one flag that Hydra does not have: lists the runs instead of doing them."""
+
+_SHOWING = ("cfg", "info", "shell_completion")
+"""Hydra's flags that only show something."""
 
 _SEVERAL_CHOICES = ("experiment", "callbacks")
 """The groups of which several choices can be combined, e.g. experiment=[cifar100,quick]."""
@@ -25,17 +30,19 @@ _EQUALS = re.compile(r"(?<!\\)=")
 
 
 def read_options(arguments: Sequence[str]) -> Namespace:
-    """Returns Hydra's flags, such as --multirun. All other arguments are in `overrides`.
+    """Returns Hydra's flags, such as --multirun, and `DRY_RUN`. All other arguments are in `overrides`.
 
     Raises:
         ConfigError: two flags exclude each other, or a flag is not supported.
     """
     # The only internal function of Hydra that is used here: no public function parses the flags.
-    options = get_args_parser().parse_args(arguments)
-    commands = ("run", "multirun", "cfg", "info", "shell_completion")
-    asked_for = [f"--{command.replace('_', '-')}" for command in commands if getattr(options, command)]
-    if len(asked_for) > 1:
-        raise ConfigError(f"{' '.join(asked_for)}: only one of them can be given.")
+    parser = get_args_parser()
+    parser.add_argument(DRY_RUN, action="store_true")
+    options = parser.parse_args(arguments)
+    for commands in (("run", "multirun", *_SHOWING), ("dry_run", *_SHOWING)):
+        asked_for = [f"--{command.replace('_', '-')}" for command in commands if getattr(options, command)]
+        if len(asked_for) > 1:
+            raise ConfigError(f"{' '.join(asked_for)}: only one of them can be given.")
     if options.experimental_rerun:
         raise ConfigError("--experimental-rerun: is not supported. Start the same command again to continue.")
     return options

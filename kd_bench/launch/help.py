@@ -15,7 +15,8 @@ _USAGE = f"""\
 usage: {program("run")} [-m] [group=choice ...] [key=value ...]
        -m runs every combination of values with commas: -m method=at,fsp fraction=1.0,0.1 seed=0,1,2
        -m hydra/sweeper=search validation=0.1 method=at searches for the method's best values: docs/search.md
-       hydra/launcher=joblib hydra.launcher.n_jobs=4 does four runs at a time; --hydra-help lists Hydra's flags"""
+       hydra/launcher=joblib hydra.launcher.n_jobs=4 does four runs at a time
+       --dry-run lists the runs and how long they will take; --hydra-help lists Hydra's flags"""
 
 _PARTS = """\
 and the keys inside a group, e.g. method.temperature=4; --cfg job shows all keys with their values.

@@ -10,9 +10,11 @@ from kd_bench.config.compose import UnlistedSweepError, jobs
 from kd_bench.config.overrides import read_options
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError
+from kd_bench.launch.dry_run import dry_run
 from kd_bench.launch.help import help_text
+from kd_bench.launch.summary import summary
 from kd_bench.runs.files import storing
-from kd_bench.runs.folder import NEW, RunFolder, State
+from kd_bench.runs.folder import NEW, RunFolder
 
 
 def preflight(arguments: Sequence[str]) -> list[RunConfig]:
@@ -28,6 +30,9 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
             sys.exit(0)
         if options.hydra_help or options.cfg or options.info or options.shell_completion:
             return []
+        if options.dry_run:
+            print(dry_run(arguments))
+            sys.exit(0)
         try:
             runs = list({run.directory: run for run in jobs(arguments)}.values())  # a teacher is one at all fractions
         except UnlistedSweepError:
@@ -37,7 +42,7 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
         if to_do:
             _require_room(runs)
     if len(runs) > 1 or states != [NEW]:
-        print(_summary(states, to_do), flush=True)
+        print(summary(states), flush=True)
     if not to_do:
         sys.exit(0)
     return runs
@@ -59,21 +64,6 @@ def _require_room(runs: Sequence[RunConfig]) -> None:
         with storing(outputs):
             outputs.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=outputs).close()
-
-
-def _summary(states: Sequence[State], to_do: Sequence[State]) -> str:
-    kinds = {
-        "from a checkpoint": sum(one.resumable for one in to_do),
-        "failed before": sum(one.failure is not None for one in to_do),
-        "damaged": sum(bool(one.damage) for one in to_do),
-        "made by other code": sum(one.outdated for one in to_do),
-    }
-    detail = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    done = [one for one in states if one.done is not None]
-    outdated = sum(one.outdated for one in done)
-    by_other_code = f" ({outdated} by other code; redo=true repeats them)" if outdated else ""
-    runs = f"{len(states)} run{'' if len(states) == 1 else 's'}"
-    return f"{runs}: {len(done)} done before{by_other_code}, {len(to_do)} to do{f' ({detail})' if detail else ''}."
 
 
 def exit_status(runs: Sequence[RunConfig]) -> int:

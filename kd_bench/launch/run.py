@@ -12,7 +12,7 @@ from kd_bench.config.compose import is_search, of_job
 from kd_bench.config.overrides import escaped, read_options
 from kd_bench.installation import CONF
 from kd_bench.launch import preflight, processes
-from kd_bench.launch.progress import overall_bar
+from kd_bench.launch.progress import showing_progress
 from kd_bench.launch.signals import forwarding
 
 
@@ -23,7 +23,7 @@ def main() -> int:
     with forwarding():
         runs = preflight.preflight(sys.argv[1:])
         _find_config_path()
-        with overall_bar(runs):
+        with showing_progress(runs):
             _job()
         return preflight.exit_status(runs)
 

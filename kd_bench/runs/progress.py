@@ -22,6 +22,7 @@ class Progress:
         over: the number of finished epochs of all stages.
         left: the number of epochs left in this stage and in the main stage.
         seconds: seconds per epoch of this stage, including evaluations and checkpoints.
+        accuracy: the last test accuracy, in [0, 1]; None before the first evaluation.
     """
 
     stage: str
@@ -30,6 +31,7 @@ class Progress:
     over: int
     left: int
     seconds: float
+    accuracy: float | None = None
 
     @property
     def share(self) -> float:
@@ -54,7 +56,8 @@ def progress(lines: Sequence[Mapping[str, Any]], epochs: int, evaluate_every: in
         return None
     stage, epoch, length = (lines[-1][name] for name in ("stage", "epoch", "epochs"))
     left = length - epoch + (0 if stage == MAIN_STAGE else epochs)
-    return Progress(stage, epoch, length, len(lines), left, _pace(lines, stage, max(_RECENT, evaluate_every)))
+    accuracy = next((line["test_accuracy"] for line in reversed(lines) if "test_accuracy" in line), None)
+    return Progress(stage, epoch, length, len(lines), left, _pace(lines, stage, max(_RECENT, evaluate_every)), accuracy)
 
 
 def _pace(lines: Sequence[Mapping[str, Any]], stage: str, recent: int) -> float:
