@@ -54,7 +54,7 @@ class Job:
 
 
 def jobs(arguments: Sequence[str]) -> list[RunConfig]:
-    """Returns the checked configs of all runs of the command line (one run or a sweep).
+    """Returns the checked configs of all runs of the command line, each once: a teacher is the same at all fractions.
 
     Raises:
         ConfigError: a value of any run is wrong; the message names the first one.
@@ -70,7 +70,8 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
         if is_search(hydra):
             _check_search(by, hydra, of_runs)
             raise UnlistedSweepError
-        return [job.run for job in _sweep(by, hydra.sweeper.params or {}, of_runs)]
+        sweep = _sweep(by, hydra.sweeper.params or {}, of_runs)
+        return list({job.run.directory: job.run for job in sweep}.values())
 
 
 def at_a_time(arguments: Sequence[str]) -> int:

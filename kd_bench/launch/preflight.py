@@ -34,7 +34,7 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
             print(dry_run(arguments))
             sys.exit(0)
         try:
-            runs = list({run.directory: run for run in jobs(arguments)}.values())  # a teacher is one at all fractions
+            runs = jobs(arguments)
         except UnlistedSweepError:
             return []
         states = [RunFolder(run.directory).state(run) for run in runs]
