@@ -7,6 +7,7 @@ _COMMANDS = {
     "run": ("kd_bench.launch.run", "train one run, or with -m a sweep (run.py)"),
     "table": ("kd_bench.results.aggregate", "print the results of all runs (aggregate.py)"),
     "tune": ("kd_bench.launch.tune", "tune methods by equally many trials, then test the best of each (tune.py)"),
+    "export": ("kd_bench.export.command", "write the networks of runs as SavedModel, LiteRT or ONNX, and measure them"),
 }
 """Command -> its module, which has a function `main`, and its help."""
 

@@ -11,7 +11,7 @@ REPOSITORY = None if INSTALLED else ROOT
 CONF = (_PACKAGE if INSTALLED else ROOT) / "conf"
 """The folder of the config files."""
 
-_SCRIPTS = {"run": "run.py", "table": "aggregate.py", "tune": "tune.py"}
+_SCRIPTS = {"run": "run.py", "table": "aggregate.py", "tune": "tune.py", "export": "-m kd_bench.export"}
 
 
 def program(command: str) -> str:

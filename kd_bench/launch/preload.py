@@ -3,40 +3,13 @@
 Otherwise each run would need half a second to import TensorFlow Datasets.
 """
 
-import contextlib
 import gc
 import importlib
-import os
 import pkgutil
-import sys
-import tempfile
-from collections.abc import Iterator
 
-_STDERR = 2
+from kd_bench.launch.quiet import quietly
 
-
-@contextlib.contextmanager
-def _starting_quietly() -> Iterator[None]:
-    """Hides the standard error while the body runs, and shows it if the body fails.
-
-    TensorFlow's C++ code writes before it reads any setting, so the file descriptor itself is redirected.
-    """
-    sys.stderr.flush()
-    kept = os.dup(_STDERR)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), _STDERR)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, _STDERR)
-            os.close(kept)
-
-
-with _starting_quietly():
+with quietly():
     from kd_bench import data, distillers, experiment, networks  # noqa: F401
 
     for room in (data, distillers, networks):

@@ -12,6 +12,7 @@ from typing import Any
 from kd_bench.errors import BenchError
 from kd_bench.installation import program
 from kd_bench.results.bundle import bundle_name, unbundle
+from kd_bench.results.columns import COLUMNS
 from kd_bench.results.frame import Runs, read_runs, with_hyper_parameters
 from kd_bench.results.problems import list_altered, list_problems
 from kd_bench.results.readme import block_names, update_blocks
@@ -80,7 +81,7 @@ def _print(runs: Runs, options: argparse.Namespace) -> None:
 
         _say("\n".join(map(str, write_pictures(_tables(runs, options), options.plots))))
     else:
-        _say(render_tables(_tables(runs, options), options.format, options.gains))
+        _say(render_tables(_tables(runs, options), options.format, options.gains, options.columns))
 
 
 def _say(text: str) -> None:
@@ -109,7 +110,7 @@ def _update(options: argparse.Namespace) -> None:
 
 
 def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:
-    text = render_tables(tables, "markdown", options.gains)
+    text = render_tables(tables, "markdown", options.gains, options.columns)
     if not options.plots:
         return text
     from kd_bench.results.pictures import markdown_images, write_pictures
@@ -148,6 +149,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--reference", default=STUDENT, metavar="LABEL", help="row to compare with (default: Student)")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures (SVG) into FOLDER")
     parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
+    parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=(), help="more columns of the tables")
     _add_filters(parser)
     _add_views(parser)
     options = parser.parse_args(arguments)
@@ -155,6 +157,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--update writes Markdown; leave --format out")
     if options.plots and (options.runs or options.bundle or options.unbundle):
         parser.error("--plots draws tables; leave --runs, --bundle and --unbundle out")
+    if options.columns and (options.runs or options.gains or options.bundle or options.unbundle):
+        parser.error("--columns is for tables of accuracies; leave --runs, --gains, --bundle and --unbundle out")
     if options.unbundle and len(options.outputs) != 1:
         parser.error("--unbundle needs one folder: --outputs FOLDER")
     others = vars(options).keys() - {"status", "outputs"}

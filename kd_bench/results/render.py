@@ -2,14 +2,16 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
 from kd_bench.results.caption import caption_lines, fraction_name, gains_caption_lines
+from kd_bench.results.columns import column_lines, column_values, row_texts
 from kd_bench.results.rows import Row
-from kd_bench.results.table import WORSE, Table, mark
+from kd_bench.results.table import CELL, WORSE, Table, mark
 from kd_bench.runs.record import DONE
 
 FORMATS = ("markdown", "csv", "latex", "json")
@@ -23,12 +25,19 @@ _RUN_COLUMNS = [
 """The columns in Markdown and LaTeX lists of runs; CSV and JSON have all columns."""
 
 
-def render_tables(tables: list[Table], form: str, gains: bool = False) -> str:
-    """Returns the tables of accuracies, or of gains, in one of `FORMATS`; CSV and JSON have an entry per cell."""
+def render_tables(tables: list[Table], form: str, gains: bool = False, columns: Sequence[str] = ()) -> str:
+    """Returns the tables of accuracies, or of gains, in one of `FORMATS`; CSV and JSON have an entry per cell.
+
+    Args:
+        tables: The tables.
+        form: One of `FORMATS`.
+        gains: Whether the cells are gains.
+        columns: Columns of `columns.COLUMNS` that tables of accuracies get after the others.
+    """
     if form in ("csv", "json"):
-        return _render_frame(pd.concat([_entries(table) for table in tables]), form)
+        return _render_frame(pd.concat([_entries(table, columns) for table in tables]), form)
     render = _markdown_table if form == "markdown" else _latex_table
-    return "\n\n".join(render(table, gains) for table in tables)
+    return "\n\n".join(render(table, gains, columns) for table in tables)
 
 
 def render_runs(runs: pd.DataFrame, form: str) -> str:
@@ -66,7 +75,7 @@ def steps_text(row: Row) -> str:
     return "+".join(map(str, done.sort_values("fraction")["steps_by_stage"].iloc[-1].values()))
 
 
-def grid(table: Table, gains: bool = False) -> tuple[list[str], list[list[str]]]:
+def grid(table: Table, gains: bool = False, columns: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
     """Returns the header and the lines of a table, as texts."""
     text = gain_text if gains else cell_text
     texts = table.cells.assign(text=[text(cell) for cell in table.cells.to_dict("records")])
@@ -79,6 +88,7 @@ def grid(table: Table, gains: bool = False) -> tuple[list[str], list[list[str]]]
         if table.ranks:
             body["Rank"] = [_rank_text(table.ranks.get(name)) for name in names]
         body["Steps"] = [steps_text(row) for row in table.rows]
+        body = body.join(row_texts(column_values(table, columns)))
     return ["Method", *body], [[name, *cells] for name, *cells in body.fillna(MISSING).itertuples()]
 
 
@@ -86,19 +96,22 @@ def _rank_text(rank: tuple[float, int] | None) -> str:
     return MISSING if rank is None else f"{rank[0]:.1f} ({rank[1]})"
 
 
-def _markdown_table(table: Table, gains: bool) -> str:
-    lines = gains_caption_lines(table) if gains else caption_lines(table)
-    return "\n\n".join([f"### {table.dataset}, {table.model}", _grid(*grid(table, gains), "markdown"), *lines])
+def _markdown_table(table: Table, gains: bool, columns: Sequence[str]) -> str:
+    head = [f"### {table.dataset}, {table.model}", _grid(*grid(table, gains, columns), "markdown")]
+    return "\n\n".join([*head, *_lines(table, gains, columns)])
 
 
-def _latex_table(table: Table, gains: bool) -> str:
+def _lines(table: Table, gains: bool, columns: Sequence[str]) -> list[str]:
+    return gains_caption_lines(table) if gains else [*caption_lines(table), *column_lines(table, columns)]
+
+
+def _latex_table(table: Table, gains: bool, columns: Sequence[str]) -> str:
     """Returns a LaTeX table; it needs the package booktabs."""
-    lines = gains_caption_lines(table) if gains else caption_lines(table)
-    caption = " ".join([f"{table.dataset}, {table.model}.", *lines])
+    caption = " ".join([f"{table.dataset}, {table.model}.", *_lines(table, gains, columns)])
     kind = "gains" if gains else "accuracy"
     label = re.sub(r"[^a-z0-9]+", "-", f"{kind}-{table.dataset}-{table.model}".lower())
     body = [r"\begin{table}", r"\centering", rf"\caption{{{_latex_text(caption)}}}", rf"\label{{tab:{label}}}"]
-    return "\n".join([*body, _grid(*grid(table, gains), "latex"), r"\end{table}"])
+    return "\n".join([*body, _grid(*grid(table, gains, columns), "latex"), r"\end{table}"])
 
 
 _LATEX_ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
@@ -119,11 +132,11 @@ def _grid(header: list[str], lines: list[list[str]], form: str) -> str:
     return tabulate(lines, header, tablefmt="latex_booktabs", disable_numparse=True).translate(_LATEX_SYMBOLS)
 
 
-def _entries(table: Table) -> pd.DataFrame:
+def _entries(table: Table, columns: Sequence[str]) -> pd.DataFrame:
     entries = table.cells.assign(rank=table.cells["row"].map({name: rank for name, (rank, _) in table.ranks.items()}))
     entries.insert(0, "dataset", table.dataset)
     entries.insert(1, "model", table.model)
-    return entries
+    return entries.join(column_values(table, columns).groupby(CELL).median().convert_dtypes(), on=CELL)
 
 
 def _render_frame(frame: pd.DataFrame, form: str) -> str:

@@ -19,6 +19,7 @@ from kd_bench.results.bundle import (
     read_bundle,
     write_bundle,
 )
+from kd_bench.runs.exports import Export, read_exports
 from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.folder import RunFolder, find_runs
 from kd_bench.runs.metrics import read_metrics
@@ -103,6 +104,18 @@ def read_network(source: Path, entry: Entry) -> bytes:
             f"{path}: cannot be read ({error.strerror}); bundle teachers with their networks, or leave them out with "
             "--methods"
         ) from error
+
+
+def read_run_exports(source: Path, folder: str) -> list[Export]:
+    """Returns what was measured of the exported networks of a run of a source. A bundle has none.
+
+    Raises:
+        DamageError: A file with measurements cannot be read.
+    """
+    place = RunFolder(source / folder)
+    if is_bundle(source) or not place.exports.is_dir():
+        return []
+    return read_exports(place, read_record(place.record).files.get(place.network.name, ""))
 
 
 def bundle_runs(runs: pd.DataFrame, path: Path) -> None:

@@ -104,6 +104,11 @@ class RunFolder:
         return self.logs / "epochs.json"
 
     @property
+    def exports(self) -> Path:
+        """The folder of the network in other formats. The record has no checksums of these files."""
+        return self.path / "export"
+
+    @property
     def lock(self) -> Path:
         """The lock: the process that does the run holds it."""
         return self.path / _LOCK

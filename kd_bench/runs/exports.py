@@ -1,0 +1,94 @@
+"""The networks that were exported from a run, and what was measured of each: a JSON file beside it, written last."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kd_bench.errors import DamageError
+from kd_bench.runs.files import write_atomically
+from kd_bench.runs.folder import RunFolder
+
+ARTEFACTS = {
+    "saved_model": "saved_model",
+    "litert": "network.tflite",
+    "litert_int8": "network_int8.tflite",
+    "onnx": "network.onnx",
+}
+"""Format -> the name of its file or folder in the run's folder `export`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """A network in another format, as it was measured.
+
+    Attributes:
+        format: one of `ARTEFACTS`.
+        network: the SHA-256 of the `network.keras` from which it was made.
+        size_bytes: of all its files.
+        images: the number of test images.
+        accuracy: on the test set, in [0, 1].
+        differing: the number of test images with another class than in the run's predictions.
+        latency_ms: the median over single images, on one thread.
+        images_per_second: in batches of `batch_size`, on one thread; from the median over batches.
+        processor: the name of the machine's processor.
+        versions: of the packages that made and executed it.
+        finished: ISO 8601, in UTC.
+    """
+
+    format: str
+    network: str
+    size_bytes: int
+    images: int
+    accuracy: float
+    differing: int
+    latency_ms: float
+    batch_size: int
+    images_per_second: float
+    processor: str | None
+    versions: dict[str, str]
+    finished: str
+
+    @property
+    def agreement(self) -> float:
+        """How often it predicts the class that the run predicted, in [0, 1]."""
+        return 1 - self.differing / self.images
+
+
+def artefact(folder: RunFolder, form: str) -> Path:
+    """Returns the path of the network in a format: a folder for `saved_model`, else a file."""
+    return folder.exports / ARTEFACTS[form]
+
+
+def measurements(folder: RunFolder, form: str) -> Path:
+    """Returns the path of what was measured of the network in a format."""
+    return folder.exports / f"{form}.json"
+
+
+def write_export(folder: RunFolder, export: Export) -> None:
+    """Writes what was measured beside the exported network.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    write_atomically(measurements(folder, export.format), json.dumps(asdict(export), indent=2) + "\n")
+
+
+def read_exports(folder: RunFolder, network: str) -> list[Export]:
+    """Returns what was measured of a run's exported networks, in the order of `ARTEFACTS`.
+
+    Args:
+        folder: the run's folder.
+        network: the SHA-256 of the run's network. Exports of an earlier network, before a repetition, do not count.
+
+    Raises:
+        DamageError: a file cannot be read.
+    """
+    found = [_read(path) for path in (measurements(folder, form) for form in ARTEFACTS) if path.exists()]
+    return [export for export in found if export.network == network]
+
+
+def _read(path: Path) -> Export:
+    try:
+        return Export(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise DamageError(f"{path}: cannot be read ({error}); delete it, or export the run again") from error
