@@ -10,19 +10,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kd_bench.config.schema import Component, RunConfig, TeacherFile, require_equal_shares
+from kd_bench.config.schema import RunConfig, TeacherFile, require_equal_shares
 from kd_bench.data.batches import evaluation_batches, normalise, require_batches, training_batches
 from kd_bench.data.fractions import hold_out, subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import ConfigError
 from kd_bench.networks.complexity import multiply_adds
+from kd_bench.pair import build_network, require_equally_many_points, require_outputs
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import Record
 from kd_bench.seeds import seed_for
 from kd_bench.training import hardware
 from kd_bench.training.evaluation import Evaluator
-from kd_bench.training.loading import load_teacher, require_no_probabilities
+from kd_bench.training.loading import load_model, load_teacher, require_no_probabilities
 from kd_bench.training.loop import Plan
 from kd_bench.training.saving import load_weights
 
@@ -157,8 +158,10 @@ def _requiring_memory(config: RunConfig) -> Iterator[None]:
 
 def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: Teacher | None) -> Distiller:
     """Builds the networks and the distiller. For one seed, the students of all methods start from the same weights."""
-    teacher = None if config.teacher_init is None else _teacher(config, dataset, trained)
+    teacher = None if config.teacher_init is None else _teacher(config, kind, dataset, trained)
     student = _student(config, kind, dataset)
+    if teacher is not None:
+        require_equally_many_points(config, kind, teacher, student)
     keras.utils.set_random_seed(seed_for(config.seed, "method"))
     return config.method.build(student, teacher)
 
@@ -170,28 +173,25 @@ def _student(config: RunConfig, kind: type[Distiller], dataset: ImageDataset) ->
         some = dataset.train.read(np.arange(min(len(dataset.train), _EVALUATION_BATCH)))
         require_no_probabilities(network(normalise(some, dataset.mean, dataset.std))["logits"])
         return network
-    architecture = config.model.teacher if kind.network == "teacher" else config.model.student
-    return _network(architecture, dataset, seed_for(config.seed, "initialisation"))
+    return build_network(config, kind, kind.network, dataset, seed_for(config.seed, "initialisation"))
 
 
-def _teacher(config: RunConfig, dataset: ImageDataset, trained: Teacher | None) -> keras.Model:
+def _teacher(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: Teacher | None) -> keras.Model:
     """Returns the teacher with the weights of its run; without a run, a fresh network of its architecture."""
-    if trained is not None and isinstance(config.teacher, TeacherFile):
-        return _from_file(config.teacher, trained.folder.network, dataset)
-    network = _network(config.model.teacher, dataset, seed_for(config.seed, "peer"))
+    if config.teacher_run() is not None and isinstance(config.teacher, TeacherFile):
+        path = trained.folder.network if trained is not None else Path(config.teacher.path)
+        network = _from_file(config.teacher, path, dataset)
+        require_outputs(config, kind, "teacher", network, lambda: load_model(path))
+        return network
+    network = build_network(config, kind, "teacher", dataset, seed_for(config.seed, "peer"))
     if trained is not None:
         load_weights(trained.folder.network, network)
     return network
 
 
 def _from_file(teacher: TeacherFile, path: Path, dataset: ImageDataset) -> keras.Model:
-    shape = dataset.train.pixels.shape[1:]
-    return load_teacher(path, shape, dataset.num_classes, dataset.mean, dataset.std, teacher.normalisation)
-
-
-def _network(architecture: Component, dataset: ImageDataset, seed: int) -> keras.Model:
-    keras.utils.set_random_seed(seed)
-    return architecture.build(dataset.train.pixels.shape[1:], dataset.num_classes)
+    sizes = dataset.train.pixels.shape[1:], dataset.num_classes
+    return load_teacher(path, *sizes, dataset.mean, dataset.std, teacher.normalisation, **teacher.layers)
 
 
 def _plan(config: RunConfig, dataset: ImageDataset, images: Images, distiller: Distiller, jit_compile: bool) -> Plan:

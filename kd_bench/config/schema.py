@@ -12,11 +12,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_type_hints
 
-from hydra.utils import get_object
-
 from kd_bench.checks import Count, Name, NonNegativeInt, PartialShare, PositiveInt, Share, check, check_keys
 from kd_bench.config import code, title, without
-from kd_bench.config.signature import check_names, check_parameters, class_constant
+from kd_bench.config.component import Component
+from kd_bench.config.network import LAYERS, Network
+from kd_bench.config.signature import check_names, class_constant
 from kd_bench.config.teacher_file import read_teacher_file
 from kd_bench.errors import ConfigError
 
@@ -47,39 +47,10 @@ _TUNED = "tuned"
 PRETRAINED = "pretrained"
 """The `teacher_init` of a method that needs a trained teacher."""
 
+_LAYERS_OF_FILE = tuple(f"teacher.{name}" for name in LAYERS)
+
 _OF_TEACHER = ("teacher.", "model.teacher.", "dataset.", "precision", "deterministic")
 """Prefixes of the keys in a student's config that change its teacher's run."""
-
-
-@dataclass(frozen=True)
-class Component:
-    """An object that `_target_` builds: a network, distiller, dataset, optimizer or strategy.
-
-    Attributes:
-        target: import path of the function or class.
-        parameters: its keyword-only parameters, checked against its signature.
-    """
-
-    target: str
-    parameters: dict[str, Any]
-
-    @classmethod
-    def parse(cls, key: str, node: Any) -> Self:
-        """Reads a config node that has a `_target_`."""
-        if not isinstance(node, Mapping) or "_target_" not in node:
-            raise ConfigError(f"{key}={node}: must be a group with a `_target_`.")
-        target = check(f"{key}._target_", node["_target_"], str)
-        parameters = {name: value for name, value in node.items() if name not in ("_target_", "name", "label")}
-        return cls(target, check_parameters(key, target, parameters))
-
-    def build(self, *given: Any, **late: Any) -> Any:
-        """Calls the target with the arguments of the code and the parameters of the config."""
-        # Hydra's `instantiate` would hide an error of the target inside an error of Hydra.
-        return self.load()(*given, **self.parameters, **late)
-
-    def load(self) -> Any:
-        """Imports the target."""
-        return get_object(self.target)
 
 
 @dataclass(frozen=True)
@@ -140,8 +111,13 @@ class Pair:
     """The architectures of a teacher and a student."""
 
     name: Name
-    teacher: Component
-    student: Component
+    teacher: Network
+    student: Network
+
+    @property
+    def has_own_networks(self) -> bool:
+        """Whether a network of the pair is the user's own."""
+        return self.teacher.is_own or self.student.is_own
 
 
 @dataclass(frozen=True)
@@ -175,17 +151,26 @@ class TeacherFile:
         checksum: the SHA-256 of the file.
         normalisation: the images that the network takes: `none`, 0 to 255; `zero_to_one`, 0 to 1; `minus_one_to_one`,
             -1 to 1; `dataset`, with the mean 0 and the standard deviation 1 of each channel of the training set.
+        points: the layers that are feature points, as of a `Network`.
+        embedding: the layer of the embedding.
     """
 
     method: Labelled
     path: str
     checksum: str
     normalisation: Literal["none", "zero_to_one", "minus_one_to_one", "dataset"]
+    points: Any
+    embedding: str | None
 
     @classmethod
     def keys(cls) -> list[str]:
         """Returns the keys that a user can set."""
-        return ["path", "normalisation"]
+        return ["path", "normalisation", *LAYERS]
+
+    @property
+    def layers(self) -> dict[str, Any]:
+        """The values that name layers."""
+        return {name: value for name in LAYERS if (value := getattr(self, name)) is not None}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -196,7 +181,9 @@ class TeacherFile:
     def variant(self) -> dict[str, Any]:
         """What always names its run and its students' runs."""
         own = {} if self.normalisation == "none" else {"teacher.normalisation": self.normalisation}
-        return {"teacher": f"file {self.checksum[:8]}"} | own
+        return (
+            {"teacher": f"file {self.checksum[:8]}"} | own | {f"teacher.{key}": self.layers[key] for key in self.layers}
+        )
 
 
 @dataclass(frozen=True)
@@ -389,19 +376,24 @@ class RunConfig:
         kept = {key: value for key, value in variant.items() if not self.ignores(key)}
         if isinstance(self.teacher, TeacherProtocol) or self.ignores("teacher"):
             return kept
-        return {key: value for key, value in kept.items() if not key.startswith("teacher.")} | self.teacher.variant
+        of_file = {key: value for key, value in self.teacher.variant.items() if not self.ignores(key)}
+        return {key: value for key, value in kept.items() if not key.startswith("teacher.")} | of_file
 
     def facts(self) -> dict[str, Any]:
         """Returns everything that can change the result, as plain containers."""
         # These keys are newer than some runs. Without them at their defaults, the digests of those runs stay the same.
         absent = [key for key, there in (("validation", self.validation), (_TUNED, self.tuned.trials)) if not there]
+        absent += [key for key in _LAYERS_OF_FILE if key not in self.teacher.variant]
         return without(asdict(self), (*absent, *WITHOUT_EFFECT, *self._unused()))
 
     def _unused(self) -> tuple[str, ...]:
         """Returns the keys that the method does not use."""
         in_file = isinstance(self.teacher, TeacherFile)
         if self.is_teacher:
-            own = ("model", "optimizer", "epochs", "batch_size", "teacher.method") if in_file else ("teacher",)
+            # In this run, no method reads the layers that have a name.
+            in_model = [f"model.teacher.{name}" for name in self.model.teacher.layers]
+            in_run = ("model", "optimizer", "epochs", "batch_size", "teacher.method", *_LAYERS_OF_FILE)
+            own = in_run if in_file else ("teacher", *in_model)
             return (*own, "model.name", "model.student", "budget", "subset_seed", "evaluate_every", _TUNED)
         pretrained = ("model.teacher",) if in_file else ()
         return {PRETRAINED: pretrained, "scratch": ("teacher",), None: ("teacher", "model.teacher")}[self.teacher_init]

@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.utils import to_absolute_path
 
+from kd_bench.config.network import LAYERS, check_layers
 from kd_bench.config.resolvers import file_checksum
 from kd_bench.errors import ConfigError
 
@@ -23,11 +24,12 @@ def read_teacher_file(node: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the config of a teacher in a file without what only a training needs, and with the file's checksum.
 
     Raises:
-        ConfigError: there is no such Keras file.
+        ConfigError: there is no such Keras file, or what names its layers is no name.
     """
     file = _find(str(node["path"]))
     kept = {name: value for name, value in node.items() if name not in _OF_TRAINING}
-    return kept | {"path": str(file), "checksum": _checksum(file, file.stat().st_mtime_ns)}
+    layers = {name: check_layers(f"teacher.{name}", node.get(name)) for name in LAYERS}
+    return kept | layers | {"path": str(file), "checksum": _checksum(file, file.stat().st_mtime_ns)}
 
 
 def refuse_training(lines: Iterable[str], allowed: Collection[str]) -> None:

@@ -49,6 +49,8 @@ class ActivationBoundary(Distiller):
     The loss is a sum over positions: with `area_scaling`, the weight is divided by the area ratio of the maps.
     """
 
+    min_points = 1
+
     def __init__(
         self,
         student: keras.Model,

@@ -34,5 +34,6 @@ def area_ratio(student: keras.Model, teacher: keras.Model) -> float:
 def _positions(network: keras.Model) -> int:
     for layer in network._flatten_layers(include_self=False):
         if isinstance(layer, keras.layers.Conv2D):
-            return math.prod(layer.output.shape[1:3])
+            # The last call: a layer of a nested model was called before with images of any size.
+            return math.prod(layer._inbound_nodes[-1].output_tensors[0].shape[1:3])
     raise ConfigError("method.area_scaling=true: a network without convolutions has no maps; set it to false.")

@@ -87,6 +87,8 @@ class AttentionTransfer(Distiller):
     paper does not depend on the size of the maps.
     """
 
+    min_points = 1
+
     def __init__(
         self,
         student: keras.Model,

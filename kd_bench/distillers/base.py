@@ -12,7 +12,10 @@ from kd_bench.distillers.finite import FiniteSteps
 from kd_bench.distillers.tensors import in_float32
 
 Outputs = dict[str, Any]
-"""A network's outputs by name: `logits`, `embedding` and the lists `raw`, `pre`, `post`, `passed` of feature maps."""
+"""A network's outputs by name: `logits`, `embedding` and the lists `raw`, `pre`, `post`, `passed` of feature maps.
+
+All but `logits` can be missing; see `min_points` and `needs_embedding` of `Distiller`.
+"""
 
 
 class Batch:
@@ -102,6 +105,8 @@ class Distiller(keras.Model):
         network: which architecture of the pair is trained as the student.
         teacher_init: how the teacher starts: `pretrained`, from `scratch`, or None without a teacher. A literal: the
             launcher reads it from the source, to train the teacher first.
+        min_points: how many feature points the method needs at least; 0 if it reads no feature maps.
+        needs_embedding: whether it reads the embedding.
         supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
         own_metrics: what a method logs besides its losses.
         effective: hyper-parameters that the method scaled to its networks: name -> scaled value.
@@ -109,6 +114,8 @@ class Distiller(keras.Model):
 
     network: ClassVar[Literal["teacher", "student"]] = "student"
     teacher_init: ClassVar[Literal["pretrained", "scratch"] | None] = "pretrained"
+    min_points: ClassVar[int] = 0
+    needs_embedding: ClassVar[bool] = False
     supports_xla: ClassVar[bool] = True
 
     def __init__(self, student: keras.Model, teacher: keras.Model | None) -> None:

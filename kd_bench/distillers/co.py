@@ -105,6 +105,8 @@ class ComprehensiveOverhaul(Distiller):
     discarded. The loss is a sum over positions: with `area_scaling`, alpha is divided by the area ratio of the maps.
     """
 
+    min_points = 1
+
     def __init__(
         self,
         student: keras.Model,
@@ -122,7 +124,7 @@ class ComprehensiveOverhaul(Distiller):
         for student_map, teacher_map in zip(own, theirs, strict=True):
             require_same_size("CO", student_map, teacher_map)
         layers = [batch_norm_of(feature) for feature in theirs]
-        self.margins = [margin_from_bn(layer.gamma.numpy(), layer.beta.numpy()) for layer in layers]
+        self.margins = [margin_from_bn(*_scale_and_offset(layer)) for layer in layers]
         fan_out = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
         self.connectors = connectors(own, theirs, always=True, initializer=fan_out)
         if teacher_statistics == "batch":
@@ -142,6 +144,11 @@ class ComprehensiveOverhaul(Distiller):
         """Returns the weighted partial distance of the connected features."""
         connected = self.connectors(batch.student["pre"], training=True)
         return self.alpha * co_loss(connected, batch.teacher["pre"], self.margins)
+
+
+def _scale_and_offset(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
+    gamma = layer.gamma.numpy() if layer.scale else np.ones(layer.moving_mean.shape)
+    return gamma, layer.beta.numpy() if layer.center else np.zeros(layer.moving_mean.shape)
 
 
 def _normalise_by_batch(network: keras.Model) -> None:

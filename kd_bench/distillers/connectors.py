@@ -71,7 +71,8 @@ def require_same_size(name: str, student: keras.KerasTensor, teacher: keras.Kera
     if student.shape[1:3] != teacher.shape[1:3]:
         raise ConfigError(
             f"{name}: the student's map {student.shape[1:]} and the teacher's {teacher.shape[1:]} differ in size; "
-            "choose networks whose strides agree (model.teacher.stem_stride, model.student.stem_stride)."
+            "choose other points, or networks whose strides agree (model.teacher.stem_stride, "
+            "model.student.stem_stride)."
         )
 
 
@@ -135,6 +136,7 @@ def pooling_window(larger: tf.Tensor, smaller: tf.Tensor) -> tuple[int, int]:
         sizes = f"{larger.shape[1]}x{larger.shape[2]} and {smaller.shape[1]}x{smaller.shape[2]}"
         raise ConfigError(
             f"feature maps of {sizes} cannot be matched: one size must be a multiple of the other. "
-            "Choose networks whose strides agree (model.teacher.stem_stride, model.student.stem_stride)."
+            "Choose other points, or networks whose strides agree (model.teacher.stem_stride, "
+            "model.student.stem_stride)."
         )
     return window

@@ -45,6 +45,8 @@ class FitNet(Distiller):
     the teacher's negative values.
     """
 
+    min_points = 1
+
     def __init__(
         self,
         student: keras.Model,

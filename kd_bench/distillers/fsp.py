@@ -65,6 +65,8 @@ class FSP(Distiller):
     Where channels differ, a connector (1x1 convolution, batch norm) follows the student's map, in stage 1 only.
     """
 
+    min_points = 2
+
     def __init__(
         self,
         student: keras.Model,

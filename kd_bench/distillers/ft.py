@@ -92,6 +92,8 @@ class FactorTransfer(Distiller):
     `area_scaling`, beta is multiplied by the area ratio of the maps to the power of p / 2.
     """
 
+    min_points = 1
+
     def __init__(
         self,
         student: keras.Model,

@@ -69,6 +69,7 @@ class ClippedDistiller(Distiller):
         dropped: per step, the number of variables whose distillation gradients were not finite.
     """
 
+    min_points = 2
     supports_xla = False  # XLA's decompositions of a batch of matrices are many times slower than TensorFlow's
 
     def __init__(

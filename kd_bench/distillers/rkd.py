@@ -105,6 +105,8 @@ def _pairs(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 class RelationalDistillation(Distiller):
     """One stage: cross-entropy + distance_weight * rkd_distance_loss + angle_weight * rkd_angle_loss."""
 
+    needs_embedding = True
+
     def __init__(
         self,
         student: keras.Model,

@@ -79,6 +79,8 @@ class VariationalInformation(Distiller):
     `tap=raw` takes the maps before batch norm and ReLU instead. On Wide ResNets the two are the same.
     """
 
+    min_points = 1
+
     def __init__(
         self,
         student: keras.Model,

@@ -79,6 +79,10 @@ def attempt(config: RunConfig, wait: bool = True) -> Outcome:
     """
     teacher = config.teacher_run()
     if teacher is not None and is_to_do(teacher):
+        if config.model.has_own_networks:
+            outcome = _run_in_process(config, wait, only_build=True)
+            if outcome.status == REFUSED_STATUS:
+                return outcome
         outcome = _run_in_process(teacher, wait)
         if outcome.status in (REFUSED_STATUS, HELD_STATUS):
             return outcome
@@ -128,10 +132,11 @@ def _script_hidden() -> Iterator[None]:
         sys.modules["__main__"] = script
 
 
-def _run_in_process(config: RunConfig, wait: bool) -> Outcome:
+def _run_in_process(config: RunConfig, wait: bool, only_build: bool = False) -> Outcome:
+    """Runs a run in its own process; or only builds its networks, to refuse it before its teacher is trained."""
     context = _server()
     reader, writer = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(config, wait, writer))
+    process = context.Process(target=_child, args=(config, wait, only_build, writer))
     with _script_hidden():
         process.start()
     writer.close()
@@ -172,16 +177,20 @@ def _record_death(config: RunConfig, status: int) -> Outcome:
     return Outcome(FAILED_STATUS, reason)
 
 
-def _child(config: RunConfig, wait: bool, reasons: Connection) -> None:
+def _child(config: RunConfig, wait: bool, only_build: bool, reasons: Connection) -> None:
     # Imported here because the forked process already has TensorFlow: callers of `run` need not import it.
     from kd_bench import experiment
+    from kd_bench.build import build
 
     for number in SIGNALS:  # active after `listening`: no signal may disturb the exit
         signal.signal(number, signal.SIG_IGN)
     with listening() as interruption:
         threading.Thread(target=_leave_with_parent, daemon=True).start()
         try:
-            experiment.run(config, interruption, wait)
+            if only_build:
+                build(config, None)
+            else:
+                experiment.run(config, interruption, wait)
         except Timeout as problem:
             raise SystemExit(HELD_STATUS) from problem
         except (ConfigError, DataError) as problem:

@@ -15,16 +15,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kd_bench.config.network import MAPS
 from kd_bench.errors import ConfigError
 from kd_bench.networks.unrolled import Unrolled, is_functional, is_map, shape_of
-
-MAPS = ("raw", "pre", "post", "passed")
-"""The maps of a feature point."""
 
 Points = Sequence[str | Mapping[str, str]]
 """The layers that are feature points, shallow to deep: the name of a layer, or names by maps, with at least `post`."""
 
 _RANK_OF_VECTORS = 2
+_LOADABLE = ("keras", __name__.split(".")[0])
 _RELUS = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU, keras.layers.ELU)
 _ACTIVATIONS = (*_RELUS, keras.layers.Activation)
 _KERNELS = (keras.layers.Dense, keras.layers.Conv2D)
@@ -65,6 +64,7 @@ def by_layer_name(
     outputs = {**own, "logits": logits, "embedding": _embedding(unrolled, own.get("embedding"), logits, embedding)}
     if points is not None:
         outputs |= _maps(unrolled, points)
+    _require_loadable(unrolled)
     _synchronise(unrolled)
     return keras.Model(unrolled.images, _checked(key, outputs), name=model.name)
 
@@ -97,7 +97,9 @@ def _logits(unrolled: Unrolled, output: Any, num_classes: int) -> keras.KerasTen
             f"{(None, num_classes)}, or a dict that has them as `logits`."
         )
     logits = _without_softmax(unrolled, output)
-    return logits if logits.dtype == "float32" else keras.layers.Activation("linear", dtype="float32")(logits)
+    if logits.dtype == "float32":
+        return logits
+    return unrolled.added(keras.layers.Activation("linear", dtype="float32"), logits)
 
 
 def _without_softmax(unrolled: Unrolled, output: keras.KerasTensor) -> keras.KerasTensor:
@@ -120,7 +122,7 @@ def _embedding(unrolled: Unrolled, own: Any, logits: keras.KerasTensor, name: st
     else:
         found = own if own is not None else _before_last_kernel(unrolled, logits)
     if is_map(found):
-        return keras.layers.GlobalAveragePooling2D()(found)
+        return unrolled.added(keras.layers.GlobalAveragePooling2D(), found)
     if found is not None and len(found.shape) != _RANK_OF_VECTORS:
         raise ConfigError(
             f"{unrolled.key}.embedding: has the shape {tuple(found.shape)}; name a layer with one vector."
@@ -167,6 +169,22 @@ def _map(unrolled: Unrolled, name: str) -> keras.KerasTensor:
         shape = shape_of(found) if isinstance(found, keras.KerasTensor) else "several tensors"
         raise ConfigError(f"{unrolled.key}.points: {name} returns {shape}, not a feature map. {unrolled.suggestion()}")
     return found
+
+
+def _require_loadable(unrolled: Unrolled) -> None:
+    """Refuses layers that Keras could save but not load again."""
+    for call in unrolled.calls:
+        kind = type(call.layer)
+        if isinstance(call.layer, keras.layers.Lambda):
+            raise ConfigError(
+                f"{unrolled.key}: {call.path} is a Lambda, which Keras does not load from a file; use a layer or an "
+                "operation of keras.ops."
+            )
+        if kind.__module__.split(".")[0] not in _LOADABLE and ">" not in keras.saving.get_registered_name(kind):
+            raise ConfigError(
+                f"{unrolled.key}: Keras could not load {call.path} from a file; write "
+                f"@keras.saving.register_keras_serializable() before the class {kind.__name__}, and give it get_config."
+            )
 
 
 def _synchronise(unrolled: Unrolled) -> None:

@@ -106,6 +106,11 @@ class Unrolled:
         names = itertools.chain([layer.name, path.replace("/", "_")], numbered)
         layer.name = next(name for name in names if self._owners.setdefault(name, layer) is layer)
 
+    def added(self, layer: keras.layers.Layer, tensor: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the output of a new layer, under a name that no layer of the model has."""
+        self._give_own_name(layer.name, layer)
+        return layer(tensor)
+
     def maker(self, tensor: keras.KerasTensor) -> Call | None:
         """Returns the call that returned a tensor; None for the images."""
         return self._makers.get(id(tensor))

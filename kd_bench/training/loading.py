@@ -2,6 +2,7 @@
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,6 +24,7 @@ def load_teacher(
     mean: np.ndarray,
     std: np.ndarray,
     normalisation: str,
+    **layers: Any,
 ) -> keras.Model:
     """Returns the network of a file, as a functional model from the images of the batches to its outputs by name.
 
@@ -33,11 +35,12 @@ def load_teacher(
         mean: `[C]`, on the scale 0 to 255: the batches have (image - mean) / std.
         std: `[C]`.
         normalisation: as in `TeacherFile`.
+        **layers: the points and the embedding for `by_layer_name`.
 
     Raises:
         ConfigError: the file cannot be loaded, or its network takes other images or returns no logits of K classes.
     """
-    network = by_layer_name("teacher", _load(path), image_shape, num_classes)
+    network = by_layer_name("teacher", load_model(path), image_shape, num_classes, **layers)
     images = keras.Input(image_shape)
     # Each layer is called again, so that it belongs to the graph of the new model.
     outputs = network._run_through_graph(_rescaled(images, mean, std, normalisation))
@@ -74,8 +77,12 @@ def doubts(accuracy: float, labels: np.ndarray) -> list[str]:
     ]
 
 
-def _load(path: Path) -> keras.Model:
-    """Returns the model of a file; for one of `save_network`, with all outputs of the trained network."""
+def load_model(path: Path) -> keras.Model:
+    """Returns the model of a file; for one of `save_network`, with all outputs of the trained network.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
     try:
         saved = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as problem:

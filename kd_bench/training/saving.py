@@ -52,6 +52,12 @@ def ready_to_use(network: keras.Model, mean: np.ndarray, std: np.ndarray) -> ker
     return keras.Model(images, inner(normalised)["logits"], name=READY_TO_USE)
 
 
+def _to_logits(network: keras.Model) -> keras.Model:
+    """Returns a model of the same layers that returns only logits, because the outputs determine the weights' order."""
+    logits = network.output["logits"] if isinstance(network.output, dict) else network.output
+    return keras.Model(network.inputs, logits)
+
+
 def load_weights(path: Path, network: keras.Model) -> None:
     """Loads the weights of a file of `save_network`, or of a file of the network alone, into the network.
 
@@ -61,7 +67,7 @@ def load_weights(path: Path, network: keras.Model) -> None:
     try:
         saved = keras.saving.load_model(path)
         named = {layer.name: layer for layer in saved.layers}
-        network.set_weights(named.get(INNER, saved).get_weights())
+        _to_logits(network).set_weights(_to_logits(named.get(INNER, saved)).get_weights())
     except (OSError, ValueError, TypeError, KeyError) as problem:
         reason = str(problem).strip().splitlines()[0]
         raise DamageError(

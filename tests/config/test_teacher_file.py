@@ -74,6 +74,16 @@ def test_methods_without_a_trained_teacher_stay_the_same(file, method):
     assert (run.digest, run.variant, run.teacher_run()) == (plain.digest, {}, None)
 
 
+def test_the_layers_that_are_named_are_of_the_students_run_only(file):
+    named, plain = run_with(file, "teacher.points=[fine,coarse]"), run_with(file)
+    assert named.variant == plain.variant | {"teacher.points": ["fine", "coarse"]}
+    assert named.digest != plain.digest
+    assert named.teacher_run().directory == plain.teacher_run().directory
+    assert "points" not in plain.facts()["teacher"]
+    with pytest.raises(ConfigError, match=r"^teacher\.points=fine: must be a list of layers"):
+        run_with(file, "teacher.points=fine")
+
+
 def test_a_preset_may_set_how_teachers_are_trained(file):
     assert run_with(file, "experiment=cifar100").teacher.settings == {"seed": 0}
 

@@ -7,6 +7,7 @@ from helpers.methods import build, small_batch
 from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch
 from kd_bench.errors import ConfigError
+from kd_bench.networks.by_layer_name import by_layer_name
 from kd_bench.networks.resnet import resnet
 from kd_bench.networks.vgg import vgg
 from kd_bench.networks.wide_resnet import wide_resnet
@@ -81,3 +82,11 @@ def test_a_network_without_convolutions_is_refused():
     dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     with pytest.raises(ConfigError, match="area_scaling"):
         area_ratio(dense, dense)
+
+
+def test_a_nested_backbone_for_images_of_any_size():
+    images = keras.Input((16, 16, 1))
+    backbone = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3, padding="same")])
+    logits = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(backbone(images)))
+    network = by_layer_name("model", keras.Model(images, logits), (16, 16, 1), 10)
+    assert area_ratio(network, network) == 1 / 4

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from kd_bench.config.network import MAPS
 from kd_bench.errors import ConfigError
-from kd_bench.networks.by_layer_name import MAPS, by_layer_name
+from kd_bench.networks.by_layer_name import by_layer_name
 from kd_bench.networks.resnet import resnet
 from kd_bench.networks.vgg import vgg
 from kd_bench.networks.wide_resnet import wide_resnet
@@ -186,3 +187,14 @@ def test_what_cannot_serve_is_refused(name):
     build, points, message = WRONG[name]
     with pytest.raises(ConfigError, match=message):
         named(build(), points)
+
+
+class Doubled(keras.layers.Layer):
+    def call(self, features):
+        return 2 * features
+
+
+@pytest.mark.parametrize("layer", [Doubled(), keras.layers.Lambda(lambda features: 2 * features)])
+def test_layers_that_no_file_could_bring_back_are_refused(layer):
+    with pytest.raises(ConfigError, match=r"does not load|register_keras_serializable"):
+        named(small(layer, keras.layers.Flatten(), keras.layers.Dense(5)))

@@ -6,6 +6,7 @@ import pytest
 
 from kd_bench.config import compose
 from kd_bench.errors import ConfigError
+from kd_bench.networks.by_layer_name import by_layer_name
 from kd_bench.networks.resnet import resnet
 from kd_bench.networks.sizes import require_size
 from kd_bench.networks.vgg import vgg
@@ -47,7 +48,11 @@ def test_a_stride_larger_than_the_map_is_refused():
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_points_of_a_pair_match_in_number_and_size(pair):
     (config,) = compose.jobs([f"model={pair}"])
-    outputs = [part.build((28, 28, 1), 10).output for part in (config.model.teacher, config.model.student)]
+    shape = (32, 32, 3) if pair == "keras_applications" else (28, 28, 1)
+    outputs = [
+        by_layer_name("model", part.build(shape, 10), shape, 10, **part.layers).output
+        for part in (config.model.teacher, config.model.student)
+    ]
     for point in ("raw", "pre", "post"):
         teacher, student = ([tensor.shape[1:3] for tensor in output[point]] for output in outputs)
         assert teacher == student

@@ -21,9 +21,9 @@ SHAPE, CLASSES = (8, 8, 2), 10
 def load(tmp_path):
     """Saves a model and loads it as a teacher."""
 
-    def saved_and_loaded(model, normalisation="none"):
+    def saved_and_loaded(model, normalisation="none", **named):
         model.save(tmp_path / "mine.keras")
-        return load_teacher(tmp_path / "mine.keras", SHAPE, CLASSES, MEAN, STD, normalisation)
+        return load_teacher(tmp_path / "mine.keras", SHAPE, CLASSES, MEAN, STD, normalisation, **named)
 
     return saved_and_loaded
 
@@ -74,6 +74,18 @@ def test_a_softmax_at_the_end_is_removed(load, pixels, softmax):
     logits = keras.Model(model.inputs[0], model.layers[-2].output)
     found = load(model)((pixels - MEAN) / STD)["logits"]
     np.testing.assert_allclose(found, logits(pixels.astype(np.float32)), rtol=1e-4, atol=1e-3)
+
+
+def test_it_has_the_maps_of_the_layers_that_are_named(load, pixels):
+    images = keras.Input(SHAPE)
+    fine = layers.Conv2D(3, 3, activation="relu", name="fine")(images)
+    vector = layers.Dense(5, name="vector")(layers.Flatten()(fine))
+    model = keras.Model(images, layers.Dense(CLASSES)(layers.ReLU()(vector)))
+    teacher = load(model, points=["fine"], embedding="vector")
+    expected = keras.Model(images, [fine, vector])(pixels.astype(np.float32))
+    found = teacher((pixels - MEAN) / STD)
+    for one, other in zip((*found["post"], found["embedding"]), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
 
 
 def test_probabilities_that_the_last_layer_does_not_show_are_refused():

@@ -1,0 +1,45 @@
+"""What a `_target_` in the config builds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from hydra.utils import get_object
+
+from kd_bench.checks import check
+from kd_bench.config.signature import check_parameters
+from kd_bench.errors import ConfigError
+
+NOT_PARAMETERS = ("_target_", "name", "label")
+"""The keys of a component's config that are no parameters of its target."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """An object that `_target_` builds: a network, distiller, dataset, optimizer or strategy.
+
+    Attributes:
+        target: import path of the function or class.
+        parameters: its keyword-only parameters, checked against its signature.
+    """
+
+    target: str
+    parameters: dict[str, Any]
+
+    @classmethod
+    def parse(cls, key: str, node: Any) -> Self:
+        """Reads a config node that has a `_target_`."""
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            raise ConfigError(f"{key}={node}: must be a group with a `_target_`.")
+        target = check(f"{key}._target_", node["_target_"], str)
+        parameters = {name: value for name, value in node.items() if name not in NOT_PARAMETERS}
+        return cls(target, check_parameters(key, target, parameters))
+
+    def build(self, *given: Any, **late: Any) -> Any:
+        """Calls the target with the arguments of the code and the parameters of the config."""
+        # Hydra's `instantiate` would hide an error of the target inside an error of Hydra.
+        return self.load()(*given, **self.parameters, **late)
+
+    def load(self) -> Any:
+        """Imports the target."""
+        return get_object(self.target)
