@@ -202,7 +202,8 @@ def _child(config: RunConfig, wait: bool, only_build: bool, reasons: Connection)
 def _reported(reason: str, status: int, reasons: Connection) -> int:
     """Prints and sends the reason why a run ended with this status; returns the status."""
     print(f"error: {reason}", file=sys.stderr, flush=True)
-    reasons.send(reason)
+    with contextlib.suppress(BrokenPipeError):  # the command has ended, and nobody waits for the reason
+        reasons.send(reason)
     return status
 
 
