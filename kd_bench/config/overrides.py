@@ -38,7 +38,7 @@ def read_options(arguments: Sequence[str]) -> Namespace:
     # The only internal function of Hydra that is used here: no public function parses the flags.
     parser = get_args_parser()
     parser.add_argument(DRY_RUN, action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     for commands in (("run", "multirun", *_SHOWING), ("dry_run", *_SHOWING)):
         asked_for = [f"--{command.replace('_', '-')}" for command in commands if getattr(options, command)]
         if len(asked_for) > 1:
@@ -46,6 +46,15 @@ def read_options(arguments: Sequence[str]) -> Namespace:
     if options.experimental_rerun:
         raise ConfigError("--experimental-rerun: is not supported. Start the same command again to continue.")
     return options
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments with flags before overrides, because Hydra does not accept a flag between two overrides."""
+    overrides = read_options(arguments).overrides
+    flags = list(arguments)
+    for override in overrides:
+        flags.remove(override)
+    return [*flags, *overrides]
 
 
 def escaped(arguments: Iterable[str]) -> list[str]:

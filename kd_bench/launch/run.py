@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from kd_bench.config.compose import is_search, of_job
-from kd_bench.config.overrides import escaped, read_options
+from kd_bench.config.overrides import escaped, flags_first, read_options
 from kd_bench.installation import CONF
 from kd_bench.launch import preflight, processes
 from kd_bench.launch.progress import showing_progress
@@ -18,7 +18,8 @@ from kd_bench.launch.signals import forwarding
 
 def main() -> int:
     """Does the runs of the command line; returns the exit status."""
-    sys.argv[1:] = escaped(sys.argv[1:])
+    with preflight.refusing():
+        sys.argv[1:] = flags_first(escaped(sys.argv[1:]))
     processes.begin_command()
     with forwarding():
         runs = preflight.preflight(sys.argv[1:])

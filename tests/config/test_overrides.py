@@ -3,7 +3,7 @@
 import pytest
 
 from kd_bench.config.compose import composing
-from kd_bench.config.overrides import escaped, parsed, values
+from kd_bench.config.overrides import escaped, flags_first, parsed, values
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,8 @@ def test_values_may_have_equals_signs_as_the_folders_of_runs_do(argument, read):
 @pytest.mark.parametrize("argument", ["--config-dir=a=b", "-m", "method.x={a: 1=2}", "outputs=${oc.env:A=B}"])
 def test_other_arguments_stay_as_they_are(argument):
     assert escaped([argument]) == [argument]
+
+
+def test_a_flag_may_be_between_overrides():
+    arguments = ["method=at", "-m", "seed=0,1", "--config-dir", "conf", "epochs=3", "seed=0,1"]
+    assert flags_first(arguments) == ["-m", "--config-dir", "conf", "method=at", "seed=0,1", "epochs=3", "seed=0,1"]
