@@ -1,5 +1,7 @@
 """What all forms of a user's own images share: the split into training and test images, and the set made of them."""
 
+import numpy as np
+
 from kd_bench.data.fractions import hold_out, take
 from kd_bench.data.images import ImageDataset, Images, channel_statistics
 from kd_bench.errors import DataError
@@ -26,10 +28,17 @@ def own_dataset(name: str, train: Images, test: Images, padding: int, flip: bool
     """Returns the set, with as many classes as the training labels need.
 
     Raises:
-        DataError: pixels or labels cannot be used, or the padding is not smaller than the images.
+        DataError: pixels or labels cannot be used, a class has no training image, or the padding is not smaller than
+            the images.
     """
     statistics = channel_statistics(train.pixels)
     height, width = train.pixels.shape[1:3]
     if padding >= min(height, width):
         raise DataError(f"dataset.padding={padding}: must be below the images' size, {height}x{width}.")
-    return ImageDataset(name, train, lambda: test, int(train.labels.max()) + 1, *statistics, padding, flip)
+    num_classes = int(train.labels.max()) + 1
+    if len(missing := np.setdiff1d(np.arange(num_classes), train.labels)):
+        raise DataError(
+            f"dataset.name={name}: no training image has the label {missing[0]}; labels must be 0 to K-1, and each "
+            f"must have an image. The highest is {num_classes - 1}."
+        )
+    return ImageDataset(name, train, lambda: test, num_classes, *statistics, padding, flip)

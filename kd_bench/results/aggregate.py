@@ -141,7 +141,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--outputs",
         type=Path,
         nargs="+",
-        default=[Path("outputs")],
+        action="extend",
         metavar="SOURCE",
         help="outputs folders and bundles (.jsonl, .jsonl.gz); default: outputs",
     )
@@ -153,6 +153,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_filters(parser)
     _add_views(parser)
     options = parser.parse_args(arguments)
+    options.outputs = options.outputs or [Path("outputs")]  # a default would be extended, too
     if options.update and options.format != "markdown":
         parser.error("--update writes Markdown; leave --format out")
     if options.plots and (options.runs or options.bundle or options.unbundle):

@@ -108,6 +108,7 @@ PIXELS, LABELS = np.zeros((8, 4, 4), np.uint8), np.arange(8) % 2
         ({"x": PIXELS, "y": LABELS[:5]}, r"not uint8 \[5, H, W, C\] as y has 5 labels"),
         ({"x": PIXELS, "y": np.eye(8)}, r"y is float64 \(8, 8\), not integers \[N\] from 0"),
         ({"x": PIXELS, "y": LABELS - 1}, r"y is int64 \(8,\), not integers \[N\] from 0 to K-1"),
+        ({"x": PIXELS, "y": LABELS + 1}, r"no training image has the label 0; labels must be 0 to K-1"),
     ],
 )
 def test_what_arrays_cannot_be(tmp_path, arrays, problem):

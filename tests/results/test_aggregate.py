@@ -273,5 +273,5 @@ def test_two_machines_halves_make_the_table_of_the_whole(aggregate, write_output
     for order in (("A", "B"), ("B", "A")):
         merged = aggregate("--outputs", *order)
         assert (merged.returncode, merged.stdout, merged.stderr) == (0, whole.stdout, "")
-    count = aggregate("--status", "--outputs", "A", "B").stdout
+    count = aggregate("--status", "--outputs", "A", "--outputs", "B").stdout
     assert count == "7 done\n"
