@@ -24,3 +24,8 @@ COMMANDS = [
 def test_a_documented_command_is_accepted(command):
     with contextlib.suppress(UnlistedSweepError):  # a search, which is checked before
         jobs(shlex.split(command, comments=True))
+
+
+def test_the_config_of_the_documented_method_is_the_one_in_use():
+    page = (ROOT / "docs/adding_a_method.md").read_text()
+    assert f"```yaml\n{(ROOT / 'conf/method/at.yaml').read_text()}```" in page

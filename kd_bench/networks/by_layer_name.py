@@ -9,7 +9,7 @@ The embedding is what the last dense layer or convolution reads, before any drop
 positions. A softmax at the end is removed, because losses need logits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -26,6 +26,7 @@ _RANK_OF_VECTORS = 2
 _LOADABLE = ("keras", __name__.split(".")[0])
 _RELUS = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU, keras.layers.ELU)
 _ACTIVATIONS = (*_RELUS, keras.layers.Activation)
+_ACTIVATION_OPERATIONS = {name.replace("_", "") for name in vars(keras.activations)}
 _KERNELS = (keras.layers.Dense, keras.layers.Conv2D)
 
 
@@ -153,14 +154,26 @@ def _maps(unrolled: Unrolled, points: Points) -> dict[str, list[keras.KerasTenso
 def _maps_of(unrolled: Unrolled, names: Mapping[str, str]) -> dict[str, keras.KerasTensor]:
     given = {kind: _map(unrolled, name) for kind, name in names.items()}
     post = given["post"]
-    pre = given.get("pre", _before(unrolled, post, _ACTIVATIONS))
-    return {"raw": _before(unrolled, pre, keras.layers.BatchNormalization), "pre": pre, "passed": post} | given
+    pre = given.get("pre", _before(unrolled, post, _is_activation))
+    return {"raw": _before(unrolled, pre, _is_batch_norm), "pre": pre, "passed": post} | given
 
 
-def _before(unrolled: Unrolled, tensor: keras.KerasTensor, kind: Any) -> keras.KerasTensor:
-    """Returns what a layer of this kind reads to return the tensor; the tensor if another layer returns it."""
+def _before(
+    unrolled: Unrolled, tensor: keras.KerasTensor, is_meant: Callable[[keras.Operation], bool]
+) -> keras.KerasTensor:
+    """Returns what the layer that is meant reads to return the tensor; the tensor if another layer returns it."""
     maker = unrolled.maker(tensor)
-    return maker.inputs[0] if maker is not None and isinstance(maker.layer, kind) else tensor
+    return maker.inputs[0] if maker is not None and is_meant(maker.layer) else tensor
+
+
+def _is_activation(layer: keras.Operation) -> bool:
+    """Returns whether a layer is an activation, or an operation is one, such as `keras.ops.relu`."""
+    is_layer = isinstance(layer, keras.layers.Layer)
+    return isinstance(layer, _ACTIVATIONS) or (not is_layer and type(layer).__name__.lower() in _ACTIVATION_OPERATIONS)
+
+
+def _is_batch_norm(layer: keras.Operation) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _map(unrolled: Unrolled, name: str) -> keras.KerasTensor:

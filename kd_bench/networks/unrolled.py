@@ -19,6 +19,13 @@ _NOT_SUGGESTED = (
     keras.layers.Normalization,
     keras.layers.Rescaling,
 )
+_WITH_ACTIVATION = (
+    keras.layers.Conv2D,
+    keras.layers.Conv2DTranspose,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+    keras.layers.Dense,
+)
 _SHOWN = 8
 """So many layers that would serve as feature points are shown in a message."""
 
@@ -58,7 +65,8 @@ class Unrolled:
     """The layers of a functional or sequential model, with those of its nested models in their place.
 
     The layers are the model's own, so that the weights are shared. A layer in a nested model gets another name if its
-    name is already taken.
+    name is already taken. The activation inside a layer, such as `Conv2D(activation="relu")`, becomes a layer, so that
+    methods find the map before it: `name` is then the activation and `name/linear` the layer without it.
 
     Attributes:
         key: the key of the model's config, for messages.
@@ -73,6 +81,7 @@ class Unrolled:
         self.name = model.name
         self.calls: list[Call] = []
         self._owners: dict[str, keras.Operation] = {}
+        self._activations: dict[keras.Operation, keras.layers.Activation] = {}
         self.images = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype)
         self.output = self._called("", model, self.images)
         self._makers = {id(call.output): call for call in reversed(self.calls)}
@@ -81,17 +90,38 @@ class Unrolled:
         # A nested model's own `training=False` is left out: Keras replaces it by the mode of the outer call.
         given = {name for name, value in options.items() if value is not None}
         if not (is_functional(layer) and len(inputs) == 1 and given <= {"training"}):
-            self._give_own_name(path, layer)
-            output = layer(*inputs, **options)
-        elif isinstance(layer, keras.Sequential):
+            return self._called_layer(path, layer, *inputs, **options)
+        if isinstance(layer, keras.Sequential):
             (output,) = inputs
             for part in layer.layers:
                 output = self._called(_join(path, part.name), part, output)
         else:
             output = self._called_inside(path, layer, inputs[0])
         if path:
-            read = [tensor for tensor in keras.tree.flatten((inputs, options)) if isinstance(tensor, keras.KerasTensor)]
-            self.calls.append(Call(path, layer, read, output))
+            self._keep(path, layer, output, inputs)
+        return output
+
+    def _called_layer(self, path: str, layer: keras.Operation, *inputs: Any, **options: Any) -> Any:
+        self._give_own_name(path, layer)
+        activation = self._activation_of(layer)
+        output = layer(*inputs, **options)
+        if activation is None:
+            return self._keep(path, layer, output, inputs, options)
+        self._keep(_join(path, "linear"), layer, output, inputs, options)
+        return self._keep(path, activation, activation(output), output)
+
+    def _activation_of(self, layer: keras.Operation) -> keras.layers.Activation | None:
+        """Takes the activation out of a layer, at its first call, and returns it as a layer."""
+        if type(layer) in _WITH_ACTIVATION and layer.activation is not keras.activations.linear:
+            own = keras.layers.Activation(layer.activation, dtype=layer.dtype_policy, name=f"{layer.name}_activation")
+            self._give_own_name(own.name, own)
+            self._activations[layer] = own
+            layer.activation = keras.activations.linear
+        return self._activations.get(layer)
+
+    def _keep(self, path: str, layer: keras.Operation, output: Any, *given: Any) -> Any:
+        read = [tensor for tensor in keras.tree.flatten(given) if isinstance(tensor, keras.KerasTensor)]
+        self.calls.append(Call(path, layer, read, output))
         return output
 
     def _called_inside(self, path: str, model: keras.Model, inputs: Any) -> Any:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from hydra.utils import get_class
 
 from kd_bench.config import compose
+from kd_bench.config.network import MAPS
 from kd_bench.networks.wide_resnet import wide_resnet
 from kd_bench.training.optimizers import sgd
 
@@ -16,14 +17,23 @@ METHODS = sorted(path.stem for path in (Path(compose.CONF) / "method").glob("*.y
 
 
 def build(method, overrides=(), shape=(8, 8, 1), **of_teacher):
-    """Returns the distiller of a method with its default hyper-parameters, seeded; `of_teacher`: its own sizes."""
+    """Returns the distiller of a method with its default hyper-parameters, seeded; `of_teacher`: its own sizes.
+
+    Its networks have only the outputs that the method says it reads, as a user's own networks may.
+    """
     keras.utils.set_random_seed(0)
     config = _composed(f"method={method}", *overrides)
     kind = get_class(config.method.target)
     sizes = {"depth": 10, "stem_channels": 8, "stem_stride": 1}
     teacher = None if kind.teacher_init is None else wide_resnet(shape, 10, **{"width": 2, **sizes, **of_teacher})
     student = wide_resnet(shape, 10, width=2 if kind.network == "teacher" else 1, **sizes)
-    return config.method.build(student, teacher)
+    return config.method.build(_with_declared(kind, student), teacher and _with_declared(kind, teacher))
+
+
+def _with_declared(kind, network):
+    """Returns a network with no other outputs than those that a method says it reads."""
+    read = ["logits", *["embedding"] * kind.needs_embedding, *MAPS * (kind.min_points > 0)]
+    return keras.Model(network.input, {name: network.output[name] for name in read}, name=network.name)
 
 
 @cache

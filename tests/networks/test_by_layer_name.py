@@ -102,6 +102,32 @@ def test_backbones_with_the_same_names_of_layers():
     assert found.output["post"][1].shape[1:] == (4, 4, 6)
 
 
+def test_an_activation_inside_a_layer_is_found_apart_from_it():
+    images = keras.Input(SHAPE)
+    shared = keras.layers.Conv2D(3, 3, padding="same", activation="relu", name="shared")
+    last = keras.layers.Conv2D(6, 3, activation="elu", name="last")(shared(shared(images)))
+    vector = keras.layers.Dense(7, activation="relu", name="vector")(keras.layers.Flatten()(last))
+    model = keras.Model(images, keras.layers.Dense(5, activation="softmax")(vector))
+    probabilities, post, embedding = keras.Model(images, [model.output, last, vector])(IMAGES)
+    outputs = named(model, ["last"])(IMAGES)
+    np.testing.assert_allclose(keras.ops.softmax(outputs["logits"]), probabilities, rtol=1e-5)
+    np.testing.assert_allclose(outputs["post"][0], post, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(keras.ops.elu(outputs["pre"][0]), post, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outputs["embedding"], embedding, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(outputs["raw"][0], outputs["pre"][0])
+
+
+@pytest.mark.parametrize("activation", [keras.ops.leaky_relu, keras.activations.relu6, keras.layers.ReLU()])
+def test_the_map_before_an_activation_of_any_form(activation):
+    images = keras.Input(SHAPE)
+    normalised = keras.layers.BatchNormalization(name="norm")(keras.layers.Conv2D(4, 3, name="conv")(images))
+    active = activation(normalised)
+    model = keras.Model(images, keras.layers.Dense(5)(keras.layers.Flatten()(active)))
+    found = named(model, [active._keras_history.operation.name])
+    before = {kind: found.output[kind][0]._keras_history.operation.name for kind in ("pre", "raw")}
+    assert before == {"pre": "norm", "raw": "conv"}
+
+
 def test_a_sequential_model_of_blocks():
     def block(channels):
         layers = [keras.layers.Conv2D(channels, 3, strides=2, name="conv"), keras.layers.ReLU(name="relu")]
