@@ -47,12 +47,14 @@ class Progress:
 def progress(lines: Sequence[Mapping[str, Any]], epochs: int, evaluate_every: int) -> Progress | None:
     """Returns the progress of a run; None before the end of its first epoch, or if an earlier version wrote the lines.
 
+    It is also None for a run that has no epochs, because it only evaluates a teacher.
+
     Args:
         lines: the run's metrics.
         epochs: the length of the main stage, from the run's config.
         evaluate_every: epochs between two evaluations, from the run's config.
     """
-    if not lines or "epochs" not in lines[-1]:
+    if not lines or not lines[-1].get("epochs"):
         return None
     stage, epoch, length = (lines[-1][name] for name in ("stage", "epoch", "epochs"))
     left = length - epoch + (0 if stage == MAIN_STAGE else epochs)

@@ -12,6 +12,7 @@ from kd_bench.launch import estimates
 from kd_bench.launch.dry_run import dry_run
 from kd_bench.runs.environment import machine
 from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.metrics import append_metrics
 from kd_bench.runs.outcome import record_failure
 from kd_bench.runs.record import DONE, Cost, Scores, write_record
 
@@ -56,6 +57,16 @@ def test_an_estimate_scales_the_training_time_of_the_nearest_run(tmp_path):
     assert line == "  about 65 s   digits student fraction=1 seed=1 epochs=60"
     (line, _) = listed(*base, "epochs=40", "seed=1", "budget=epochs", "fraction=0.5")[1]
     assert line.startswith("  about 25 s ")
+
+
+def test_an_estimate_takes_the_speed_of_the_last_epochs_because_the_first_one_is_slower(tmp_path):
+    base = ["method=student", f"outputs={tmp_path}"]
+    (earlier,) = jobs([*base, "epochs=5"])
+    finish(earlier, training=10.0)
+    for epoch, elapsed in enumerate([6.0, 7.0, 8.0, 9.0, 10.0], start=1):
+        line = {"stage": "main", "epoch": epoch, "epochs": 5, "seconds": 1.0, "elapsed_seconds": elapsed}
+        append_metrics(RunFolder(earlier.directory).metrics, line)
+    assert listed(*base, "epochs=65")[1][0].startswith("  about 75 s ")  # 15 s, and 60 epochs of 1 s
 
 
 @pytest.mark.parametrize("other", ["method=dml", "model=tiny_mixed", "model.student.width=2"])

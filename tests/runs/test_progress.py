@@ -40,8 +40,10 @@ def test_after_one_epoch_of_a_stage_its_own_seconds_are_all_there_is():
     assert progress(metrics, epochs=3, evaluate_every=1).seconds == 4.0
 
 
-@pytest.mark.parametrize("metrics", [[], [{"stage": "main", "epoch": 3, "seconds": 1.0}]])
-def test_nothing_is_known_before_the_first_epoch_or_of_an_earlier_versions_metrics(metrics):
+@pytest.mark.parametrize(
+    "metrics", [[], [{"stage": "main", "epoch": 3, "seconds": 1.0}], lines("main", [2.0], epochs=0)]
+)
+def test_nothing_is_known_before_the_first_epoch_or_of_earlier_metrics_or_of_an_evaluation(metrics):
     assert progress(metrics, epochs=3, evaluate_every=1) is None
 
 
