@@ -1,6 +1,8 @@
 """Runs of a user's own networks: any method, checkpoints, the record, the saved network, refusals."""
 
 import os
+import re
+import textwrap
 
 import keras
 import numpy as np
@@ -67,6 +69,17 @@ REFUSED = {
 def test_what_lacks_is_refused_when_it_is_built(search, arguments):
     with pytest.raises(ConfigError, match=REFUSED[arguments]):
         built(search, *arguments)
+
+
+def test_the_documented_pair_serves(tmp_path, monkeypatch):
+    page = (ROOT / "docs/own_networks.md").read_text()
+    module, pair, *_ = map(textwrap.dedent, re.findall(r"^ {4}.*\n(?:(?: {4}.*)?\n)*", page, re.MULTILINE))
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/mine.yaml").write_text(pair.partition("\n\npython run.py")[0])
+    (tmp_path / "mine.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    student = built(f"hydra.searchpath=[file://{tmp_path}/conf]", "model=mine", "method=fitnet").distiller.student
+    assert [tuple(tensor.shape[1:]) for tensor in student.output["post"]] == [(8, 8, 4), (4, 4, 8)]
 
 
 def test_points_do_not_change_the_teachers_run(search):
