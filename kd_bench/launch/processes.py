@@ -33,6 +33,8 @@ from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS = range(4)
 BEGAN = "KD_BENCH_BEGAN"
 """The environment variable with the start time of the command, for all its processes on all machines."""
+_SMALL_FRACTION = 0.1
+"""Below it, a class may be without images."""
 
 
 def begin_command() -> None:
@@ -79,7 +81,7 @@ def attempt(config: RunConfig, wait: bool = True) -> Outcome:
     """
     teacher = config.teacher_run()
     if teacher is not None and is_to_do(teacher):
-        if config.model.has_own_networks:
+        if _may_be_refused(config):
             outcome = _run_in_process(config, wait, only_build=True)
             if outcome.status == REFUSED_STATUS:
                 return outcome
@@ -89,6 +91,12 @@ def attempt(config: RunConfig, wait: bool = True) -> Outcome:
     if is_to_do(config):
         return _run_in_process(config, wait)
     return Outcome(DONE_STATUS if RunFolder(config.directory).state(config).done else FAILED_STATUS)
+
+
+def _may_be_refused(config: RunConfig) -> bool:
+    """Returns whether the run may be impossible although its config is right, so that it is built once to find out."""
+    own_values = any(key.startswith(("method.", "model.", "dataset.", "batch_size")) for key in config.variant)
+    return own_values or config.model.has_own_networks or config.fraction < _SMALL_FRACTION
 
 
 def accuracy(config: RunConfig) -> float | None:

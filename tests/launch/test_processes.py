@@ -2,7 +2,11 @@
 
 import multiprocessing
 
-from kd_bench.launch.processes import FAILED_STATUS, _reported
+import pytest
+
+from kd_bench.config.compose import jobs
+from kd_bench.launch import processes
+from kd_bench.launch.processes import FAILED_STATUS, REFUSED_STATUS, Outcome, _reported
 
 
 def test_a_run_that_fails_after_its_command_was_killed_ends_without_a_traceback(capsys):
@@ -10,3 +14,19 @@ def test_a_run_that_fails_after_its_command_was_killed_ends_without_a_traceback(
     reader.close()
     assert _reported("a reason", FAILED_STATUS, writer) == FAILED_STATUS
     assert capsys.readouterr().err == "error: a reason\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "built"), [("method.hint_point=9", True), ("fraction=0.01", True), ("epochs=3", False)]
+)
+def test_a_run_with_own_values_is_built_before_its_teacher_is_trained(value, built, tmp_path, monkeypatch):
+    done = []
+
+    def refuse(config, wait, only_build=False):
+        done.append((config.method.name, only_build))
+        return Outcome(REFUSED_STATUS, "a reason")
+
+    monkeypatch.setattr(processes, "_run_in_process", refuse)
+    (config,) = jobs(["method=fitnet", value, f"outputs={tmp_path}"])
+    assert processes.attempt(config).status == REFUSED_STATUS
+    assert done == [("fitnet", True) if built else ("teacher", False)]
