@@ -79,8 +79,8 @@ def _hint(name: str, data_dir: str | None) -> str:
     if (place := _place(name, data_dir)).exists():
         return (
             f" {place} has no set of this name and version: a prepared set is a folder such as 1.0.0 with "
-            "dataset_info.json and features.json. Copy it again; for your own images, make one with "
-            "tfds.dataset_builders.store_as_tfds_dataset."
+            "dataset_info.json and features.json. Copy it again; if it has a folder of images per class, write "
+            f"dataset=folder dataset.root={place}."
         )
     known = tfds.list_builders(with_community_datasets=False)
     near = difflib.get_close_matches(name.partition("/")[0], known)

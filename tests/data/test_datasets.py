@@ -183,7 +183,7 @@ def test_a_preparation_that_failed_leaves_no_rubbish_and_keeps_what_was_download
 def test_a_folder_of_images_is_said_to_be_no_prepared_set(tmp_path):
     (tmp_path / "png/cats").mkdir(parents=True)
     (tmp_path / "png/cats/1.png").touch()
-    problem = rf"no such set\. {tmp_path}/png has no set of this name .*: a prepared set is a folder .*store_as_tfds"
+    problem = rf"no such set\. {tmp_path}/png has no set of this name .*dataset=folder dataset\.root={tmp_path}/png"
     with pytest.raises(DataError, match=problem):
         load_dataset("png", data_dir=str(tmp_path))
 
