@@ -69,7 +69,8 @@ def _keras_action(pair: Pair, kind: str, jit_compile: bool) -> Action:
         jit_compile=jit_compile,
     )
     distiller.make_train_function()
-    images = iter(batches(pair))
+    # Keras would take the third part of a batch for the weights of its samples.
+    images = iter(batches(pair).map(lambda images, labels, _: (images, labels)))
     return lambda: tf.nest.map_structure(float, distiller.train_function(images))
 
 

@@ -47,4 +47,5 @@ def batches(pair: Pair, dataset: ImageDataset | None = None) -> tf.data.Dataset:
 
 def one_batch(pair: Pair) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the images and labels of one step."""
-    return next(iter(batches(pair)))
+    images, labels, _ = next(iter(batches(pair)))
+    return images, labels

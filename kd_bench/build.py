@@ -15,6 +15,7 @@ from kd_bench.data.batches import evaluation_batches, normalise, require_batches
 from kd_bench.data.fractions import hold_out, subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
+from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.errors import ConfigError
 from kd_bench.networks.complexity import multiply_adds
 from kd_bench.pair import build_network, require_equally_many_points, require_outputs
@@ -110,6 +111,7 @@ def build(config: RunConfig, teacher: Teacher | None) -> Parts:
     require_batches(images, dataset, config.batch_size)
     with _requiring_memory(config), strategy.scope():
         distiller = _distiller(config, kind, dataset, teacher)
+        distiller.see_labels(images.labels)
     jit_compile = hardware.resolve_jit(config.jit_compile, strategy, kind.supports_xla)
     plan = _plan(config, dataset, images, distiller, jit_compile)
     return Parts(config, dataset, images, held_out, data, distiller, plan, precision, replicas)
@@ -163,7 +165,10 @@ def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, 
     if teacher is not None:
         require_equally_many_points(config, kind, teacher, student)
     keras.utils.set_random_seed(seed_for(config.seed, "method"))
-    return config.method.build(student, teacher)
+    distiller: Distiller = config.method.build(student, teacher)
+    if config.kd_weight:
+        distiller.extra_losses["kd"] = soft_logits_term(config.kd_weight, config.kd_temperature)
+    return distiller
 
 
 def _student(config: RunConfig, kind: type[Distiller], dataset: ImageDataset) -> keras.Model:
@@ -196,7 +201,7 @@ def _from_file(teacher: TeacherFile, path: Path, dataset: ImageDataset) -> keras
 
 def _plan(config: RunConfig, dataset: ImageDataset, images: Images, distiller: Distiller, jit_compile: bool) -> Plan:
     counted = dataset.train if config.budget == "steps" else images
-    work = config.batch_size * (multiply_adds(distiller.student) or _MULTIPLY_ADDS_PER_CALL)
+    work = config.batch_size * (multiply_adds(distiller.deployed) or _MULTIPLY_ADDS_PER_CALL)
     most = min(
         _MOST_STEPS_PER_CALL, config.checkpoint_every or _MOST_STEPS_PER_CALL, int(_MULTIPLY_ADDS_PER_CALL / work)
     )

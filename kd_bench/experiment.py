@@ -104,7 +104,7 @@ def _trained(config: RunConfig, folder: RunFolder, interruption: Interruption) -
     teacher = _teacher(config)
     parts = build(config, teacher)
     attempt = _begin(config, folder, parts, teacher)
-    evaluator = parts.evaluator(parts.distiller.student)
+    evaluator = parts.evaluator(parts.distiller.deployed)
     attempt.begin_training()
     if config.evaluated:
         steps = _evaluate(folder, evaluator, attempt)
@@ -150,7 +150,7 @@ def _save_network(parts: Parts, folder: RunFolder) -> None:
     """Saves the trained network; of a teacher in a file, a copy of the file."""
     teacher = parts.config.evaluated
     if teacher is None:
-        save_network(folder.network, parts.distiller.student, parts.dataset.mean, parts.dataset.std)
+        save_network(folder.network, parts.distiller.deployed, parts.dataset.mean, parts.dataset.std)
         return
     write_atomically(folder.network, Path(teacher.path).read_bytes())
     if sha256(folder.network) != teacher.checksum:
@@ -230,15 +230,15 @@ def _scores(parts: Parts, folder: RunFolder, evaluator: Evaluator, teacher: Teac
 
 
 def _cost(parts: Parts, attempt: Attempt, steps: dict[str, int]) -> Cost:
-    student = parts.distiller.student
+    network = parts.distiller.deployed
     return Cost(
         train_images=len(parts.images),
         steps=steps,
         seconds=round(attempt.seconds, 3),
         training_seconds=round(attempt.training_seconds, 3),
         peak_memory_bytes=environment.peak_memory_bytes(),
-        parameters=student.count_params(),
-        multiply_adds=multiply_adds(student),
+        parameters=network.count_params(),
+        multiply_adds=multiply_adds(network),
     )
 
 

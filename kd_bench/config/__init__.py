@@ -7,6 +7,9 @@ from typing import Any
 TEACHER_METHOD = "teacher"
 """The name of the method that trains teachers."""
 
+WITH_SOFT_LOGITS = " + KD"
+"""The end of the label of a method that has a soft-logits term beside its own losses."""
+
 MAIN_STAGE = "main"
 """The last stage of every run; its length is the config's `epochs`."""
 

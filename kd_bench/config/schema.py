@@ -12,8 +12,19 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_type_hints
 
-from kd_bench.checks import Count, Name, NonNegativeInt, PartialShare, PositiveInt, Share, check, check_keys
-from kd_bench.config import code, title, without
+from kd_bench.checks import (
+    Count,
+    Name,
+    NonNegative,
+    NonNegativeInt,
+    PartialShare,
+    Positive,
+    PositiveInt,
+    Share,
+    check,
+    check_keys,
+)
+from kd_bench.config import WITH_SOFT_LOGITS, code, title, without
 from kd_bench.config.component import Component
 from kd_bench.config.network import LAYERS, Network
 from kd_bench.config.signature import check_names, class_constant
@@ -43,6 +54,9 @@ _COLUMNS = ("seed", "fraction")
 """Keys that are not part of a row's name: the table averages over seeds, and each fraction is a column."""
 _TUNED = "tuned"
 """The key that says how a search chose values. Row names show it in another form."""
+
+_SOFT_LOGITS = ("kd_weight", "kd_temperature")
+"""The keys of the soft-logits term beside a method."""
 
 PRETRAINED = "pretrained"
 """The `teacher_init` of a method that needs a trained teacher."""
@@ -77,6 +91,10 @@ class Labelled(Named):
         """Reads a config node that has a `_target_`, a `name` and a `label`."""
         named = super().parse(key, node)
         return replace(named, label=check(f"{key}.label", node.get("label"), str))
+
+    def beside_soft_logits(self) -> Self:
+        """Returns the method with the label of its combination with soft logits."""
+        return replace(self, label=self.label + WITH_SOFT_LOGITS)
 
 
 @dataclass(frozen=True)
@@ -214,6 +232,8 @@ class RunConfig:
         precision: the precision of the networks; losses are always computed in float32. `auto` depends on the device.
         jit_compile: whether XLA compiles the step; `auto` compiles it only on a single GPU.
         deterministic: whether operations that can differ between runs are avoided. This makes training slower.
+        kd_weight: the weight of a soft-logits term beside the method's own losses, in its main stage; 0 for none.
+        kd_temperature: the temperature of that term.
         outputs: the folder of all runs.
         tuned: the search that chose some of the values.
         redo: whether a finished run is repeated if it was made by other code.
@@ -234,6 +254,8 @@ class RunConfig:
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     jit_compile: Literal["auto", True, False]
     deterministic: bool
+    kd_weight: NonNegative
+    kd_temperature: Positive
     outputs: str
     tuned: Tuned
     redo: bool
@@ -261,6 +283,7 @@ class RunConfig:
         config = _parse("", {**node, "variant": {}}, cls)
         config = replace(
             config,
+            method=config.method.beside_soft_logits() if config.kd_weight else config.method,
             outputs=_folder(config.outputs),
             # A teacher is always trained on the full data: its run is the same at all fractions.
             fraction=1.0 if config.is_teacher else config.fraction,
@@ -279,6 +302,11 @@ class RunConfig:
         if self.is_teacher and self.validation:
             raise ConfigError(
                 f"validation={self.validation:g}: a teacher is trained on all training images; leave validation out."
+            )
+        if self.kd_weight and self.teacher_init != PRETRAINED:
+            raise ConfigError(
+                f"kd_weight={self.kd_weight:g}: method={self.method.name} has no trained teacher whose soft logits it "
+                "could add; leave kd_weight out for it."
             )
         wrong = {"Teacher": not self.is_teacher, "Student": self.is_teacher or self.teacher_init is not None}
         if wrong.get(self.method.label):
@@ -350,7 +378,9 @@ class RunConfig:
         """
         if self.teacher_init != PRETRAINED:
             return None
-        run = replace(self, method=self.teacher.method, fraction=1.0, validation=0.0, **self.teacher.settings)
+        run = replace(
+            self, method=self.teacher.method, fraction=1.0, validation=0.0, kd_weight=0.0, **self.teacher.settings
+        )
         # As if the user had started the teacher's run: `teacher.epochs=3` becomes `epochs=3`.
         variant = {
             key.removeprefix("teacher."): value
@@ -387,16 +417,19 @@ class RunConfig:
         return without(asdict(self), (*absent, *WITHOUT_EFFECT, *self._unused()))
 
     def _unused(self) -> tuple[str, ...]:
-        """Returns the keys that the method does not use."""
+        """Returns the keys that the run does not use."""
+        unused = () if self.kd_weight else _SOFT_LOGITS
         in_file = isinstance(self.teacher, TeacherFile)
         if self.is_teacher:
             # In this run, no method reads the layers that have a name.
             in_model = [f"model.teacher.{name}" for name in self.model.teacher.layers]
             in_run = ("model", "optimizer", "epochs", "batch_size", "teacher.method", *_LAYERS_OF_FILE)
             own = in_run if in_file else ("teacher", *in_model)
-            return (*own, "model.name", "model.student", "budget", "subset_seed", "evaluate_every", _TUNED)
+            by_students = ("model.name", "model.student", "budget", "subset_seed", "evaluate_every", _TUNED)
+            return (*unused, *own, *by_students)
         pretrained = ("model.teacher",) if in_file else ()
-        return {PRETRAINED: pretrained, "scratch": ("teacher",), None: ("teacher", "model.teacher")}[self.teacher_init]
+        of_teacher = {PRETRAINED: pretrained, "scratch": ("teacher",), None: ("teacher", "model.teacher")}
+        return (*unused, *of_teacher[self.teacher_init])
 
 
 def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:

@@ -32,7 +32,7 @@ def training_batches(
         steps: number of steps in the whole run; N // B per epoch (each epoch leaves out different images).
 
     Returns:
-        Pairs of float32 [B, H, W, C] and int32 [B].
+        Images float32 [B, H, W, C], labels int32 [B], and the places of the images in `images`, int32 [B].
 
     Raises:
         DataError: a batch has more images than the set, or the padding is not smaller than the images.
@@ -42,10 +42,10 @@ def training_batches(
     augmentation_seed = seed_for(seed, "augmentation")
 
     @_plain
-    def batch(step: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch(step: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         pixels, labels = read(indices)
         chosen = augment(pixels, (augmentation_seed, step), dataset.padding, dataset.flip)
-        return normalise(chosen, dataset.mean, dataset.std), labels
+        return normalise(chosen, dataset.mean, dataset.std), labels, indices
 
     order = _order(len(images), batch_size, seed_for(seed, "shuffle"), first_step, steps)
     batches = order.map(batch, num_parallel_calls=_WORKERS, deterministic=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kd_bench.config import MAIN_STAGE
@@ -24,16 +25,24 @@ class Batch:
     Attributes:
         images: `[B,H,W,C]` float32, normalised.
         labels: `[B]` int32.
+        indices: `[B]` int32, the place of each image among the run's training images, from 0.
         epoch: how many epochs of the stage are complete, a float32 scalar: 0 during the first epoch.
         progress: how much of the stage is complete, a float32 scalar in [0, 1).
     """
 
     def __init__(
-        self, distiller: "Distiller", images: tf.Tensor, labels: tf.Tensor, epoch: tf.Tensor, progress: tf.Tensor
+        self,
+        distiller: "Distiller",
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        indices: tf.Tensor,
+        epoch: tf.Tensor,
+        progress: tf.Tensor,
     ) -> None:
         self._distiller = distiller
         self.images = images
         self.labels = labels
+        self.indices = indices
         self.epoch = epoch
         self.progress = progress
         # Not `cached_property`: before Python 3.12 it holds one lock for all instances. The threads of replicas wait
@@ -110,6 +119,7 @@ class Distiller(keras.Model):
         supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
         own_metrics: what a method logs besides its losses.
         effective: hyper-parameters that the method scaled to its networks: name -> scaled value.
+        extra_losses: terms that are added to the main stage of any method, such as soft logits beside it.
     """
 
     network: ClassVar[Literal["teacher", "student"]] = "student"
@@ -125,13 +135,26 @@ class Distiller(keras.Model):
         self.stage: Stage | None = None
         self.own_metrics: list[keras.Metric] = []
         self.effective: dict[str, float] = {}
+        self.extra_losses: dict[str, Loss] = {}
         if teacher is not None:
             teacher.trainable = False
+
+    @property
+    def deployed(self) -> keras.Model:
+        """The network that is evaluated, counted and saved for the user: the student, or what a method makes of it."""
+        return self.student
 
     @property
     def peer(self) -> keras.Model | None:
         """The network that is trained beside the student and then discarded, or None. The record has its accuracy."""
         return None
+
+    def see_labels(self, labels: np.ndarray) -> None:
+        """Tells the method all training images of the run, before its stages are made. Most methods need nothing of it.
+
+        Args:
+            labels: `[N]` integers; `Batch.indices` are places in this array.
+        """
 
     def warnings(self) -> list[str]:
         """Returns a sentence for each problem of the training that has just ended."""
@@ -152,7 +175,8 @@ class Distiller(keras.Model):
             extra_variables: the method's own.
             **options: further fields of `Stage`.
         """
-        return Stage(MAIN_STAGE, losses, [*self.student.trainable_variables, *extra_variables], **options)
+        variables = [*self.student.trainable_variables, *extra_variables]
+        return Stage(MAIN_STAGE, {**losses, **self.extra_losses}, variables, **options)
 
     def task_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the cross-entropy of the student with the labels, a mean over the batch."""
@@ -212,11 +236,11 @@ class Distiller(keras.Model):
         return [*networks, *self.optimizer.variables, *means]
 
     def call(self, images: tf.Tensor, training: bool = False) -> Outputs:
-        """Returns the outputs of the student, the network that a user keeps."""
-        return self.student(images, training=training)
+        """Returns the outputs of the network that a user keeps."""
+        return self.deployed(images, training=training)
 
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Does one step of the current stage on a replica's share of the global batch."""
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        """Does one step of the current stage on a replica's share of the global batch: images, labels and indices."""
         assert self.stage is not None
         watched = [variable.value for variable in self.stage.variables]
         # The tape watches only what the stage trains, so that it records nothing of a frozen teacher.
@@ -237,11 +261,11 @@ class Distiller(keras.Model):
         self.optimizer.apply(gradients, list(self.stage.variables))
         return self._track({"loss": total, **terms})
 
-    def _batch(self, images: tf.Tensor, labels: tf.Tensor) -> Batch:
+    def _batch(self, images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> Batch:
         step = tf.cast(self.optimizer.iterations.value, tf.int32)
         epoch = tf.cast(step // self._steps_per_epoch, tf.float32)
         progress = tf.cast(step, tf.float32) / (self._epochs * self._steps_per_epoch)
-        return Batch(self, images, labels, epoch, progress)
+        return Batch(self, images, labels, indices, epoch, progress)
 
     def _scaled(self, loss: tf.Tensor) -> tf.Tensor:
         # The optimizer sums the gradients of the replicas; in float16 it also scales them.

@@ -88,7 +88,7 @@ class DeepMutualLearning(Distiller):
     def _divergence(self, outputs: Outputs, others: Outputs) -> tf.Tensor:
         return self.weight * mutual_learning_loss(outputs["logits"], others["logits"], self.temperature)
 
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """Does one step: both updates at once or, if `sequential`, the student's first (the paper's order)."""
         if not self.sequential:
             return super().train_step(data)

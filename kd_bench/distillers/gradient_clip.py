@@ -50,10 +50,9 @@ def _finite_or_zero(gradient: tf.Tensor) -> tf.Tensor:
     return tf.where(is_finite(gradient), gradient, tf.zeros_like(gradient))
 
 
-def _sum(task: tf.Tensor | None, distill: tf.Tensor | None) -> tf.Tensor | None:
-    if task is None or distill is None:
-        return distill if task is None else task
-    return task + distill
+def _sum(*gradients: tf.Tensor | None) -> tf.Tensor | None:
+    present = [gradient for gradient in gradients if gradient is not None]
+    return tf.add_n(present) if present else None
 
 
 class ClippedDistiller(Distiller):
@@ -98,9 +97,10 @@ class ClippedDistiller(Distiller):
         return self.connectors(batch.student["post"], training=True)
 
     def combine_gradients(self, gradients: dict[str, Gradients], batch: Batch) -> Gradients:
-        """Returns task + clipped distillation gradients; the optimizer adds the weight decay."""
+        """Returns task + clipped distillation gradients + those of other terms; the optimizer adds the weight decay."""
         task, distill = gradients["task"], gradients["distill"]
         present = [gradient for gradient in distill if gradient is not None]
         self.dropped.update_state(tf.add_n([tf.cast(~is_finite(gradient), tf.float32) for gradient in present]))
         tau = tf.sigmoid(batch.epoch) if self.clip == "ramp" else 1.0
-        return [_sum(*pair) for pair in zip(task, clip_to_task(task, distill, tau), strict=True)]
+        others = [gradients[name] for name in self.extra_losses]
+        return [_sum(*parts) for parts in zip(task, clip_to_task(task, distill, tau), *others, strict=True)]

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive
-from kd_bench.distillers.base import Batch, Distiller
+from kd_bench.distillers.base import Batch, Distiller, Loss
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 
@@ -41,6 +41,11 @@ def soft_logits_loss(student_logits: tf.Tensor, teacher_logits: tf.Tensor, tempe
     return temperature**2 * kl_divergence(teacher_logits / temperature, student_logits / temperature)
 
 
+def soft_logits_term(weight: float, temperature: float) -> Loss:
+    """Returns weight * soft_logits_loss as a term of a stage, for this method and beside any other."""
+    return lambda batch: weight * soft_logits_loss(batch.student["logits"], batch.teacher["logits"], temperature)
+
+
 class SoftLogits(Distiller):
     """One stage: task_weight * cross-entropy + distill_weight * soft_logits_loss."""
 
@@ -54,9 +59,8 @@ class SoftLogits(Distiller):
         distill_weight: NonNegative,
     ) -> None:
         super().__init__(student, teacher)
-        self.temperature = temperature
         self.task_weight = task_weight
-        self.distill_weight = distill_weight
+        self.soft_targets = soft_logits_term(distill_weight, temperature)
 
     def task_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted cross-entropy."""
@@ -64,5 +68,4 @@ class SoftLogits(Distiller):
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted divergence from the teacher's soft targets."""
-        loss = soft_logits_loss(batch.student["logits"], batch.teacher["logits"], self.temperature)
-        return self.distill_weight * loss
+        return self.soft_targets(batch)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from kd_bench.config import without
+from kd_bench.config import WITH_SOFT_LOGITS, without
 from kd_bench.results.frame import SAME_ROW, settled
 
 TEACHER, STUDENT = "Teacher", "Student"
@@ -17,7 +17,7 @@ ROW_ORDER = (
     *("FT", "AB", "RKD", "VID", "MHGD", "CO"),
 )
 METHOD_PREFIX = "method."
-_FREE = ("method", "seed", "fraction")
+_FREE = ("method", "kd_weight", "kd_temperature", "seed", "fraction")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,8 @@ def _leading_experiment(runs: pd.DataFrame) -> str:
 
 def _place(row: Row) -> tuple[int, str, int, str]:
     """Returns the sorting key: known methods in their order, then others; rows with overrides last."""
-    known = ROW_ORDER.index(row.label) if row.label in ROW_ORDER else len(ROW_ORDER)
+    method = row.label.removesuffix(WITH_SOFT_LOGITS)
+    known = ROW_ORDER.index(method) if method in ROW_ORDER else len(ROW_ORDER)
     return known, row.label, len(row.overrides), row.name
 
 

@@ -116,6 +116,9 @@ def test_refused_of_two_arguments():
         (["--multirun", "--cfg", "job"], "--multirun --cfg: only one of them"),
         (["--experimental-rerun", "x"], "--experimental-rerun: is not supported"),
         (["method=fitnet", "method.kd_weights=[1]"], "method.kd_weights=[1]: must be a list of 2 values"),
+        (["method=dml", "kd_weight=0.9"], "kd_weight=0.9: method=dml has no trained teacher"),
+        (["method=student", "kd_weight=0.9"], "kd_weight=0.9: method=student has no trained teacher"),
+        (["method=at", "kd_weight=-1"], "kd_weight=-1: must be"),
         (["method=dml", "method._target_=kd_bench.distillers.dml.mutual_learning_loss"], "method.temperature"),
     ]:
         with pytest.raises(ConfigError, match=re.escape(part)):
@@ -323,4 +326,13 @@ def test_a_run_under_validation_is_another_run_apart_from_the_others_with_the_sa
     assert run.directory.match("outputs/digits/validation=0.1/tiny/at/fraction=0.5/seed=0-*")
     assert run.protocol != plain.protocol
     assert run.variant == {"validation": 0.1}
-    assert run.teacher_run() == plain.teacher_run()
+    assert run.teacher_run().digest == plain.teacher_run().digest
+
+
+def test_soft_logits_beside_a_method_are_a_run_of_their_own_with_the_same_teacher():
+    (run,), (plain,) = compose.jobs(["method=at", "kd_weight=0.9"]), compose.jobs(["method=at", "kd_temperature=2"])
+    assert (run.method.label, run.method.name, run.variant) == ("AT + KD", "at", {"kd_weight": 0.9})
+    assert run.protocol != plain.protocol
+    assert run.teacher_run().digest == plain.teacher_run().digest
+    assert plain.variant == {}
+    assert not {"kd_weight", "kd_temperature"} & plain.facts().keys()

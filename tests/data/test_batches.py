@@ -25,12 +25,12 @@ def batches(dataset, batch_size=8, seed=0, first_step=0, steps=12):
     made = training_batches(
         dataset.train, dataset, batch_size=batch_size, seed=seed, first_step=first_step, steps=steps
     )
-    return [(pixels, labels) for pixels, labels in made.as_numpy_iterator()]
+    return [(pixels, labels) for pixels, labels, _ in made.as_numpy_iterator()]
 
 
 def assert_same(some, others):
     assert len(some) == len(others)
-    for (pixels, labels), (other_pixels, other_labels) in zip(some, others, strict=True):
+    for (pixels, labels, *_), (other_pixels, other_labels) in zip(some, others, strict=True):
         np.testing.assert_array_equal(pixels, other_pixels)
         np.testing.assert_array_equal(labels, other_labels)
 
@@ -80,10 +80,11 @@ def test_flip_alone_and_crop_alone():
 def test_types_and_shapes():
     made = training_batches(make_dataset().train, make_dataset(), batch_size=8, seed=0, first_step=3, steps=10)
     assert made.cardinality() == 7
-    pixels, labels = next(iter(made))
-    assert (pixels.dtype, labels.dtype) == (tf.float32, tf.int32)
+    pixels, labels, indices = next(iter(made))
+    assert (pixels.dtype, labels.dtype, indices.dtype) == (tf.float32, tf.int32, tf.int32)
     assert pixels.shape == made.element_spec[0].shape == (8, 7, 6, 3)
-    assert labels.shape == (8,)
+    assert labels.shape == indices.shape == (8,)
+    np.testing.assert_array_equal(make_dataset().train.labels[indices], labels)
 
 
 def test_an_epoch_has_each_image_at_most_once_and_all_but_the_remainder():

@@ -32,7 +32,7 @@ def test_the_batches_are_those_from_memory(both, fraction):
     assert [part.on_disk for part in parts] == [False, True]
     batches = [all_batches(dataset, part) for dataset, part in zip(both, parts, strict=True)]
     assert len(batches[0]) == len(batches[1]) > 10
-    for (pixels, labels), (other_pixels, other_labels) in zip(*batches, strict=True):
+    for (pixels, labels, *_), (other_pixels, other_labels, *_) in zip(*batches, strict=True):
         np.testing.assert_array_equal(pixels, other_pixels)
         np.testing.assert_array_equal(labels, other_labels)
 

@@ -71,8 +71,8 @@ def test_the_loss_on_constant_maps_no_longer_depends_on_the_size(method):
 
     def loss(size):
         distiller = build(method, shape=(size, size, 1))
-        images, labels = small_batch(4, (1, 1, 1))
-        batch = Batch(distiller, images + 0 * small_batch(4, (size, size, 1))[0], labels, 0.0, 0.0)
+        images, labels, indices = small_batch(4, (1, 1, 1))
+        batch = Batch(distiller, images + 0 * small_batch(4, (size, size, 1))[0], labels, indices, 0.0, 0.0)
         return float(distiller.distillation_loss(batch) if method != "ab" else distiller.boundary_loss(batch))
 
     assert loss(32) == pytest.approx(loss(16), rel=0.5)

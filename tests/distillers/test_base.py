@@ -9,6 +9,7 @@ import tensorflow as tf
 from helpers.methods import METHODS, build, one_step, small_batch
 
 from kd_bench.distillers.base import Distiller, Stage
+from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.distillers.student import Student
 from kd_bench.networks.wide_resnet import wide_resnet
 
@@ -65,18 +66,18 @@ def test_every_term_is_logged_and_not_zero(steps):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_last_stage_is_the_main_one_and_trains_the_whole_student(method):
+def test_the_last_stage_is_the_main_one_and_trains_all_that_is_deployed(method):
     distiller = build(method)
     main = distiller.stages()[-1]
     assert main.is_main
-    assert {id(v) for v in distiller.student.trainable_variables} <= {id(v) for v in main.variables}
+    assert {id(v) for v in distiller.deployed.trainable_variables} <= {id(v) for v in main.variables}
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_exported_student_is_the_architecture_and_nothing_else(method):
     distiller = build(method)
     network = wide_resnet((8, 8, 1), 10, depth=10, width=1, stem_channels=8, stem_stride=1)
-    if distiller.network == "student":
+    if distiller.network == "student" and distiller.deployed is distiller.student:
         assert distiller.student.count_params() == network.count_params()
         assert [layer.__class__ for layer in distiller.student.layers] == [layer.__class__ for layer in network.layers]
 
@@ -128,3 +129,26 @@ def test_eager_and_graph_agree():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_that_is_content_warns_of_nothing(method):
     assert build(method).warnings() == []
+
+
+@pytest.mark.parametrize("method", ["at", "fsp", "kd_eid"])
+def test_soft_logits_beside_a_method_add_their_gradient(method):
+    """Also where a method clips its own gradients, and where its main stage needs no teacher."""
+
+    def moved(weight):
+        distiller = build(method)
+        if weight:
+            distiller.extra_losses["kd"] = soft_logits_term(weight, 4.0)
+        stage = distiller.stages()[-1]
+        before = [variable.numpy().copy() for variable in stage.variables]
+        distiller.begin(stage, keras.optimizers.SGD(1.0), 1, 1, run_eagerly=True)
+        logs = distiller.train_step(small_batch())
+        return [start - variable.numpy() for start, variable in zip(before, stage.variables, strict=True)], logs
+
+    (plain, without), (once, logs), (twice, _) = moved(0), moved(0.5), moved(1.0)
+    assert "kd" not in without
+    assert float(logs["loss"]) == pytest.approx(float(without["loss"]) + float(logs["kd"]), rel=1e-5)
+    added = [one - none for one, none in zip(once, plain, strict=True)]
+    assert max(np.abs(part).max() for part in added) > 1e-3
+    for part, double, none in zip(added, twice, plain, strict=True):
+        np.testing.assert_allclose(double - none, 2 * part, atol=1e-5 * max(1, np.abs(none).max()))

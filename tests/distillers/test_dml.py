@@ -65,7 +65,7 @@ def separately(optimizer, sequential, steps):
     start = build("dml")
     networks = [start.student, start.peer]
     optimizers = [OPTIMIZERS[optimizer]() for _ in networks]
-    images, labels = small_batch()
+    images, labels, _ = small_batch()
     for _ in range(steps):
         target = None
         for own, other in ((0, 1), (1, 0)):

@@ -46,7 +46,7 @@ def test_what_only_one_loss_reaches():
 
 
 def combined(distiller, task, distill, epoch=0.0):
-    batch = Batch(distiller, None, None, tf.constant(epoch), tf.constant(0.0))
+    batch = Batch(distiller, None, None, None, tf.constant(epoch), tf.constant(0.0))
     gradients = {"task": [tf.constant(task)], "distill": [tf.constant(distill)]}
     return float(distiller.combine_gradients(gradients, batch)[0])
 

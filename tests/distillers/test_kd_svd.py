@@ -82,10 +82,10 @@ def test_maps_without_k_vectors_are_refused_when_built():
 
 @pytest.mark.parametrize("method", ["kd_svd", "kd_eid", "mhgd"])
 def test_connected_maps_have_no_negative_values_as_the_teachers_have_none(method):
-    images, labels = small_batch()
+    images, labels, indices = small_batch()
     for ending, negative in (("relu", False), ("linear", True)):
         distiller = build(method, [f"method.connector={ending}"])
-        batch = Batch(distiller, images, labels, tf.constant(0.0), tf.constant(0.0))
+        batch = Batch(distiller, images, labels, indices, tf.constant(0.0), tf.constant(0.0))
         assert all((features.numpy() < 0).any() == negative for features in distiller.student_maps(batch))
 
 

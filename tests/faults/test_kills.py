@@ -76,7 +76,7 @@ def test_asked_to_stop_a_run_saves_first_and_goes_on_within_the_epoch(tmp_path, 
     printed, _ = process.communicate(timeout=100)
     assert process.returncode == status
     assert "Traceback" not in printed and "KeyboardInterrupt" not in printed
-    assert "the same command goes on" in printed
+    assert "the same command continues" in printed
     assert not list(directory(tmp_path).glob("result.json"))
     assert attempt([*RUN, f"outputs={tmp_path}"]) == 0
     assert_same_run(undisturbed[0], directory(tmp_path))

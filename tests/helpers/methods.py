@@ -13,6 +13,9 @@ from kd_bench.config.network import MAPS
 from kd_bench.networks.wide_resnet import wide_resnet
 from kd_bench.training.optimizers import sgd
 
+LABELS = np.random.default_rng(2).integers(0, 10, 64, dtype=np.int32)
+"""Of all images that a small batch may hold."""
+
 METHODS = sorted(path.stem for path in (Path(compose.CONF) / "method").glob("*.yaml"))
 
 
@@ -27,7 +30,9 @@ def build(method, overrides=(), shape=(8, 8, 1), **of_teacher):
     sizes = {"depth": 10, "stem_channels": 8, "stem_stride": 1}
     teacher = None if kind.teacher_init is None else wide_resnet(shape, 10, **{"width": 2, **sizes, **of_teacher})
     student = wide_resnet(shape, 10, width=2 if kind.network == "teacher" else 1, **sizes)
-    return config.method.build(_with_declared(kind, student), teacher and _with_declared(kind, teacher))
+    distiller = config.method.build(_with_declared(kind, student), teacher and _with_declared(kind, teacher))
+    distiller.see_labels(LABELS)
+    return distiller
 
 
 def _with_declared(kind, network):
@@ -43,10 +48,10 @@ def _composed(*arguments):
 
 
 def small_batch(size=8, shape=(8, 8, 1)):
-    """Returns images `[B,H,W,C]` and labels `[B]`."""
+    """Returns images `[B,H,W,C]`, labels `[B]` and indices `[B]`."""
     generator = np.random.default_rng(1)
     images = generator.normal(size=(size, *shape)).astype(np.float32)
-    return tf.constant(images), tf.constant(generator.integers(0, 10, size), tf.int32)
+    return tf.constant(images), tf.constant(LABELS[:size]), tf.range(size)
 
 
 def one_step(distiller, stage, graph=False):

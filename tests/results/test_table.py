@@ -334,3 +334,12 @@ def test_the_caption_has_the_number_of_trials(table):
     assert "chosen in each column by trials on held-out training images (20 each)." in alike
     assert "(20 for AT (tuned); 40 for FSP (tuned))" in unlike
     assert "tuned" not in untuned
+
+
+def test_soft_logits_beside_a_method_stand_below_it_and_are_compared_with_the_student(table):
+    beside = make_seeds("AT + KD", 0.97, 0.98, overrides={"kd_weight": 0.9}, method="at")
+    found = table(
+        *make_seeds("Student", 0.91, 0.92), *make_seeds("AT", 0.93, 0.94), *make_seeds("CO", 0.9, 0.9), *beside
+    )
+    assert [row.name for row in found.rows] == ["Student", "AT", "AT + KD (kd_weight=0.9)", "CO"]
+    assert references(found)["AT + KD (kd_weight=0.9)"] == "Student"
