@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kd_bench.config.schema import RunConfig, TeacherFile, require_equal_shares
+from kd_bench.data.augmentation import require_colours
 from kd_bench.data.batches import evaluation_batches, normalise, require_batches, training_batches
 from kd_bench.data.fractions import hold_out, subset, take
 from kd_bench.data.images import ImageDataset, Images
@@ -79,7 +80,7 @@ class Parts:
         # The main stage sees what a plain student with the same seed sees, also after other stages.
         seed = self.config.seed if stage.is_main else seed_for(self.config.seed, stage.name)
         options = {"batch_size": self.config.batch_size, "seed": seed, "first_step": first_step, "steps": steps}
-        return training_batches(self.images, self.dataset, **options)
+        return training_batches(self.images, self.dataset, **options, augmentation=self.config.augmentation)
 
     def evaluator(self, network: keras.Model) -> Evaluator:
         """Returns an evaluator of a network on the held-out images."""
@@ -109,6 +110,7 @@ def build(config: RunConfig, teacher: Teacher | None) -> Parts:
     if teacher is not None:
         _require_same_data(teacher, data, config.validation > 0)
     require_batches(images, dataset, config.batch_size)
+    require_colours(config.augmentation, dataset.train.pixels.shape[-1])
     with _requiring_memory(config), strategy.scope():
         distiller = _distiller(config, kind, dataset, teacher)
         distiller.see_labels(images.labels)
@@ -166,6 +168,7 @@ def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, 
         require_equally_many_points(config, kind, teacher, student)
     keras.utils.set_random_seed(seed_for(config.seed, "method"))
     distiller: Distiller = config.method.build(student, teacher)
+    distiller.label_smoothing = config.label_smoothing
     if config.kd_weight:
         distiller.extra_losses["kd"] = soft_logits_term(config.kd_weight, config.kd_temperature)
     return distiller

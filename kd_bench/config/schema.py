@@ -6,7 +6,7 @@ Imports no TensorFlow, so that typos are reported within a second.
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from kd_bench.checks import (
     check_keys,
 )
 from kd_bench.config import WITH_SOFT_LOGITS, code, title, without
+from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.component import Component
 from kd_bench.config.network import LAYERS, Network
 from kd_bench.config.signature import check_names, class_constant
@@ -57,6 +58,11 @@ _TUNED = "tuned"
 
 _SOFT_LOGITS = ("kd_weight", "kd_temperature")
 """The keys of the soft-logits term beside a method."""
+
+_OWN_OPTIMIZERS = "kd_bench.training.optimizers."
+"""The start of the targets of this project's optimizers. What equal keys of others mean is not known."""
+_OPTIMIZER_OPTIONS = {"schedule": "stepped", "warmup": 0.0, "global_clipnorm": None, "ema_momentum": 0.0}
+"""The options of these optimizers, and the values that turn them off."""
 
 PRETRAINED = "pretrained"
 """The `teacher_init` of a method that needs a trained teacher."""
@@ -146,12 +152,15 @@ class TeacherProtocol:
     seed: NonNegativeInt
     epochs: Count
     batch_size: Count
+    label_smoothing: PartialShare
+    augmentation: Augmentation
     optimizer: Component
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings of the teacher's run that differ from its students' runs, by their names in `RunConfig`."""
-        return {name: getattr(self, name) for name in ("seed", "epochs", "batch_size", "optimizer")}
+        names = ("seed", "epochs", "batch_size", "label_smoothing", "augmentation", "optimizer")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def variant(self) -> dict[str, Any]:
@@ -232,6 +241,8 @@ class RunConfig:
         precision: the precision of the networks; losses are always computed in float32. `auto` depends on the device.
         jit_compile: whether XLA compiles the step; `auto` compiles it only on a single GPU.
         deterministic: whether operations that can differ between runs are avoided. This makes training slower.
+        label_smoothing: the share of each label that cross-entropy spreads evenly over all classes.
+        augmentation: how the training images are changed, besides crops and flips.
         kd_weight: the weight of a soft-logits term beside the method's own losses, in its main stage; 0 for none.
         kd_temperature: the temperature of that term.
         outputs: the folder of all runs.
@@ -254,6 +265,8 @@ class RunConfig:
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     jit_compile: Literal["auto", True, False]
     deterministic: bool
+    label_smoothing: PartialShare
+    augmentation: Augmentation
     kd_weight: NonNegative
     kd_temperature: Positive
     outputs: str
@@ -308,6 +321,7 @@ class RunConfig:
                 f"kd_weight={self.kd_weight:g}: method={self.method.name} has no trained teacher whose soft logits it "
                 "could add; leave kd_weight out for it."
             )
+        self._require_mixing()
         wrong = {"Teacher": not self.is_teacher, "Student": self.is_teacher or self.teacher_init is not None}
         if wrong.get(self.method.label):
             raise ConfigError(f"method.label={self.method.label}: is the label of another method; choose another one.")
@@ -319,6 +333,18 @@ class RunConfig:
             sizes["teacher.batch_size"] = self.teacher.batch_size
         for key, batch_size in sizes.items():
             require_equal_shares(key, batch_size, self.hardware.parameters.get("replicas") or 1)
+
+    def _require_mixing(self) -> None:
+        """Checks that nothing mixes images twice, and that the method can learn from mixed images."""
+        _require_one_mixing("augmentation", self.augmentation)
+        if isinstance(self.teacher, TeacherProtocol):
+            _require_one_mixing("teacher.augmentation", self.teacher.augmentation)
+        mixes = self.augmentation.mixes
+        if mixes and not class_constant("method", self.method.target, "supports_mixed_images"):
+            raise ConfigError(
+                f"augmentation.{mixes}={getattr(self.augmentation, mixes):g}: method={self.method.name} needs the one "
+                "label of each image, and mixed images have two; leave it out for this method."
+            )
 
     @property
     def teacher_init(self) -> str | None:
@@ -414,22 +440,49 @@ class RunConfig:
         # These keys are newer than some runs. Without them at their defaults, the digests of those runs stay the same.
         absent = [key for key, there in (("validation", self.validation), (_TUNED, self.tuned.trials)) if not there]
         absent += [key for key in _LAYERS_OF_FILE if key not in self.teacher.variant]
-        return without(asdict(self), (*absent, *WITHOUT_EFFECT, *self._unused()))
+        return without(asdict(self), (*absent, *self._of_protocols(_off), *WITHOUT_EFFECT, *self._unused()))
+
+    def _of_protocols(self, keys: "Callable[[RunConfig | TeacherProtocol], list[str]]") -> list[str]:
+        """Returns keys of the training of the run and of its teacher, if it has a trained one."""
+        of_teacher = keys(self.teacher) if isinstance(self.teacher, TeacherProtocol) else []
+        return [*keys(self), *(f"teacher.{key}" for key in of_teacher)]
 
     def _unused(self) -> tuple[str, ...]:
         """Returns the keys that the run does not use."""
-        unused = () if self.kd_weight else _SOFT_LOGITS
+        unused = (*(() if self.kd_weight else _SOFT_LOGITS), *self._of_protocols(_without_effect))
         in_file = isinstance(self.teacher, TeacherFile)
         if self.is_teacher:
             # In this run, no method reads the layers that have a name.
             in_model = [f"model.teacher.{name}" for name in self.model.teacher.layers]
-            in_run = ("model", "optimizer", "epochs", "batch_size", "teacher.method", *_LAYERS_OF_FILE)
+            training = ("optimizer", "epochs", "batch_size", "label_smoothing", "augmentation")
+            in_run = ("model", *training, "teacher.method", *_LAYERS_OF_FILE)
             own = in_run if in_file else ("teacher", *in_model)
             by_students = ("model.name", "model.student", "budget", "subset_seed", "evaluate_every", _TUNED)
             return (*unused, *own, *by_students)
         pretrained = ("model.teacher",) if in_file else ()
         of_teacher = {PRETRAINED: pretrained, "scratch": ("teacher",), None: ("teacher", "model.teacher")}
         return (*unused, *of_teacher[self.teacher_init])
+
+
+def _off(training: RunConfig | TeacherProtocol) -> list[str]:
+    """Returns the keys of the training options that are off. They are newer than some runs, as in `facts`."""
+    smoothing = [] if training.label_smoothing else ["label_smoothing"]
+    chosen = _options_of(training.optimizer)
+    of_optimizer = [f"optimizer.{name}" for name, value in chosen.items() if value == _OPTIMIZER_OPTIONS[name]]
+    return [*smoothing, *training.augmentation.off, *of_optimizer]
+
+
+def _without_effect(training: RunConfig | TeacherProtocol) -> list[str]:
+    """Returns the keys that have no effect beside the training options that are on."""
+    magnitude = [] if training.augmentation.rand_augment else ["augmentation.magnitude"]
+    steps = ["optimizer.decay_at", "optimizer.decay_factor"]
+    return [*magnitude, *(steps if _options_of(training.optimizer).get("schedule") == "cosine" else [])]
+
+
+def _options_of(optimizer: Component) -> dict[str, Any]:
+    if not optimizer.target.startswith(_OWN_OPTIMIZERS):
+        return {}
+    return {name: value for name, value in optimizer.parameters.items() if name in _OPTIMIZER_OPTIONS}
 
 
 def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:
@@ -439,6 +492,15 @@ def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:
         raise ConfigError(
             f"{key}={batch_size}: {replicas} replicas (hardware.replicas) cannot split it equally; "
             f"set it to {below or above} or {above}, or change the number of replicas."
+        )
+
+
+def _require_one_mixing(key: str, augmentation: Augmentation) -> None:
+    """Raises `ConfigError` if both MixUp and CutMix are on."""
+    if augmentation.mixup and augmentation.cutmix:
+        raise ConfigError(
+            f"{key}.cutmix={augmentation.cutmix:g}: {key}.mixup={augmentation.mixup:g} already mixes "
+            "the images; set one of them to 0."
         )
 
 

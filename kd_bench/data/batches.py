@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from kd_bench.config.augmentation import NO_AUGMENTATION, Augmentation
+from kd_bench.data.augmentation import mix, rand_augment
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.errors import DataError
 from kd_bench.seeds import seed_for
@@ -19,20 +21,29 @@ _READY = 4
 
 
 def training_batches(
-    images: Images, dataset: ImageDataset, *, batch_size: int, seed: int, first_step: int, steps: int
+    images: Images,
+    dataset: ImageDataset,
+    *,
+    batch_size: int,
+    seed: int,
+    first_step: int,
+    steps: int,
+    augmentation: Augmentation = NO_AUGMENTATION,
 ) -> tf.data.Dataset:
-    """Yields the batches of the steps `first_step` to `steps - 1`: shuffled each epoch, cropped, flipped, normalised.
+    """Yields the batches of the steps `first_step` to `steps - 1`: shuffled each epoch, augmented, normalised.
 
     Args:
         images: the images to learn from, N of them.
-        dataset: how to augment and normalise.
+        dataset: how to crop, flip and normalise.
         batch_size: B, over all replicas.
         seed: the run's seed; decides the order of each epoch and the augmentation of each batch.
         first_step: 0, or the step at which a resumed run continues.
         steps: number of steps in the whole run; N // B per epoch (each epoch leaves out different images).
+        augmentation: what is done after cropping and flipping.
 
     Returns:
-        Images float32 [B, H, W, C], labels int32 [B], and the places of the images in `images`, int32 [B].
+        Images float32 [B, H, W, C]; labels int32 [B] or, if images are mixed, the shares of the classes float32 [B, K];
+        and the places of the images in `images`, int32 [B].
 
     Raises:
         DataError: a batch has more images than the set, or the padding is not smaller than the images.
@@ -40,12 +51,20 @@ def training_batches(
     require_batches(images, dataset, batch_size)
     read = _reader(images)
     augmentation_seed = seed_for(seed, "augmentation")
+    change, mixed = rand_augment(augmentation), mix(augmentation)
+
+    def seed_of(purpose: str, step: tf.Tensor) -> tf.Tensor:
+        return tf.stack([seed_for(seed, purpose), tf.cast(step, tf.int32)])
 
     @_plain
     def batch(step: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        pixels, labels = read(indices)
+        pixels, targets = read(indices)
         chosen = augment(pixels, (augmentation_seed, step), dataset.padding, dataset.flip)
-        return normalise(chosen, dataset.mean, dataset.std), labels, indices
+        if change:
+            chosen = change(chosen, seed_of("rand_augment", step))
+        if mixed:
+            chosen, targets = mixed(chosen, tf.one_hot(targets, dataset.num_classes), seed_of("mix", step))
+        return normalise(chosen, dataset.mean, dataset.std), targets, indices
 
     order = _order(len(images), batch_size, seed_for(seed, "shuffle"), first_step, steps)
     batches = order.map(batch, num_parallel_calls=_WORKERS, deterministic=True)

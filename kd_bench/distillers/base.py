@@ -11,6 +11,7 @@ import tensorflow as tf
 from kd_bench.config import MAIN_STAGE
 from kd_bench.distillers.finite import FiniteSteps
 from kd_bench.distillers.tensors import in_float32
+from kd_bench.errors import ConfigError
 
 Outputs = dict[str, Any]
 """A network's outputs by name: `logits`, `embedding` and the lists `raw`, `pre`, `post`, `passed` of feature maps.
@@ -24,8 +25,8 @@ class Batch:
 
     Attributes:
         images: `[B,H,W,C]` float32, normalised.
-        labels: `[B]` int32.
-        indices: `[B]` int32, the place of each image among the run's training images, from 0.
+        targets: what cross-entropy compares with: the labels, `[B]` int32, or the shares of the classes in each mixed
+            image, `[B,K]` float32.
         epoch: how many epochs of the stage are complete, a float32 scalar: 0 during the first epoch.
         progress: how much of the stage is complete, a float32 scalar in [0, 1).
     """
@@ -34,21 +35,40 @@ class Batch:
         self,
         distiller: "Distiller",
         images: tf.Tensor,
-        labels: tf.Tensor,
+        targets: tf.Tensor,
         indices: tf.Tensor,
         epoch: tf.Tensor,
         progress: tf.Tensor,
     ) -> None:
         self._distiller = distiller
         self.images = images
-        self.labels = labels
-        self.indices = indices
+        self.targets = targets
+        self._indices = indices
         self.epoch = epoch
         self.progress = progress
         # Not `cached_property`: before Python 3.12 it holds one lock for all instances. The threads of replicas wait
         # for each other inside the network, and would never end.
         self._student: Outputs | None = None
         self._teacher: Outputs | None = None
+
+    @property
+    def labels(self) -> tf.Tensor:
+        """The labels, `[B]` int32. A method that uses them sets `supports_mixed_images` to False."""
+        self._require_whole_images()
+        return self.targets
+
+    @property
+    def indices(self) -> tf.Tensor:
+        """The place of each image among the run's training images, from 0, `[B]` int32. As for `labels`."""
+        self._require_whole_images()
+        return self._indices
+
+    def _require_whole_images(self) -> None:
+        if not self.targets.dtype.is_integer:
+            raise ConfigError(
+                f"augmentation: {type(self._distiller).__name__} needs the one label of each image, and mixed images "
+                "have two; set augmentation.mixup and augmentation.cutmix to 0."
+            )
 
     @property
     def student(self) -> Outputs:
@@ -117,8 +137,10 @@ class Distiller(keras.Model):
         min_points: how many feature points the method needs at least; 0 if it reads no feature maps.
         needs_embedding: whether it reads the embedding.
         supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
+        supports_mixed_images: whether the method can learn from images that have no single label and place. A literal.
         own_metrics: what a method logs besides its losses.
         effective: hyper-parameters that the method scaled to its networks: name -> scaled value.
+        label_smoothing: the share of each label that cross-entropy spreads evenly over all classes.
         extra_losses: terms that are added to the main stage of any method, such as soft logits beside it.
     """
 
@@ -127,6 +149,7 @@ class Distiller(keras.Model):
     min_points: ClassVar[int] = 0
     needs_embedding: ClassVar[bool] = False
     supports_xla: ClassVar[bool] = True
+    supports_mixed_images: ClassVar[bool] = True
 
     def __init__(self, student: keras.Model, teacher: keras.Model | None) -> None:
         super().__init__()
@@ -135,6 +158,7 @@ class Distiller(keras.Model):
         self.stage: Stage | None = None
         self.own_metrics: list[keras.Metric] = []
         self.effective: dict[str, float] = {}
+        self.label_smoothing = 0.0
         self.extra_losses: dict[str, Loss] = {}
         if teacher is not None:
             teacher.trainable = False
@@ -180,7 +204,11 @@ class Distiller(keras.Model):
 
     def task_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the cross-entropy of the student with the labels, a mean over the batch."""
-        return cross_entropy(batch.labels, batch.student["logits"])
+        return self.label_loss(batch, batch.student)
+
+    def label_loss(self, batch: Batch, outputs: Outputs) -> tf.Tensor:
+        """Returns the cross-entropy of a network's outputs with the labels: smoothed or mixed, as the run says."""
+        return cross_entropy(batch.targets, outputs["logits"], self.label_smoothing)
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the method's weighted term."""
@@ -240,7 +268,7 @@ class Distiller(keras.Model):
         return self.deployed(images, training=training)
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
-        """Does one step of the current stage on a replica's share of the global batch: images, labels and indices."""
+        """Does one step of the current stage on a replica's share of the global batch: images, targets and indices."""
         assert self.stage is not None
         watched = [variable.value for variable in self.stage.variables]
         # The tape watches only what the stage trains, so that it records nothing of a frozen teacher.
@@ -261,11 +289,11 @@ class Distiller(keras.Model):
         self.optimizer.apply(gradients, list(self.stage.variables))
         return self._track({"loss": total, **terms})
 
-    def _batch(self, images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> Batch:
+    def _batch(self, images: tf.Tensor, targets: tf.Tensor, indices: tf.Tensor) -> Batch:
         step = tf.cast(self.optimizer.iterations.value, tf.int32)
         epoch = tf.cast(step // self._steps_per_epoch, tf.float32)
         progress = tf.cast(step, tf.float32) / (self._epochs * self._steps_per_epoch)
-        return Batch(self, images, labels, indices, epoch, progress)
+        return Batch(self, images, targets, indices, epoch, progress)
 
     def _scaled(self, loss: tf.Tensor) -> tf.Tensor:
         # The optimizer sums the gradients of the replicas; in float16 it also scales them.
@@ -300,14 +328,21 @@ class _Measures:
         self.finite_steps = FiniteSteps(list(stage.losses))
 
 
-def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Returns the mean over the batch of `-log softmax(logits)[label]`.
+def cross_entropy(targets: tf.Tensor, logits: tf.Tensor, label_smoothing: float = 0.0) -> tf.Tensor:
+    """Returns the mean over the batch of `-log softmax(logits)[label]`, or of its mean by the shares of the classes.
 
     Args:
-        labels: `[B]`, integers.
+        targets: labels `[B]`, integers, or shares of the classes `[B,K]`.
         logits: `[B,K]`.
+        label_smoothing: s; the targets become (1 - s) * targets + s / K.
     """
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, in_float32(logits)))
+    logits = in_float32(logits)
+    if targets.dtype.is_integer:
+        if not label_smoothing:
+            return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits))
+        targets = tf.one_hot(targets, logits.shape[-1])
+    options = {"from_logits": True, "label_smoothing": label_smoothing}
+    return tf.reduce_mean(keras.losses.categorical_crossentropy(targets, logits, **options))
 
 
 def _require_gradients(stage: Stage, gradients: Sequence[tf.Tensor | None]) -> None:

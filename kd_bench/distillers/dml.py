@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive
-from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage, cross_entropy
+from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
 from kd_bench.distillers.soft_logits import kl_divergence
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
@@ -79,7 +79,7 @@ class DeepMutualLearning(Distiller):
 
     def peer_task_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the cross-entropy of the peer with the labels."""
-        return cross_entropy(batch.labels, batch.teacher["logits"])
+        return self.label_loss(batch, batch.teacher)
 
     def peer_distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the peer's weighted divergence from the student."""

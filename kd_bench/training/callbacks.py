@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import BenchError
+from kd_bench.training.averaging import averaged
 from kd_bench.training.evaluation import Evaluator
 from kd_bench.training.interruption import Interruption
 from kd_bench.training.loop import Plan
@@ -150,7 +151,8 @@ class EpochLog(keras.callbacks.Callback):
         }
         last = epoch + 1 == self._epochs
         if self._stage.is_main and (last or (epoch + 1) % self._every == 0):
-            line["test_accuracy"] = logs["test_accuracy"] = self._evaluator.accuracy()
+            with averaged(self.model):
+                line["test_accuracy"] = logs["test_accuracy"] = self._evaluator.accuracy()
         self._write(line)
 
 

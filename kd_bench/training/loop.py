@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.runs.checkpoints import Checkpoint
+from kd_bench.training.averaging import AveragedWeights, keep_averages
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def train(
                 shuffle=False,
                 verbose=0,
             )
+    keep_averages(distiller)
     return {stage.name: plan.steps_of(stage) for stage in stages}
 
 
@@ -96,6 +98,8 @@ def _begin(
     options = {"jit_compile": plan.jit_compile, "steps_per_execution": _steps_per_call(plan, first_step)}
     with distiller.distribute_strategy.scope():
         optimizer = make_optimizer(steps, stage.learning_rate_scale)
+        if not stage.is_main and isinstance(optimizer, AveragedWeights):
+            optimizer.average_momentum = 0.0  # only the main stage ends with the student
         distiller.begin(stage, optimizer, plan.epochs_of(stage), plan.steps_per_epoch, **options)
 
 

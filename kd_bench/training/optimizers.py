@@ -1,15 +1,17 @@
-"""The optimizers of the protocol: stepped learning rate, coupled weight decay.
+"""The optimizers of the protocol: learning rates, coupled weight decay, clipped gradients, averaged weights.
 
 Keras's `weight_decay` is decoupled: it is applied outside the momentum, and about ten times weaker at momentum 0.9.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
-from kd_bench.checks import NonNegative, Positive, Probability, RisingShares
+from kd_bench.checks import NonNegative, PartialShare, Positive, Probability, RisingShares
+from kd_bench.training.averaging import AveragedWeights
+from kd_bench.training.clipping import ClippedGradients
+from kd_bench.training.rates import learning_rates
 
 
 class CoupledWeightDecay:
@@ -44,29 +46,12 @@ class FusedSGD(keras.optimizers.SGD):
         )
 
 
-class SGD(CoupledWeightDecay, FusedSGD):
-    """Stochastic gradient descent with coupled weight decay."""
+class SGD(ClippedGradients, AveragedWeights, CoupledWeightDecay, FusedSGD):
+    """Stochastic gradient descent with coupled weight decay, and the options of the protocol."""
 
 
-class Adam(CoupledWeightDecay, keras.optimizers.Adam):
-    """Adam with coupled weight decay."""
-
-
-def stepped(learning_rate: float, steps: int | None, decay_at: Sequence[float], decay_factor: float) -> Any:
-    """Returns the schedule that multiplies the rate by `decay_factor` at each of the fractions `decay_at` of the steps.
-
-    Args:
-        learning_rate: the initial rate.
-        steps: steps of the stage; None keeps the rate constant.
-        decay_at: rising fractions of the steps; an empty list keeps the rate constant.
-        decay_factor: 0.2 in the published protocol.
-    """
-    if steps is None or not decay_at:
-        return learning_rate
-    # Keras uses a value up to and including the boundary.
-    boundaries = [round(share * steps) - 1 for share in decay_at]
-    values = [learning_rate * decay_factor**passed for passed in range(len(decay_at) + 1)]
-    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
+class Adam(ClippedGradients, AveragedWeights, CoupledWeightDecay, keras.optimizers.Adam):
+    """Adam with coupled weight decay, and the options of the protocol."""
 
 
 def sgd(
@@ -79,10 +64,15 @@ def sgd(
     weight_decay: NonNegative,
     decay_at: RisingShares,
     decay_factor: Positive,
+    schedule: Literal["stepped", "cosine"] = "stepped",
+    warmup: PartialShare = 0.0,
+    global_clipnorm: Positive | None = None,
+    ema_momentum: PartialShare = 0.0,
 ) -> SGD:
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""
-    rate = stepped(learning_rate * learning_rate_scale, steps, decay_at, decay_factor)
-    return SGD(learning_rate=rate, momentum=momentum, nesterov=nesterov, coupled_weight_decay=weight_decay)
+    rate = learning_rates(learning_rate * learning_rate_scale, steps, schedule, warmup, decay_at, decay_factor)
+    own = {"coupled_weight_decay": weight_decay, "global_clipnorm": global_clipnorm, "average_momentum": ema_momentum}
+    return SGD(learning_rate=rate, momentum=momentum, nesterov=nesterov, **own)
 
 
 def adam(
@@ -95,10 +85,15 @@ def adam(
     weight_decay: NonNegative,
     decay_at: RisingShares,
     decay_factor: Positive,
+    schedule: Literal["stepped", "cosine"] = "stepped",
+    warmup: PartialShare = 0.0,
+    global_clipnorm: Positive | None = None,
+    ema_momentum: PartialShare = 0.0,
 ) -> Adam:
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""
-    rate = stepped(learning_rate * learning_rate_scale, steps, decay_at, decay_factor)
-    return Adam(learning_rate=rate, beta_1=beta_1, beta_2=beta_2, coupled_weight_decay=weight_decay)
+    rate = learning_rates(learning_rate * learning_rate_scale, steps, schedule, warmup, decay_at, decay_factor)
+    own = {"coupled_weight_decay": weight_decay, "global_clipnorm": global_clipnorm, "average_momentum": ema_momentum}
+    return Adam(learning_rate=rate, beta_1=beta_1, beta_2=beta_2, **own)
 
 
 def learning_rate_of(optimizer: keras.Optimizer) -> float:

@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 from helpers.methods import METHODS, build, one_step, small_batch
 
-from kd_bench.distillers.base import Distiller, Stage
+from kd_bench.distillers.base import Batch, Distiller, Stage, cross_entropy
 from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.distillers.student import Student
+from kd_bench.errors import ConfigError
 from kd_bench.networks.wide_resnet import wide_resnet
 
 
@@ -152,3 +153,36 @@ def test_soft_logits_beside_a_method_add_their_gradient(method):
     assert max(np.abs(part).max() for part in added) > 1e-3
     for part, double, none in zip(added, twice, plain, strict=True):
         np.testing.assert_allclose(double - none, 2 * part, atol=1e-5 * max(1, np.abs(none).max()))
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_with_smoothed_and_mixed_labels(smoothing, mixed, generator):
+    logits, labels = generator.normal(size=(8, 10)), generator.integers(0, 10, 8)
+    shares = np.eye(10)[labels]
+    shares = 0.7 * shares + 0.3 * shares[::-1] if mixed else shares
+    wanted = -(((1 - smoothing) * shares + smoothing / 10) * np.log(softmax(logits))).sum(axis=1).mean()
+    given = tf.constant(shares, tf.float32) if mixed else tf.constant(labels)
+    assert float(cross_entropy(given, tf.constant(logits), smoothing)) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["student", "dml", "soft_logits"])
+def test_every_network_that_learns_labels_learns_smoothed_ones(method):
+    sharp, smooth = build(method), build(method)
+    smooth.label_smoothing = 0.2
+    logs = [one_step(distiller, distiller.stages()[-1]) for distiller in (sharp, smooth)]
+    for name in logs[0]:
+        assert (logs[0][name] != logs[1][name]) == (name in ("loss", "task", "peer_task")), name
+
+
+@pytest.mark.parametrize("attribute", ["labels", "indices"])
+def test_mixed_images_have_no_label_and_no_place(attribute):
+    images, labels, indices = small_batch()
+    batch = Batch(build("student"), images, tf.one_hot(labels, 10), indices, 0.0, 0.0)
+    with pytest.raises(ConfigError, match=r"^augmentation: Student needs the one label .* augmentation.cutmix to 0\.$"):
+        getattr(batch, attribute)

@@ -1,4 +1,8 @@
-"""A program: one step of every stage of some methods on as many CPU replicas as its first argument says, as JSON."""
+"""A program: one step of every stage of some methods on as many CPU replicas as its first argument says, as JSON.
+
+It also does two steps of a student with the training options that change a step: smoothed labels, mixed images, clipped
+gradients and averaged weights.
+"""
 
 import json
 import sys
@@ -8,7 +12,10 @@ import tensorflow as tf
 
 from helpers.methods import build, small_batch
 from kd_bench.training import hardware
+from kd_bench.training.averaging import keep_averages
 from kd_bench.training.optimizers import sgd
+
+OPTIONS = "options"
 
 
 def changes(method, number, strategy):
@@ -28,10 +35,40 @@ def changes(method, number, strategy):
     }
 
 
+def with_options(strategy):
+    """As `changes`, with the averages as the student's values."""
+    with strategy.scope():
+        distiller = build("student")
+        distiller.label_smoothing = 0.1
+        optimizer = sgd(
+            None,
+            learning_rate=0.1,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=5e-4,
+            decay_at=[],
+            decay_factor=1.0,
+            global_clipnorm=0.1,
+            ema_momentum=0.5,
+        )
+        distiller.begin(distiller.stages()[-1], optimizer, 1, 2, jit_compile=False)
+    images, labels, indices = small_batch(32)
+    mixed = 0.7 * tf.one_hot(labels, 10) + 0.3 * tf.one_hot(labels[::-1], 10)
+    batches = tf.data.Dataset.from_tensor_slices((images, mixed, indices)).batch(16)
+    history = distiller.fit(batches, epochs=1, shuffle=False, verbose=0).history
+    keep_averages(distiller)
+    variables = [np.asarray(v.numpy(), float).ravel() for v in distiller.student.trainable_variables]
+    return {
+        "logs": {name: values[0] for name, values in history.items()},
+        "student": np.concatenate(variables).tolist(),
+    }
+
+
 def main(replicas, methods):
     strategy = hardware.strategy(device="cpu", replicas=replicas, threads=None)
     assert strategy.num_replicas_in_sync == replicas
-    found = {}
+    found = {OPTIONS: with_options(strategy)} if OPTIONS in methods else {}
+    methods = [method for method in methods if method != OPTIONS]
     for method in methods:
         with strategy.scope():
             count = len(build(method).stages())

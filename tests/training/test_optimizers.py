@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kd_bench.training.optimizers import FusedSGD, sgd, stepped
+from kd_bench.training.optimizers import FusedSGD, sgd
 
 SETTINGS = {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
 
@@ -41,16 +41,5 @@ def test_fused_sgd_is_kerass(momentum, nesterov, generator):
         np.testing.assert_allclose(own, expected, rtol=1e-6)
 
 
-def test_the_learning_rate_steps_at_shares_of_the_steps():
-    schedule = stepped(0.1, 100, [0.3, 0.6, 0.8], 0.2)
-    rates = [float(schedule(step)) for step in range(100)]
-    expected = [0.1] * 30 + [0.02] * 30 + [0.004] * 20 + [0.0008] * 20
-    assert rates == pytest.approx(expected)
-
-
 def test_without_steps_the_rate_is_constant():
     assert float(sgd(None, **SETTINGS, decay_at=[0.1], decay_factor=0.1).learning_rate) == pytest.approx(0.1)
-
-
-def test_without_a_decay_the_learning_rate_is_constant():
-    assert stepped(0.1, 100, [], 0.2) == 0.1

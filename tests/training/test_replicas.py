@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.methods import METHODS
+from helpers.replicas import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +23,7 @@ def steps(replicas, methods):
 
 
 # A process for several methods: starting one costs more than a step.
-@pytest.mark.parametrize("methods", [METHODS[start::4] for start in range(4)], ids=" ".join)
+@pytest.mark.parametrize("methods", [[*METHODS, OPTIONS][start::4] for start in range(4)], ids=" ".join)
 def test_two_replicas_equal_one(methods):
     one, two = steps(1, methods), steps(2, methods)
     assert one.keys() == two.keys()
