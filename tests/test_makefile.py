@@ -13,7 +13,9 @@ def install(programs, folder, *arguments):
         (folder / name).write_text(f"#!/bin/sh\nexit {status}\n")
         (folder / name).chmod(0o755)
     command = ["/usr/bin/make", "--dry-run", "--always-make", "--file", ROOT / "Makefile", "install", *arguments]
-    env = os.environ | {"PATH": str(folder)}
+    # Without the variables of the `make test` that may have started this test, which change what make prints.
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    env |= {"PATH": str(folder)}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     return done.stdout + done.stderr
 
