@@ -76,7 +76,7 @@ def test_a_sweep_is_asked_for_by_the_mode_as_by_the_flag():
 def test_an_own_folder_of_configs_is_searched(own, way):
     (run,) = compose.jobs([way.format(own), "method=mine"])
     assert run.directory.is_relative_to("outputs/digits/tiny/mine")
-    with pytest.raises(ConfigError, match=r"Choose one of: ab, at, .* mhgd, mine, rkd"):
+    with pytest.raises(ConfigError, match=r"Choose one of: ab, at, .* mhgd, mine, .*rkd"):
         compose.jobs([way.format(own), "method=mien"])
     with pytest.raises(ConfigError, match=r"method/broken\.yaml, line 2: is not valid YAML"):
         compose.jobs([way.format(own), "method=broken"])
