@@ -8,18 +8,20 @@ The loss falls as 1 / B: see `batch_size.py`. It does not depend on the size of 
 matrices have length 1.
 """
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative
-from kd_bench.distillers.base import Batch, Distiller
+from kd_bench.distillers.base import Batch, Distiller, Outputs
 from kd_bench.distillers.batch_size import batch_ratio
 from kd_bench.distillers.replicas import global_batch
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 
 def similarity_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
-    """Returns the mean squared difference of the similarities, over all B**2 pairs (eq. 3).
+    """Returns the mean squared difference of the similarities, over all B**2 pairs.
 
     Args:
         student: `[B,...]`.
@@ -47,21 +49,34 @@ def similarities(features: tf.Tensor) -> tf.Tensor:
 
 
 class SimilarityPreserving(Distiller):
-    """One stage: cross-entropy + weight * similarity_loss of the map that the last group passes on (`passed`).
+    """One stage: cross-entropy + weight * similarity_loss of the maps that the groups pass on (`passed`).
 
-    With `batch_scaling`, the weight is multiplied by the batch size relative to the published one.
+    `points` says of which groups: the last one, or the sum over all. With `batch_scaling`, the weight is multiplied by
+    the batch size relative to the published one.
     """
 
     min_points = 1
 
-    def __init__(self, student: keras.Model, teacher: keras.Model, *, weight: NonNegative, batch_scaling: bool) -> None:
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        weight: NonNegative,
+        points: Literal["last", "all"],
+        batch_scaling: bool,
+    ) -> None:
         super().__init__(student, teacher)
         self.weight = weight
+        self.points = slice(-1, None) if points == "last" else slice(None)
         self.batch_scaling = batch_scaling
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted loss on the global batch, the same on every replica."""
-        maps = (outputs["passed"][-1] for outputs in (batch.student, batch.teacher))
-        student, teacher = (global_batch(in_float32(features)) for features in maps)
-        weight = self.weight * (batch_ratio(student) if self.batch_scaling else 1)
-        return weight * similarity_loss(student, teacher)
+        students, teachers = (self._maps(outputs) for outputs in (batch.student, batch.teacher))
+        losses = [similarity_loss(*maps) for maps in zip(students, teachers, strict=True)]
+        weight = self.weight * (batch_ratio(students[-1]) if self.batch_scaling else 1)
+        return weight * tf.add_n(losses)
+
+    def _maps(self, outputs: Outputs) -> list[tf.Tensor]:
+        return [global_batch(in_float32(features)) for features in outputs["passed"][self.points]]

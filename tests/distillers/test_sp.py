@@ -74,10 +74,14 @@ def distiller():
     return build("sp")
 
 
-def test_the_term_is_the_loss_of_the_last_maps(distiller):
+@pytest.mark.parametrize(("points", "first"), [("last", 2), ("all", 0)])
+def test_the_term_is_the_sum_of_the_losses_of_the_chosen_maps(points, first):
+    distiller = build("sp", [f"method.points={points}"])
     batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
-    student, teacher = (outputs["passed"][-1].numpy().astype(float) for outputs in (batch.student, batch.teacher))
-    expected = 3000 * 8 / 64 * similarity_reference(student, teacher)
+    pairs = list(zip(batch.student["passed"], batch.teacher["passed"], strict=True))
+    assert len(pairs) == 3
+    losses = [similarity_reference(*(maps.numpy().astype(float) for maps in pair)) for pair in pairs[first:]]
+    expected = 3000 * 8 / 64 * sum(losses)
     assert float(distiller.distillation_loss(batch)) == pytest.approx(expected, rel=1e-4)
 
 
