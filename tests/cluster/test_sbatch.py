@@ -34,7 +34,7 @@ def test_a_job_saves_and_goes_on_after_a_time_limit_and_a_pre_emption(cluster, t
     wait_for_the_end(cluster)
     assert [record["status"] for record in records(tmp_path).values()] == ["done"], log.read_text()
     assert log.read_text().count("goes on from stage main, step ") == 2
-    assert "the same command goes on" in log.read_text() and "Traceback" not in log.read_text()
+    assert "the same command continues" in log.read_text() and "Traceback" not in log.read_text()
 
 
 def test_the_tasks_of_an_array_share_the_runs_of_one_sweep(cluster, tmp_path, submit):
