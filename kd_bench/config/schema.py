@@ -64,6 +64,11 @@ _OWN_OPTIMIZERS = "kd_bench.training.optimizers."
 _OPTIMIZER_OPTIONS = {"schedule": "stepped", "warmup": 0.0, "global_clipnorm": None, "ema_momentum": 0.0}
 """The options of these optimizers, and the values that turn them off."""
 
+_METHODS = "kd_bench.distillers."
+"""The start of the targets of this project's methods, for the same reason."""
+_METHOD_OPTIONS = {"standardize": False}
+"""The options of these methods that are newer than some runs, and the values that turn them off."""
+
 PRETRAINED = "pretrained"
 """The `teacher_init` of a method that needs a trained teacher."""
 
@@ -440,7 +445,14 @@ class RunConfig:
         # These keys are newer than some runs. Without them at their defaults, the digests of those runs stay the same.
         absent = [key for key, there in (("validation", self.validation), (_TUNED, self.tuned.trials)) if not there]
         absent += [key for key in _LAYERS_OF_FILE if key not in self.teacher.variant]
+        absent += [f"method.{name}" for name in self._options_off]
         return without(asdict(self), (*absent, *self._of_protocols(_off), *WITHOUT_EFFECT, *self._unused()))
+
+    @property
+    def _options_off(self) -> list[str]:
+        if not self.method.target.startswith(_METHODS):
+            return []
+        return [name for name, off in _METHOD_OPTIONS.items() if self.method.parameters.get(name) == off]
 
     def _of_protocols(self, keys: "Callable[[RunConfig | TeacherProtocol], list[str]]") -> list[str]:
         """Returns keys of the training of the run and of its teacher, if it has a trained one."""

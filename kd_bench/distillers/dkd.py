@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative, PartialShare, Positive
 from kd_bench.distillers.base import Batch, Distiller
-from kd_bench.distillers.soft_logits import kl_divergence
+from kd_bench.distillers.soft_logits import kl_divergence, scores
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.distillers.warmup import warmup
 
@@ -77,15 +77,17 @@ class DecoupledDistillation(Distiller):
         beta: NonNegative,
         temperature: Positive,
         warmup_share: PartialShare,
+        standardize: bool = False,
     ) -> None:
         super().__init__(student, teacher)
         self.alpha = alpha
         self.beta = beta
         self.temperature = temperature
         self.warmup_share = warmup_share
+        self.scores = scores(standardize)
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the loss by its weight at this time of the stage."""
-        logits = batch.student["logits"], batch.teacher["logits"]
-        loss = dkd_loss(*logits, batch.labels, self.alpha, self.beta, self.temperature)
+        compared = self.scores(batch.student["logits"]), self.scores(batch.teacher["logits"])
+        loss = dkd_loss(*compared, batch.labels, self.alpha, self.beta, self.temperature)
         return warmup(batch.progress, self.warmup_share, _WARMUP_STEPS) * loss

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive
 from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
-from kd_bench.distillers.soft_logits import kl_divergence
+from kd_bench.distillers.soft_logits import kl_divergence, scores
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 
@@ -47,11 +47,13 @@ class DeepMutualLearning(Distiller):
         temperature: Positive,
         weight: NonNegative,
         sequential: bool,
+        standardize: bool = False,
     ) -> None:
         super().__init__(student, teacher)
         self.temperature = temperature
         self.weight = weight
         self.sequential = sequential
+        self.scores = scores(standardize)
         teacher.trainable = True
 
     @property
@@ -86,7 +88,8 @@ class DeepMutualLearning(Distiller):
         return self._divergence(batch.teacher, batch.student)
 
     def _divergence(self, outputs: Outputs, others: Outputs) -> tf.Tensor:
-        return self.weight * mutual_learning_loss(outputs["logits"], others["logits"], self.temperature)
+        compared = self.scores(outputs["logits"]), self.scores(others["logits"])
+        return self.weight * mutual_learning_loss(*compared, self.temperature)
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """Does one step: both updates at once or, if `sequential`, the student's first (the paper's order)."""

@@ -1,7 +1,12 @@
 """Soft logits: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2014, arXiv:1503.02531.
 
 The student learns the labels and the teacher's class distribution, softened by a temperature.
+
+Standardised logits: Sun, Ren, Li, Wang, Cao, "Logit Standardization in Knowledge Distillation", CVPR 2024,
+arXiv:2403.01427. The student learns how the teacher ranks and spaces the classes, and not the size of its logits.
 """
+
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -9,6 +14,8 @@ import tensorflow as tf
 from kd_bench.checks import NonNegative, Positive
 from kd_bench.distillers.base import Batch, Distiller, Loss
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
+
+_SMALLEST_SQUARED_LENGTH = 1e-8
 
 
 def kl_divergence(target_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -26,6 +33,24 @@ def kl_divergence(target_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.reduce_sum(divergence, axis=-1))
 
 
+def standardized(logits: tf.Tensor) -> tf.Tensor:
+    """Returns (z - mean) / standard deviation of each sample's logits z, over its classes (algorithm 1 of the paper).
+
+    Zeros, with a bounded gradient, where all logits of a sample are equal.
+
+    Args:
+        logits: z, `[B,K]`.
+    """
+    logits = in_float32(logits)
+    centred = logits - tf.reduce_mean(logits, axis=-1, keepdims=True)
+    return logits.shape[-1] ** 0.5 * tf.math.l2_normalize(centred, axis=-1, epsilon=_SMALLEST_SQUARED_LENGTH)
+
+
+def scores(standardize: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns what a method compares: the logits, standardised or as they are."""
+    return standardized if standardize else in_float32
+
+
 def soft_logits_loss(student_logits: tf.Tensor, teacher_logits: tf.Tensor, temperature: float = 4.0) -> tf.Tensor:
     """Returns T**2 * KL(softmax(teacher / T) || softmax(student / T)), a mean over the batch.
 
@@ -41,9 +66,16 @@ def soft_logits_loss(student_logits: tf.Tensor, teacher_logits: tf.Tensor, tempe
     return temperature**2 * kl_divergence(teacher_logits / temperature, student_logits / temperature)
 
 
-def soft_logits_term(weight: float, temperature: float) -> Loss:
+def soft_logits_term(weight: float, temperature: float, standardize: bool = False) -> Loss:
     """Returns weight * soft_logits_loss as a term of a stage, for this method and beside any other."""
-    return lambda batch: weight * soft_logits_loss(batch.student["logits"], batch.teacher["logits"], temperature)
+    compared = scores(standardize)
+
+    def term(batch: Batch) -> tf.Tensor:
+        return weight * soft_logits_loss(
+            compared(batch.student["logits"]), compared(batch.teacher["logits"]), temperature
+        )
+
+    return term
 
 
 class SoftLogits(Distiller):
@@ -57,10 +89,11 @@ class SoftLogits(Distiller):
         temperature: Positive,
         task_weight: NonNegative,
         distill_weight: NonNegative,
+        standardize: bool = False,
     ) -> None:
         super().__init__(student, teacher)
         self.task_weight = task_weight
-        self.soft_targets = soft_logits_term(distill_weight, temperature)
+        self.soft_targets = soft_logits_term(distill_weight, temperature, standardize)
 
     def task_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted cross-entropy."""

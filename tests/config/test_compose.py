@@ -1,6 +1,8 @@
 """What a command line may say, and how it is refused: in one message, early, with nothing left on disk."""
 
+import gzip
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -336,3 +338,24 @@ def test_soft_logits_beside_a_method_are_a_run_of_their_own_with_the_same_teache
     assert run.teacher_run().digest == plain.teacher_run().digest
     assert plain.variant == {}
     assert not {"kd_weight", "kd_temperature"} & plain.facts().keys()
+
+
+@pytest.mark.parametrize("method", ["soft_logits", "dml"])
+def test_a_method_without_standardized_logits_is_the_run_that_it_was_before_there_was_the_option(method):
+    plain, standardized = compose.jobs(
+        ["-m", f"method={method}", "experiment=cifar100_small", "method.standardize=false,true"]
+    )
+    with gzip.open(ROOT / "docs/results/cifar100_small.jsonl.gz", "rt") as bundle:
+        published = {json.loads(line)["folder"] for line in bundle}
+    assert str(plain.directory.relative_to("outputs")) in published
+    assert plain.variant == {}
+    assert standardized.digest != plain.digest
+    assert standardized.variant == {"method.standardize": True}
+
+
+def test_the_same_key_of_an_own_method_is_never_left_out(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    source = "from kd_bench.distillers.soft_logits import SoftLogits\n\n\nclass Mine(SoftLogits):\n    pass\n"
+    (tmp_path / "my_standardized.py").write_text(source)
+    (run,) = compose.jobs(["method=soft_logits", "method._target_=my_standardized.Mine"])
+    assert run.facts()["method"]["parameters"]["standardize"] is False

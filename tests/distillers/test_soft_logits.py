@@ -1,12 +1,15 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import references
 from helpers.golden import LABELS, STUDENT_LOGITS, TEACHER_LOGITS
 from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
+from helpers.methods import build
 
 from kd_bench.distillers.base import cross_entropy
-from kd_bench.distillers.soft_logits import soft_logits_loss
+from kd_bench.distillers.soft_logits import soft_logits_loss, standardized
 
 
 def test_golden_values():
@@ -48,3 +51,43 @@ def test_shapes_do_not_broadcast():
         soft_logits_loss(STUDENT_LOGITS, TEACHER_LOGITS[:1])
     with pytest.raises(ValueError, match="empty"):
         soft_logits_loss(STUDENT_LOGITS[:0], TEACHER_LOGITS[:0])
+
+
+def z_scores(logits):
+    return np.array([(sample - np.mean(sample)) / np.std(sample) for sample in logits])
+
+
+def test_standardized_logits_agree_with_the_equation(generator):
+    student, teacher = generator.normal(size=(2, 4, 5)) * 3
+    assert_agrees(
+        lambda s, t: soft_logits_loss(standardized(s), standardized(t), 2.0),
+        lambda s, t: references.soft_logits(z_scores(s), z_scores(t), 2.0),
+        [student],
+        [teacher],
+    )
+
+
+def test_equal_logits_have_the_score_zero_and_a_bounded_gradient():
+    equal, others = np.full((1, 3), 7, np.float32), np.array([[400, -400, 0]], np.float32)
+    np.testing.assert_array_equal(standardized(equal), np.zeros((1, 3)))
+    cases = [([own], [theirs]) for own in (equal, others) for theirs in (equal, others)]
+    assert_finite(lambda s, t: soft_logits_loss(standardized(s), standardized(t)), *cases)
+
+
+@pytest.mark.parametrize("method", ["soft_logits", "dml", "dkd"])
+def test_a_method_that_standardizes_ignores_shift_and_scale(method):
+    def losses(standardize):
+        distiller = build(method, [f"method.standardize={standardize}"])
+        for scale, shift in ((1, 0), (3, 2)):
+            student, teacher = (
+                {"logits": tf.constant(scale * logits + shift, tf.float32)}
+                for logits in (STUDENT_LOGITS, TEACHER_LOGITS)
+            )
+            batch = SimpleNamespace(student=student, teacher=teacher, labels=LABELS, progress=tf.constant(0.9))
+            yield float(distiller.distillation_loss(batch))
+
+    one, other = losses("true")
+    assert one > 0
+    assert one == pytest.approx(other, rel=1e-6)
+    one, other = losses("false")
+    assert one != pytest.approx(other, rel=0.1)
