@@ -15,7 +15,7 @@ TARGET = "kd_bench.distillers.soft_logits.SoftLogits"
 
 
 def test_a_signature_is_read_without_importing_it():
-    assert list(keyword_only("method", TARGET)) == ["temperature", "task_weight", "distill_weight"]
+    assert list(keyword_only("method", TARGET)) == ["temperature", "task_weight", "distill_weight", "standardize"]
     assert keyword_only("method", "kd_bench.distillers.student.Student") == {}
     inherited = keyword_only("method", "kd_bench.distillers.kd_eid.KDEID")
     assert inherited == keyword_only("method", "kd_bench.distillers.kd_svd.KDSVD")
