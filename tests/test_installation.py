@@ -12,6 +12,7 @@ from helpers.command import ROOT
 import kd_bench
 from kd_bench.config.code import fingerprint
 
+SUFFIXES = (".py", ".yaml", ".html", ".css", ".js")
 PARTS = ("conf", "kd_bench", "hydra_plugins")
 AT = "kd_bench.distillers.at.AttentionTransfer"
 SCRIPT = """\
@@ -71,7 +72,7 @@ def run(installed, tmp_path):
 
 def test_every_module_and_config_is_in_the_wheel(installed):
     def files(root, part):
-        return {path.relative_to(root / part) for path in (root / part).rglob("*.*") if path.suffix in (".py", ".yaml")}
+        return {path.relative_to(root / part) for path in (root / part).rglob("*.*") if path.suffix in SUFFIXES}
 
     for part in PARTS:
         inside = installed / "kd_bench" if part == "conf" else installed

@@ -76,6 +76,11 @@ def _aggregate(options: argparse.Namespace) -> bool:
 def _print(runs: Runs, options: argparse.Namespace) -> None:
     if options.runs:
         _say(render_runs(with_hyper_parameters(select(runs.frame, _filters(options))), options.format))
+    elif options.html:
+        from kd_bench.results.report import write_report
+
+        write_report(_tables(runs, options), options.html, options.columns)
+        _say(str(options.html))
     elif options.plots:
         from kd_bench.results.pictures import write_pictures  # Altair takes half a second to import.
 
@@ -156,8 +161,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.outputs = options.outputs or [Path("outputs")]  # a default would be extended, too
     if options.update and options.format != "markdown":
         parser.error("--update writes Markdown; leave --format out")
-    if options.plots and (options.runs or options.bundle or options.unbundle):
-        parser.error("--plots draws tables; leave --runs, --bundle and --unbundle out")
+    if options.html and options.format != "markdown":
+        parser.error("--html writes HTML; leave --format out")
+    if options.plots and (options.runs or options.html or options.bundle or options.unbundle):
+        parser.error("--plots draws tables; leave --runs, --html, --bundle and --unbundle out")
     if options.columns and (options.runs or options.gains or options.bundle or options.unbundle):
         parser.error("--columns is for tables of accuracies; leave --runs, --gains, --bundle and --unbundle out")
     if options.unbundle and len(options.outputs) != 1:
@@ -173,6 +180,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
     view.add_argument("--status", action="store_true", help="list the runs: done, running, interrupted, failed")
     view.add_argument("--runs", action="store_true", help="one line per run instead of the tables")
     view.add_argument("--gains", action="store_true", help="tables of the gains over the reference, with intervals")
+    view.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at: tables, pictures and runs")
     view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")
     view.add_argument("--bundle", type=Path, metavar="FILE", help="write the chosen runs into one file")
     view.add_argument("--unbundle", type=Path, metavar="FILE", help="restore a bundle's runs into --outputs")

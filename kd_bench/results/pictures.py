@@ -4,7 +4,6 @@ Each method has its own panel or line, in the table's order, because nobody can 
 are those of Okabe and Ito, which colour-blind people can tell apart. Shapes show the same as the colours.
 """
 
-import io
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
+import vl_convert
 
 from kd_bench.results.caption import fraction_name
 from kd_bench.results.frame import load_curves
@@ -68,11 +68,16 @@ def markdown_images(paths: Sequence[Path], folder: Path) -> str:
 
 def svg(picture: Picture) -> str:
     """Returns a picture as SVG: the same text for the same picture."""
-    stream = io.StringIO()
-    picture.save(stream, format="svg")
+    drawn = vl_convert.vegalite_to_svg(specification(picture))
     # Vega counts the clip paths over all pictures of a process: here each picture starts at 0.
     numbers: dict[str, int] = {}
-    return re.sub(r"\bclip\d+\b", lambda clip: f"clip{numbers.setdefault(clip[0], len(numbers))}", stream.getvalue())
+    return re.sub(r"\bclip\d+\b", lambda clip: f"clip{numbers.setdefault(clip[0], len(numbers))}", drawn)
+
+
+def specification(picture: Picture) -> dict[str, Any]:
+    """Returns a picture as Vega-Lite, with its data, however many points it has."""
+    with alt.data_transformers.enable("default", max_rows=None):
+        return picture.to_dict()
 
 
 def draw_gains(table: Table) -> Picture | None:

@@ -46,7 +46,7 @@ def render_runs(runs: pd.DataFrame, form: str) -> str:
         return _render_frame(runs, form)
     shown = runs[_RUN_COLUMNS].astype(object)
     return _grid(
-        list(map(str, shown)), [[_plain(value) for value in run] for run in shown.itertuples(index=False)], form
+        list(map(str, shown)), [[plain(value) for value in run] for run in shown.itertuples(index=False)], form
     )
 
 
@@ -92,22 +92,32 @@ def grid(table: Table, gains: bool = False, columns: Sequence[str] = ()) -> tupl
     return ["Method", *body], [[name, *cells] for name, *cells in body.fillna(MISSING).itertuples()]
 
 
+def captions(table: Table, gains: bool, columns: Sequence[str]) -> list[str]:
+    """Returns the paragraphs below a table. For the arguments see `render_tables`."""
+    return gains_caption_lines(table) if gains else [*caption_lines(table), *column_lines(table, columns)]
+
+
+def plain(value: Any) -> str:
+    """Returns a value as text on one line; an empty text for a missing value."""
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return ";".join(map(str, value))
+    return "" if pd.isna(value) else " ".join(str(value).split())
+
+
 def _rank_text(rank: tuple[float, int] | None) -> str:
     return MISSING if rank is None else f"{rank[0]:.1f} ({rank[1]})"
 
 
 def _markdown_table(table: Table, gains: bool, columns: Sequence[str]) -> str:
     head = [f"### {table.dataset}, {table.model}", _grid(*grid(table, gains, columns), "markdown")]
-    return "\n\n".join([*head, *_lines(table, gains, columns)])
-
-
-def _lines(table: Table, gains: bool, columns: Sequence[str]) -> list[str]:
-    return gains_caption_lines(table) if gains else [*caption_lines(table), *column_lines(table, columns)]
+    return "\n\n".join([*head, *captions(table, gains, columns)])
 
 
 def _latex_table(table: Table, gains: bool, columns: Sequence[str]) -> str:
     """Returns a LaTeX table; it needs the package booktabs."""
-    caption = " ".join([f"{table.dataset}, {table.model}.", *_lines(table, gains, columns)])
+    caption = " ".join([f"{table.dataset}, {table.model}.", *captions(table, gains, columns)])
     kind = "gains" if gains else "accuracy"
     label = re.sub(r"[^a-z0-9]+", "-", f"{kind}-{table.dataset}-{table.model}".lower())
     body = [r"\begin{table}", r"\centering", rf"\caption{{{_latex_text(caption)}}}", rf"\label{{tab:{label}}}"]
@@ -148,18 +158,9 @@ def _render_frame(frame: pd.DataFrame, form: str) -> str:
 
 def _csv_value(value: Any) -> Any:
     """Returns a value as written in a CSV file: numbers as they are, lists joined by semicolons, dicts as JSON."""
-    return value if isinstance(value, float) else _plain(value)
+    return value if isinstance(value, float) else plain(value)
 
 
 def _json_value(value: Any) -> Any:
     """Returns a value for JSON; missing numbers become null."""
     return value if isinstance(value, list | dict) or not pd.isna(value) else None
-
-
-def _plain(value: Any) -> str:
-    """Returns a value as text on one line; an empty text for a missing value."""
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, list):
-        return ";".join(map(str, value))
-    return "" if pd.isna(value) else " ".join(str(value).split())

@@ -12,6 +12,7 @@ from kd_bench.results.pictures import (
     draw_curves,
     draw_gains,
     markdown_images,
+    specification,
     svg,
     write_pictures,
 )
@@ -85,6 +86,16 @@ def test_files_are_named_after_the_table_or_the_block(drawn, tmp_path):
     assert [path.name for path in block] == [f"cifar-{kind}.svg" for kind in kinds]
     both = write_pictures([drawn, drawn], tmp_path / "both", "cifar")
     assert both[0].name == "cifar-digits-wrn_16_2_wrn_10_1-gains.svg"
+
+
+def test_a_picture_may_have_more_points_than_altairs_limit(tmp_path):
+    for seed in (0, 1):
+        write_run(tmp_path, make_record("Student", seed=seed), curve=[0.5] * 3000)
+        write_run(tmp_path, make_record("AT", seed=seed), curve=[0.6] * 3000)
+    (table,) = build_tables(read_runs([tmp_path]).frame)
+    points = specification(draw_curves(table))["datasets"]
+    assert sum(map(len, points.values())) > 5000
+    assert "AT" in words(svg(draw_curves(table)))
 
 
 def test_pictures_are_linked_from_where_the_file_is(tmp_path):
