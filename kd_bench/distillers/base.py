@@ -74,7 +74,7 @@ class Batch:
     def student(self) -> Outputs:
         """The student's outputs, in training mode."""
         if self._student is None:
-            self._student = self._distiller.student(self.images, training=True)
+            self._student = self._distiller.run_student(self.images)
         return self._student
 
     @property
@@ -192,14 +192,14 @@ class Distiller(keras.Model):
     def main_stage(
         self, losses: Mapping[str, Loss], extra_variables: Sequence[keras.Variable] = (), **options: Any
     ) -> Stage:
-        """Returns the stage that trains the whole student, and a method's own variables with it.
+        """Returns the stage that trains all that is deployed, and a method's own variables with it.
 
         Args:
             losses: as in `Stage`.
             extra_variables: the method's own.
             **options: further fields of `Stage`.
         """
-        variables = [*self.student.trainable_variables, *extra_variables]
+        variables = [*self.deployed.trainable_variables, *extra_variables]
         return Stage(MAIN_STAGE, {**losses, **self.extra_losses}, variables, **options)
 
     def task_loss(self, batch: Batch) -> tf.Tensor:
@@ -213,6 +213,10 @@ class Distiller(keras.Model):
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the method's weighted term."""
         raise NotImplementedError(f"{type(self).__name__} has neither distillation_loss nor stages.")
+
+    def run_student(self, images: tf.Tensor) -> Outputs:
+        """Returns the student's outputs in training mode. A method that deploys another network runs that one."""
+        return self.student(images, training=True)
 
     def run_teacher(self, images: tf.Tensor) -> Outputs:
         """Returns the frozen teacher's outputs in inference mode."""

@@ -57,6 +57,17 @@ def connectors(
     return keras.Model(inputs, outputs)
 
 
+def linear_embedding(embedding: keras.KerasTensor, size: int) -> keras.Model:
+    """Returns a model from an embedding, `[B,D]`, to one of another size, `[B,size]`: a dense layer with bias.
+
+    Args:
+        embedding: symbolic.
+        size: of the new embedding.
+    """
+    features = keras.Input(embedding.shape[1:], dtype=embedding.dtype)
+    return keras.Model(features, keras.layers.Dense(size)(features))
+
+
 def require_same_size(name: str, student: keras.KerasTensor, teacher: keras.KerasTensor) -> None:
     """Checks that a loss can compare two maps position by position.
 

@@ -18,8 +18,8 @@ from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 _SMALLEST_SQUARED_LENGTH = 1e-8
 
 
-def kl_divergence(target_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Returns the mean over the batch of KL(softmax(target_logits) || softmax(logits)).
+def kl_divergence(target_logits: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor | float = 1.0) -> tf.Tensor:
+    """Returns the mean over the batch of weights * KL(softmax(target_logits) || softmax(logits)).
 
     It uses log-softmax on both sides. `keras.losses.kl_divergence` clips probabilities: it is wrong if logits differ by
     more than 16.
@@ -27,10 +27,11 @@ def kl_divergence(target_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     Args:
         target_logits: `[B,K]`.
         logits: `[B,K]`.
+        weights: of each sample, `[B]`.
     """
     target_log = tf.nn.log_softmax(target_logits)
     divergence = tf.exp(target_log) * (target_log - tf.nn.log_softmax(logits))
-    return tf.reduce_mean(tf.reduce_sum(divergence, axis=-1))
+    return tf.reduce_mean(weights * tf.reduce_sum(divergence, axis=-1))
 
 
 def standardized(logits: tf.Tensor) -> tf.Tensor:

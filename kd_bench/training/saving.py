@@ -44,7 +44,7 @@ def ready_to_use(network: keras.Model, mean: np.ndarray, std: np.ndarray) -> ker
         config = layer.get_config()
         return kind.from_config(config | {"dtype": "float32"} if "dtype" in config else config)
 
-    inner = keras.models.clone_model(network, clone_function=plain)
+    inner = keras.models.clone_model(network, clone_function=plain, recursive=True)
     inner.set_weights(network.get_weights())
     inner = keras.Model(inner.inputs, inner.output, name=INNER)
     images = keras.Input(network.input_shape[1:], dtype="float32", name="images")
