@@ -1,0 +1,69 @@
+"""SRRL: Yang, Martinez, Bulat, Tzimiropoulos, "Knowledge Distillation via Softmax Regression Representation Learning".
+
+ICLR 2021. The student's last feature map goes through a connector and the teacher's own classifier. The student's
+representation is good if the teacher's classifier says the same of it as of the teacher's own.
+
+The losses and their weights are those of the authors' code, which has the squared error of logits for the second one.
+"""
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import NonNegative
+from kd_bench.distillers.base import Batch, Distiller, Stage
+from kd_bench.distillers.classifier import classifier_of
+from kd_bench.distillers.connectors import connector
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
+
+
+def squared_error(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """Returns the mean squared difference of embeddings, or of logits.
+
+    Args:
+        student: `[B,D]`.
+        teacher: `[B,D]`; gets no gradient.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    student, teacher = in_float32(student), constant(teacher)
+    require_same_shape("squared_error", student, teacher)
+    return tf.reduce_mean(tf.math.squared_difference(student, teacher))
+
+
+class SoftmaxRegression(Distiller):
+    """One stage: cross-entropy + feature_weight * squared_error of the embeddings + regression_weight * of the logits.
+
+    Both are those of the student's last map, `post`, behind the connector: averaged over its positions, and classified
+    by the teacher.
+    """
+
+    min_points = 1
+    needs_embedding = True
+
+    def __init__(
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        *,
+        feature_weight: NonNegative,
+        regression_weight: NonNegative,
+    ) -> None:
+        super().__init__(student, teacher)
+        self.feature_weight = feature_weight
+        self.regression_weight = regression_weight
+        self.classifier = classifier_of(teacher)
+        self.connector = connector(student.output["post"][-1], teacher.output["embedding"], ending="relu")
+
+    def stages(self) -> list[Stage]:
+        """Returns the one stage, which trains the connector with the student."""
+        losses = {"task": self.task_loss, "distill": self.distillation_loss}
+        return [self.main_stage(losses, self.connector.trainable_variables)]
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted sum of the two errors."""
+        features = self.connector(batch.student["post"][-1], training=True)
+        embedding = tf.reduce_mean(in_float32(features), axis=[1, 2])
+        logits = self.classifier(embedding, training=False)
+        of_features = self.feature_weight * squared_error(embedding, batch.teacher["embedding"])
+        return of_features + self.regression_weight * squared_error(logits, batch.teacher["logits"])

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.losses import assert_agrees, assert_teacher_is_constant
+from helpers.methods import build, small_batch
+
+from kd_bench.distillers.base import Batch
+from kd_bench.distillers.srrl import squared_error
+
+
+def test_agrees_with_the_equation(generator):
+    student, teacher = generator.normal(size=(2, 4, 3))
+    assert_agrees(
+        squared_error,
+        lambda s, t: np.mean([(x - y) ** 2 for x, y in zip(s.flat, t.flat, strict=True)]),
+        [student],
+        [teacher],
+    )
+
+
+def test_teacher_is_constant(generator):
+    assert_teacher_is_constant(squared_error, *generator.normal(size=(2, 4, 3)))
+
+
+def test_shapes_do_not_broadcast(generator):
+    with pytest.raises(ValueError, match="squared_error"):
+        squared_error(generator.normal(size=(4, 3)), generator.normal(size=(1, 3)))
+
+
+@pytest.mark.parametrize(("feature", "regression"), [(1.0, 1.0), (2.0, 0.0), (0.0, 3.0)])
+def test_the_term_compares_what_the_teachers_classifier_sees_and_says(feature, regression):
+    overrides = [f"method.feature_weight={feature}", f"method.regression_weight={regression}"]
+    distiller = build("srrl", overrides)
+    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
+    maps = distiller.connector(batch.student["post"][-1], training=True).numpy()
+    embedding, teacher = maps.mean(axis=(1, 2)), batch.teacher
+    kernel, bias = distiller.teacher.get_layer("logits").get_weights()
+    of_features = ((embedding - teacher["embedding"].numpy()) ** 2).mean()
+    of_logits = ((embedding @ kernel + bias - teacher["logits"].numpy()) ** 2).mean()
+    expected = feature * of_features + regression * of_logits
+    assert float(distiller.distillation_loss(batch)) == pytest.approx(expected, rel=1e-4)
+    assert maps.min() == 0  # the teacher's classifier knows no negative features
