@@ -1,0 +1,99 @@
+"""SimKD: Chen, Mei, Zhang, Wang, Feng, Chen, "Knowledge Distillation with the Reused Teacher Classifier", CVPR 2022.
+
+arXiv:2203.14001. The student has no classifier of its own: behind its last feature map stand a projector and the
+teacher's classifier, which stays as it is. Only the squared error of the last feature maps is trained, without labels.
+This whole network is evaluated, counted and saved.
+"""
+
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import NonNegative, PositiveInt
+from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
+from kd_bench.distillers.classifier import classifier_of
+from kd_bench.distillers.connectors import pool_to_smaller, pooling_window, smaller_size
+from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
+from kd_bench.errors import ConfigError
+from kd_bench.layers import batch_norm, convolution
+
+
+def feature_loss(projected: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """Returns the mean squared difference of two feature maps (eq. 3 of the paper).
+
+    Args:
+        projected: `[B,H,W,C]`.
+        teacher: `[B,H,W,C]`; gets no gradient.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    projected, teacher = in_float32(projected), constant(teacher)
+    require_same_shape("feature_loss", projected, teacher)
+    return tf.reduce_mean(tf.math.squared_difference(projected, teacher))
+
+
+def projector(student: keras.KerasTensor, teacher: keras.KerasTensor, reduction: int) -> keras.Model:
+    """Returns a model from the student's map to one with the teacher's channels, and to its mean over the positions.
+
+    Three convolutions, 1x1, 3x3, 1x1, each with batch norm and ReLU. A student's map that is larger is pooled first.
+
+    Args:
+        student: the student's symbolic map, `[B,H,W,C_s]`.
+        teacher: the teacher's, `[B,h,w,C_t]`.
+        reduction: the first two convolutions have C_t / reduction channels, at least 1.
+
+    Raises:
+        ConfigError: neither size is a multiple of the other.
+    """
+    inputs = features = keras.Input(student.shape[1:], dtype=student.dtype)
+    if smaller_size(student, teacher) != tuple(student.shape[1:3]):
+        features = keras.layers.AveragePooling2D(pooling_window(student, teacher))(features)
+    middle = max(1, teacher.shape[-1] // reduction)
+    for width, kernel in ((middle, 1), (middle, 3), (teacher.shape[-1], 1)):
+        features = keras.layers.ReLU()(batch_norm()(convolution(width, kernel)(features)))
+    return keras.Model(inputs, [features, keras.layers.GlobalAveragePooling2D()(features)], name="projector")
+
+
+class ReusedClassifier(Distiller):
+    """One stage: weight * feature_loss. The deployed network is student, projector and the teacher's classifier."""
+
+    min_points = 1
+    needs_embedding = True
+
+    def __init__(
+        self, student: keras.Model, teacher: keras.Model, *, weight: NonNegative, reduction: PositiveInt
+    ) -> None:
+        super().__init__(student, teacher)
+        self.weight = weight
+        self.reusing = _reusing(student, teacher, reduction)
+
+    @property
+    def deployed(self) -> keras.Model:
+        """The student with projector and the teacher's classifier."""
+        return self.reusing
+
+    def stages(self) -> list[Stage]:
+        """Returns the one stage, without cross-entropy."""
+        return [self.main_stage({"distill": self.distillation_loss})]
+
+    def run_student(self, images: tf.Tensor) -> Outputs:
+        """Returns the deployed network's outputs, so that soft logits beside the method train what is deployed."""
+        return self.reusing(images, training=True)
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the weighted loss."""
+        own, theirs = in_float32(batch.student["projected"]), in_float32(batch.teacher["post"][-1])
+        return self.weight * feature_loss(*pool_to_smaller(own, theirs))
+
+
+def _reusing(student: keras.Model, teacher: keras.Model, reduction: int) -> keras.Model:
+    features, target = student.output["post"][-1], teacher.output["post"][-1]
+    if target.shape[-1] != teacher.output["embedding"].shape[-1]:
+        raise ConfigError(
+            f"SimKD: the teacher's last feature point has {target.shape[-1]} channels and its embedding "
+            f"{teacher.output['embedding'].shape[-1]}; the last of model.teacher.points must be the map that the "
+            "classifier reads, averaged over its positions."
+        )
+    projected, embedding = projector(features, target, reduction)(features)
+    outputs = {"logits": classifier_of(teacher)(embedding), "embedding": embedding, "projected": projected}
+    return keras.Model(student.input, outputs, name=student.name)
