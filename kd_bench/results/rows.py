@@ -15,7 +15,7 @@ TEACHER, STUDENT = "Teacher", "Student"
 ROW_ORDER = (
     *(TEACHER, STUDENT, "Soft_logits", "FitNet", "AT", "FSP", "DML", "KD_SVD", "KD_EID"),
     *("FT", "AB", "RKD", "VID", "MHGD", "CO"),
-    *("PKT", "SP", "DKD", "DIST"),
+    *("NST", "PKT", "SP", "CC", "CRD", "SRRL", "WSLD", "ReviewKD", "DKD", "DIST", "SimKD", "CTKD"),
 )
 METHOD_PREFIX = "method."
 _FREE = ("method", "kd_weight", "kd_temperature", "seed", "fraction")
