@@ -12,24 +12,9 @@ from kd_bench.checks import NonNegative, PositiveInt
 from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
 from kd_bench.distillers.classifier import classifier_of
 from kd_bench.distillers.connectors import pool_to_smaller, pooling_window, smaller_size
-from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
+from kd_bench.distillers.tensors import in_float32, squared_error
 from kd_bench.errors import ConfigError
 from kd_bench.layers import batch_norm, convolution
-
-
-def feature_loss(projected: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
-    """Returns the mean squared difference of two feature maps (eq. 3 of the paper).
-
-    Args:
-        projected: `[B,H,W,C]`.
-        teacher: `[B,H,W,C]`; gets no gradient.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    projected, teacher = in_float32(projected), constant(teacher)
-    require_same_shape("feature_loss", projected, teacher)
-    return tf.reduce_mean(tf.math.squared_difference(projected, teacher))
 
 
 def projector(student: keras.KerasTensor, teacher: keras.KerasTensor, reduction: int) -> keras.Model:
@@ -55,7 +40,7 @@ def projector(student: keras.KerasTensor, teacher: keras.KerasTensor, reduction:
 
 
 class ReusedClassifier(Distiller):
-    """One stage: weight * feature_loss. The deployed network is student, projector and the teacher's classifier."""
+    """One stage: weight * squared_error of the last maps (eq. 3 of the paper). The deployed network is student, projector and the teacher's classifier."""
 
     min_points = 1
     needs_embedding = True
@@ -83,7 +68,7 @@ class ReusedClassifier(Distiller):
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted loss."""
         own, theirs = in_float32(batch.student["projected"]), in_float32(batch.teacher["post"][-1])
-        return self.weight * feature_loss(*pool_to_smaller(own, theirs))
+        return self.weight * squared_error("SimKD", *pool_to_smaller(own, theirs))
 
 
 def _reusing(student: keras.Model, teacher: keras.Model, reduction: int) -> keras.Model:

@@ -13,22 +13,7 @@ from kd_bench.checks import NonNegative
 from kd_bench.distillers.base import Batch, Distiller, Stage
 from kd_bench.distillers.classifier import classifier_of
 from kd_bench.distillers.connectors import connector
-from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
-
-
-def squared_error(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
-    """Returns the mean squared difference of embeddings, or of logits.
-
-    Args:
-        student: `[B,D]`.
-        teacher: `[B,D]`; gets no gradient.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    student, teacher = in_float32(student), constant(teacher)
-    require_same_shape("squared_error", student, teacher)
-    return tf.reduce_mean(tf.math.squared_difference(student, teacher))
+from kd_bench.distillers.tensors import in_float32, squared_error
 
 
 class SoftmaxRegression(Distiller):
@@ -65,5 +50,5 @@ class SoftmaxRegression(Distiller):
         features = self.connector(batch.student["post"][-1], training=True)
         embedding = tf.reduce_mean(in_float32(features), axis=[1, 2])
         logits = self.classifier(embedding, training=False)
-        of_features = self.feature_weight * squared_error(embedding, batch.teacher["embedding"])
-        return of_features + self.regression_weight * squared_error(logits, batch.teacher["logits"])
+        of_features = self.feature_weight * squared_error("SRRL", embedding, batch.teacher["embedding"])
+        return of_features + self.regression_weight * squared_error("SRRL", logits, batch.teacher["logits"])

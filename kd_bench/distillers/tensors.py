@@ -24,3 +24,19 @@ def require_same_shape(name: str, student: tf.Tensor, teacher: tf.Tensor) -> Non
         raise ValueError(f"{name}: the student's shape {student.shape} differs from the teacher's {teacher.shape}.")
     if student.shape.rank and student.shape[0] == 0:
         raise ValueError(f"{name}: the batch is empty.")
+
+
+def squared_error(name: str, student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """Returns the mean squared difference over all entries.
+
+    Args:
+        name: the loss's, for messages.
+        student: of any shape.
+        teacher: of the same shape; gets no gradient.
+
+    Raises:
+        ValueError: the shapes differ, or the batch is empty.
+    """
+    student, teacher = in_float32(student), constant(teacher)
+    require_same_shape(name, student, teacher)
+    return tf.reduce_mean(tf.math.squared_difference(student, teacher))

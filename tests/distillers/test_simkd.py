@@ -2,35 +2,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.losses import assert_agrees, assert_teacher_is_constant
 from helpers.methods import build, one_step, small_batch
 
 from kd_bench.distillers.base import Batch
-from kd_bench.distillers.simkd import feature_loss
 from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.errors import ConfigError
 from kd_bench.networks.complexity import multiply_adds
 from kd_bench.networks.wide_resnet import wide_resnet
 from kd_bench.training.saving import ready_to_use
-
-
-def test_agrees_with_the_equation(generator):
-    student, teacher = generator.normal(size=(2, 2, 2, 3, 2))
-    assert_agrees(
-        feature_loss,
-        lambda s, t: np.mean([(x - y) ** 2 for x, y in zip(s.flat, t.flat, strict=True)]),
-        [student],
-        [teacher],
-    )
-
-
-def test_teacher_is_constant(generator):
-    assert_teacher_is_constant(feature_loss, *generator.normal(size=(2, 2, 2, 2, 3)))
-
-
-def test_shapes_do_not_broadcast(generator):
-    with pytest.raises(ValueError, match="feature_loss"):
-        feature_loss(generator.normal(size=(2, 2, 2, 3)), generator.normal(size=(2, 1, 1, 3)))
 
 
 def test_what_is_deployed_ends_with_the_teachers_classifier_which_stays():

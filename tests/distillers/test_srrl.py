@@ -1,30 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.losses import assert_agrees, assert_teacher_is_constant
 from helpers.methods import build, small_batch
 
 from kd_bench.distillers.base import Batch
-from kd_bench.distillers.srrl import squared_error
-
-
-def test_agrees_with_the_equation(generator):
-    student, teacher = generator.normal(size=(2, 4, 3))
-    assert_agrees(
-        squared_error,
-        lambda s, t: np.mean([(x - y) ** 2 for x, y in zip(s.flat, t.flat, strict=True)]),
-        [student],
-        [teacher],
-    )
-
-
-def test_teacher_is_constant(generator):
-    assert_teacher_is_constant(squared_error, *generator.normal(size=(2, 4, 3)))
-
-
-def test_shapes_do_not_broadcast(generator):
-    with pytest.raises(ValueError, match="squared_error"):
-        squared_error(generator.normal(size=(4, 3)), generator.normal(size=(1, 3)))
 
 
 @pytest.mark.parametrize(("feature", "regression"), [(1.0, 1.0), (2.0, 0.0), (0.0, 3.0)])
