@@ -40,7 +40,10 @@ def projector(student: keras.KerasTensor, teacher: keras.KerasTensor, reduction:
 
 
 class ReusedClassifier(Distiller):
-    """One stage: weight * squared_error of the last maps (eq. 3 of the paper). The deployed network is student, projector and the teacher's classifier."""
+    """One stage: weight * squared_error of the last maps (eq. 3 of the paper).
+
+    The deployed network is student, projector and the teacher's classifier.
+    """
 
     min_points = 1
     needs_embedding = True
