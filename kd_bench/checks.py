@@ -46,6 +46,8 @@ class FolderName:
         return re.fullmatch(f"{self.part}(/{self.part})*", value) is not None
 
 
+LARGEST = 1e18
+"""The largest number with a fraction that a run accepts: float32, in which losses compute, can hold its square."""
 PositiveInt = Annotated[int, Range(least=1)]
 Count = Annotated[int, Range(least=1, most=1_000_000)]
 """A number of epochs, or of images in a batch. Products of a few of them fit into TensorFlow's 64-bit integers."""
@@ -124,6 +126,8 @@ def _number(key: str, value: Any, kind: type, bounds: Range) -> Any:
     accepted = (int,) if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, accepted) or value not in bounds:
         raise ConfigError(f"{key}={value}: must be {allowed}.")
+    if kind is float and abs(value) > LARGEST:
+        raise ConfigError(f"{key}={value}: must be at most {LARGEST:g}.")
     return kind(value)
 
 
