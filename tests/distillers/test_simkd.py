@@ -52,11 +52,21 @@ def test_the_saved_network_answers_like_the_deployed_one(tmp_path):
     np.testing.assert_allclose(keras.saving.load_model(path)(images), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_term_is_the_error_of_the_projected_maps():
-    distiller = build("simkd", ["method.weight=3"])
+@pytest.mark.parametrize(
+    ("distance", "reference"),
+    [
+        ("code", lambda own, theirs: ((own - theirs) ** 2).mean()),
+        ("position", lambda own, theirs: np.mean(np.linalg.norm(own - theirs, axis=-1) ** 2)),
+        ("paper", lambda own, theirs: np.mean(np.linalg.norm((own - theirs).reshape(len(own), -1), axis=1) ** 2)),
+    ],
+)
+def test_the_term_is_the_chosen_distance_of_the_projected_maps(distance, reference):
+    distiller = build("simkd", ["method.weight=3", f"method.distance={distance}"])
     batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
     own, theirs = batch.student["projected"].numpy(), batch.teacher["post"][-1].numpy()
-    assert float(distiller.distillation_loss(batch)) == pytest.approx(3 * ((own - theirs) ** 2).mean(), rel=1e-5)
+    assert float(distiller.distillation_loss(batch)) == pytest.approx(3 * reference(own, theirs), rel=1e-5)
+    sums = {"code": 1, "position": 64, "paper": 64 * own.shape[1] * own.shape[2]}
+    assert distiller.effective == {"method.weight": 3 * sums[distance]}
 
 
 def test_soft_logits_beside_it_train_what_is_deployed():
@@ -76,7 +86,7 @@ def test_layers_of_equal_names_do_not_meet():
         keras.backend.clear_session()
         networks.append(wide_resnet((8, 8, 1), 10, depth=10, width=width, stem_channels=8, stem_stride=1))
     keras.backend.clear_session()
-    assert kind(*networks, weight=1.0, reduction=2).deployed.output["logits"].shape == (None, 10)
+    assert kind(*networks, weight=1.0, distance="position", reduction=2).deployed.output["logits"].shape == (None, 10)
 
 
 @pytest.mark.parametrize(("student_size", "teacher_size"), [((16, 16, 1), 2), ((16, 16, 1), 1)])
@@ -96,4 +106,4 @@ def test_a_last_point_that_the_classifier_does_not_read_is_refused():
     outputs["post"] = outputs["post"][:2] + outputs["post"][:1]
     teacher = keras.Model(trained.teacher.input, outputs)
     with pytest.raises(ConfigError, match=r"^SimKD: the teacher's last feature point has 16 channels"):
-        type(trained)(trained.student, teacher, weight=1.0, reduction=2)
+        type(trained)(trained.student, teacher, weight=1.0, distance="position", reduction=2)
