@@ -46,8 +46,8 @@ class FolderName:
         return re.fullmatch(f"{self.part}(/{self.part})*", value) is not None
 
 
-LARGEST = 1e18
-"""The largest number with a fraction that a run accepts: float32, in which losses compute, can hold its square."""
+LARGEST = 1e150
+"""The largest number with a fraction that a run accepts: Python can hold its square, which some methods compute."""
 PositiveInt = Annotated[int, Range(least=1)]
 Count = Annotated[int, Range(least=1, most=1_000_000)]
 """A number of epochs, or of images in a batch. Products of a few of them fit into TensorFlow's 64-bit integers."""

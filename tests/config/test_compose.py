@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.published import DIGITS_TEACHER
 
 from kd_bench.config import compose
 from kd_bench.errors import ConfigError
@@ -157,7 +158,7 @@ def test_every_file_composes(group, choice):
         "tfds": ["dataset.name=mnist"],
         "folder": [f"dataset.root={CONF}"],
         "arrays": [f"dataset.path={CONF / 'config.yaml'}"],
-        "file": [f"teacher.path={ROOT / 'docs/results/digits.networks/4ee55ab0.keras'}"],
+        "file": [f"teacher.path={DIGITS_TEACHER}"],
     }.get(choice, [])
     (run,) = compose.jobs([f"{group}={choice}", *needed])
     if group in ("model", "method", "dataset") and not needed:
