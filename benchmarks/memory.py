@@ -84,7 +84,7 @@ def _run(name: str) -> None:
 
 def _whole(_: str) -> None:
     from kd_bench.config.compose import jobs
-    from kd_bench.experiment import run
+    from kd_bench.execution import run
     from kd_bench.launch import processes
 
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ def _whole(_: str) -> None:
 
 def _sweep(_: str) -> None:
     from kd_bench.config.compose import jobs
-    from kd_bench.experiment import run
+    from kd_bench.execution import run
 
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(_RUNS):

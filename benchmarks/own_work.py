@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import keras
 
 from benchmarks.pairs import Pair
+from kd_bench import complexity
 from kd_bench.distillers.base import Distiller
-from kd_bench.networks import complexity
 
 FORWARD_AND_BACKWARD = 3
 """In forward passes: a backward pass has two products of the same size, for the weights and for the inputs."""

@@ -1,52 +1,33 @@
-"""What a run needs before its first step: data, networks, distiller, plan, batches, callbacks."""
+"""What a run needs before its first step: data, networks and distiller, the plan of its training."""
 
 import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from kd_bench.config.schema import RunConfig, TeacherFile, require_equal_shares
+from kd_bench.complexity import multiply_adds
+from kd_bench.config.schema import RunConfig, require_equal_shares
 from kd_bench.data.augmentation import require_colours
-from kd_bench.data.batches import evaluation_batches, normalise, require_batches, training_batches
+from kd_bench.data.batches import evaluation_batches, require_batches, training_batches
 from kd_bench.data.fractions import hold_out, subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
-from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.errors import ConfigError
-from kd_bench.networks.complexity import multiply_adds
-from kd_bench.pair import build_network, require_equally_many_points, require_outputs
-from kd_bench.runs.folder import RunFolder
-from kd_bench.runs.record import Record
+from kd_bench.pair import build_distiller
+from kd_bench.runs.finished import FinishedRun
 from kd_bench.seeds import seed_for
 from kd_bench.training import hardware
 from kd_bench.training.evaluation import Evaluator
-from kd_bench.training.loading import load_model, load_teacher, require_no_probabilities
 from kd_bench.training.loop import Plan
-from kd_bench.training.saving import load_weights
 
 _EVALUATION_BATCH = 500
 _MOST_STEPS_PER_CALL = 32
 _MULTIPLY_ADDS_PER_CALL = 2e11
 """Limit on the student's forward multiply-adds per compiled call. It keeps a call to a few seconds; signals are handled
 only between calls."""
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A trained teacher: the folder and the record of the run that trained it, or evaluated it if it is in a file."""
-
-    folder: RunFolder
-    record: Record
-
-    @property
-    def checksum(self) -> str:
-        """The checksum of its network."""
-        return self.record.files[self.folder.network.name]
 
 
 @dataclass(frozen=True)
@@ -88,12 +69,12 @@ class Parts:
         return Evaluator(network, batches, self.held_out.labels)
 
 
-def build(config: RunConfig, teacher: Teacher | None) -> Parts:
+def build(config: RunConfig, teacher: FinishedRun | None) -> Parts:
     """Prepares the process, and reads and builds what the run needs.
 
     Args:
         config: the config of the run.
-        teacher: the trained teacher, if the method has one.
+        teacher: the run of the trained teacher, if the method has one.
 
     Raises:
         ConfigError, DataError: the config asks for something impossible; the message names the key to change.
@@ -112,7 +93,7 @@ def build(config: RunConfig, teacher: Teacher | None) -> Parts:
     require_batches(images, dataset, config.batch_size)
     require_colours(config.augmentation, dataset.train.pixels.shape[-1])
     with _requiring_memory(config), strategy.scope():
-        distiller = _distiller(config, kind, dataset, teacher)
+        distiller = build_distiller(config, kind, dataset, teacher)
         distiller.see_labels(images.labels)
     jit_compile = hardware.resolve_jit(config.jit_compile, strategy, kind.supports_xla)
     plan = _plan(config, dataset, images, distiller, jit_compile)
@@ -128,7 +109,7 @@ def _images(config: RunConfig, dataset: ImageDataset) -> tuple[Images, Images]:
     return take(images, training), take(images, validation)
 
 
-def _require_same_data(teacher: Teacher, data: str, training_only: bool) -> None:
+def _require_same_data(teacher: FinishedRun, data: str, training_only: bool) -> None:
     """Checks that the images with this fingerprint are those on which the teacher was trained."""
     setting = teacher.record.setting
     known = setting.train_data if training_only else setting.data
@@ -158,48 +139,6 @@ def _requiring_memory(config: RunConfig) -> Iterator[None]:
             f"model={config.model.name}: the networks do not fit into the memory ({what.partition('}} ')[2]}); "
             "choose smaller ones, or stop other programs that use the device."
         ) from problem
-
-
-def _distiller(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: Teacher | None) -> Distiller:
-    """Builds the networks and the distiller. For one seed, the students of all methods start from the same weights."""
-    teacher = None if config.teacher_init is None else _teacher(config, kind, dataset, trained)
-    student = _student(config, kind, dataset)
-    if teacher is not None:
-        require_equally_many_points(config, kind, teacher, student)
-    keras.utils.set_random_seed(seed_for(config.seed, "method"))
-    distiller: Distiller = config.method.build(student, teacher)
-    distiller.label_smoothing = config.label_smoothing
-    if config.kd_weight:
-        distiller.extra_losses["kd"] = soft_logits_term(config.kd_weight, config.kd_temperature)
-    return distiller
-
-
-def _student(config: RunConfig, kind: type[Distiller], dataset: ImageDataset) -> keras.Model:
-    """Returns the network to train; for a teacher in a file, the network to evaluate."""
-    if config.evaluated:
-        network = _from_file(config.evaluated, Path(config.evaluated.path), dataset)
-        some = dataset.train.read(np.arange(min(len(dataset.train), _EVALUATION_BATCH)))
-        require_no_probabilities(network(normalise(some, dataset.mean, dataset.std))["logits"])
-        return network
-    return build_network(config, kind, kind.network, dataset, seed_for(config.seed, "initialisation"))
-
-
-def _teacher(config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: Teacher | None) -> keras.Model:
-    """Returns the teacher with the weights of its run; without a run, a fresh network of its architecture."""
-    if config.teacher_run() is not None and isinstance(config.teacher, TeacherFile):
-        path = trained.folder.network if trained is not None else Path(config.teacher.path)
-        network = _from_file(config.teacher, path, dataset)
-        require_outputs(config, kind, "teacher", network, lambda: load_model(path))
-        return network
-    network = build_network(config, kind, "teacher", dataset, seed_for(config.seed, "peer"))
-    if trained is not None:
-        load_weights(trained.folder.network, network)
-    return network
-
-
-def _from_file(teacher: TeacherFile, path: Path, dataset: ImageDataset) -> keras.Model:
-    sizes = dataset.train.pixels.shape[1:], dataset.num_classes
-    return load_teacher(path, *sizes, dataset.mean, dataset.std, teacher.normalisation, **teacher.layers)
 
 
 def _plan(config: RunConfig, dataset: ImageDataset, images: Images, distiller: Distiller, jit_compile: bool) -> Plan:

@@ -17,6 +17,33 @@ def convolution(
     )
 
 
+def pointwise(features: keras.KerasTensor, channels: int, stride: int) -> keras.KerasTensor:
+    """Returns a 1x1 convolution of a map with a stride, without bias: of the pixels that the stride keeps.
+
+    A strided 1x1 convolution is the same function, but on a CPU its gradient writes past its memory if it has fewer
+    than 16 input channels (oneDNN, issue 6035).
+
+    Args:
+        features: `[B,H,W,C]`, symbolic.
+        channels: of the result.
+        stride: 1 keeps all pixels.
+    """
+    return convolution(channels, 1)(subsampled(features, stride))
+
+
+def subsampled(features: keras.KerasTensor, stride: int) -> keras.KerasTensor:
+    """Returns each stride-th row and column of a map, from the first one on.
+
+    Args:
+        features: `[B,H,W,C]`, symbolic.
+        stride: 1 keeps the map as it is.
+    """
+    if stride == 1:
+        return features
+    # Twice as fast as a slice, whose gradient is slow.
+    return keras.layers.AveragePooling2D(pool_size=1, strides=stride, padding="same")(features)
+
+
 def batch_norm(**options: Any) -> keras.layers.Layer:
     """Returns a batch norm with momentum 0.9 and epsilon 1e-5; its statistics span all replicas."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync

@@ -1,60 +1,106 @@
-"""Builds the networks of a run, and checks that they have the outputs that its method reads."""
+"""Builds the networks of a run and its distiller, and checks that the networks have what the method reads."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import keras
+import numpy as np
 
-from kd_bench.config.schema import RunConfig
+from kd_bench.config.schema import RunConfig, TeacherFile
+from kd_bench.data.batches import normalise
 from kd_bench.data.images import ImageDataset
 from kd_bench.distillers.base import Distiller
+from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.errors import ConfigError
 from kd_bench.networks.by_layer_name import by_layer_name
 from kd_bench.networks.unrolled import Unrolled, names_from_the_start
+from kd_bench.runs.finished import FinishedRun
+from kd_bench.seeds import seed_for
+from kd_bench.training.loading import load_model, load_teacher, require_no_probabilities
+from kd_bench.training.saving import load_weights
 
 Side = Literal["teacher", "student"]
 
+_SOME_IMAGES = 500
+"""So many images show whether a network in a file returns probabilities."""
 
-def build_network(
-    config: RunConfig, kind: type[Distiller], side: Side, dataset: ImageDataset, seed: int
-) -> keras.Model:
-    """Builds one network of the pair.
+
+def build_distiller(
+    config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: FinishedRun | None
+) -> Distiller:
+    """Builds the networks and the distiller. For one seed, the students of all methods start from the same weights.
 
     Args:
         config: the run's config.
         kind: the class of its method.
-        side: which network.
-        dataset: the images that the network reads.
-        seed: of its initialisation.
+        dataset: the images that the networks read.
+        trained: the run of the teacher, if the method has a trained one.
 
     Raises:
-        ConfigError: the network cannot be built, or lacks what the method reads; the message names layers that would
-            serve.
+        ConfigError: a network cannot be built, or lacks what the method reads.
+        DamageError: the saved network of the teacher does not fit this run's teacher.
     """
+    teacher = None if config.teacher_init is None else _teacher(config, kind, dataset, trained)
+    student = _student(config, kind, dataset)
+    if teacher is not None:
+        _require_equally_many_points(config, kind, teacher, student)
+    keras.utils.set_random_seed(seed_for(config.seed, "method"))
+    distiller: Distiller = config.method.build(student, teacher)
+    distiller.label_smoothing = config.label_smoothing
+    if config.kd_weight:
+        distiller.extra_losses["kd"] = soft_logits_term(config.kd_weight, config.kd_temperature)
+    return distiller
+
+
+def _student(config: RunConfig, kind: type[Distiller], dataset: ImageDataset) -> keras.Model:
+    """Returns the network to train; for a teacher in a file, the network to evaluate."""
+    if config.evaluated:
+        network = _from_file(config.evaluated, Path(config.evaluated.path), dataset)
+        some = dataset.train.read(np.arange(min(len(dataset.train), _SOME_IMAGES)))
+        require_no_probabilities(network(normalise(some, dataset.mean, dataset.std))["logits"])
+        return network
+    return _network(config, kind, kind.network, dataset, seed_for(config.seed, "initialisation"))
+
+
+def _teacher(
+    config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: FinishedRun | None
+) -> keras.Model:
+    """Returns the teacher with the weights of its run; without a run, a fresh network of its architecture."""
+    if config.teacher_run() is not None and isinstance(config.teacher, TeacherFile):
+        path = trained.folder.network if trained is not None else Path(config.teacher.path)
+        network = _from_file(config.teacher, path, dataset)
+        _require_outputs(config, kind, "teacher", network, lambda: load_model(path))
+        return network
+    network = _network(config, kind, "teacher", dataset, seed_for(config.seed, "peer"))
+    if trained is not None:
+        load_weights(trained.folder.network, network)
+    return network
+
+
+def _from_file(teacher: TeacherFile, path: Path, dataset: ImageDataset) -> keras.Model:
+    sizes = dataset.train.pixels.shape[1:], dataset.num_classes
+    return load_teacher(path, *sizes, dataset.mean, dataset.std, teacher.normalisation, **teacher.layers)
+
+
+def _network(config: RunConfig, kind: type[Distiller], side: Side, dataset: ImageDataset, seed: int) -> keras.Model:
+    """Builds one network of the pair; the seed is that of its initialisation."""
     keras.utils.set_random_seed(seed)
     key, architecture = f"model.{side}", getattr(config.model, side)
     sizes = dataset.train.pixels.shape[1:], dataset.num_classes
     with names_from_the_start():
         network = by_layer_name(key, architecture.build(*sizes), *sizes, **architecture.layers)
     # Built again for its names, because the network no longer has its nested models.
-    require_outputs(config, kind, key, network, lambda: architecture.build(*sizes))
+    _require_outputs(config, kind, key, network, lambda: architecture.build(*sizes))
     return network
 
 
-def require_outputs(
+def _require_outputs(
     config: RunConfig, kind: type[Distiller], key: str, network: keras.Model, original: Callable[[], keras.Model]
 ) -> None:
-    """Checks that a network has the outputs that the method reads.
+    """Raises `ConfigError` if a network lacks an output that the method reads; it names layers that would serve.
 
-    Args:
-        config: the run's config.
-        kind: the class of its method.
-        key: the key of the network's config.
-        network: a network of `by_layer_name`.
-        original: returns the model that it was made from.
-
-    Raises:
-        ConfigError: an output is missing; the message names layers that would serve.
+    `original` returns the model from which `by_layer_name` made the network.
     """
     if lack := _lack(kind, key, network):
         with names_from_the_start():
@@ -73,7 +119,7 @@ def _lack(kind: type[Distiller], key: str, network: keras.Model) -> str | None:
     return None
 
 
-def require_equally_many_points(
+def _require_equally_many_points(
     config: RunConfig, kind: type[Distiller], teacher: keras.Model, student: keras.Model
 ) -> None:
     """Raises `ConfigError` if the method matches feature points and the networks have different numbers of them."""

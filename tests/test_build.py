@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from helpers.records import make_record
 
-from kd_bench.build import Teacher, build
+from kd_bench.build import build
 from kd_bench.config.compose import jobs
 from kd_bench.errors import ConfigError, DamageError
 from kd_bench.networks.wide_resnet import wide_resnet
+from kd_bench.runs.finished import FinishedRun
 from kd_bench.runs.folder import RunFolder
 from kd_bench.training.saving import save_network
 
@@ -29,7 +30,7 @@ def teacher_with(tmp_path, network, data):
     folder = RunFolder(tmp_path)
     save_network(folder.network, network, np.zeros(1), np.ones(1))
     record = make_record("Teacher")
-    return Teacher(folder, replace(record, setting=replace(record.setting, data=data)))
+    return FinishedRun(folder, replace(record, setting=replace(record.setting, data=data)))
 
 
 def network(classes):

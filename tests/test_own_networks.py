@@ -11,10 +11,10 @@ from helpers.command import ROOT, records, run
 from helpers.methods import one_step
 
 from kd_bench.build import build
+from kd_bench.complexity import multiply_adds
 from kd_bench.config.compose import jobs
 from kd_bench.errors import ConfigError
 from kd_bench.networks.by_layer_name import by_layer_name
-from kd_bench.networks.complexity import multiply_adds
 from kd_bench.runs.checkpoints import Checkpoints, Position
 from kd_bench.training.saving import load_weights, save_network
 

@@ -8,10 +8,11 @@ import tensorflow_datasets as tfds
 from helpers.command import SHORT, aggregate, records, run
 from helpers.records import make_record
 
-from kd_bench.build import Teacher, build
+from kd_bench.build import build
 from kd_bench.config.compose import jobs
 from kd_bench.data.images import ImageDataset
 from kd_bench.errors import ConfigError, DataError
+from kd_bench.runs.finished import FinishedRun
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import write_record
 from kd_bench.training.saving import save_network
@@ -102,7 +103,7 @@ def test_the_teacher_s_training_images_are_compared_if_its_record_knows_them(tra
     folder = RunFolder(tmp_path)
     save_network(folder.network, config.model.teacher.build((8, 8, 1), 10), np.zeros(1), np.ones(1))
     record = make_record("Teacher")
-    teacher = Teacher(folder, replace(record, setting=replace(record.setting, train_data=train_data)))
+    teacher = FinishedRun(folder, replace(record, setting=replace(record.setting, train_data=train_data)))
     if train_data:
         with pytest.raises(ConfigError, match=r"learned from \(0000000000000000\)"):
             build(config, teacher)

@@ -14,7 +14,7 @@ from typing import Any
 
 from kd_bench.config.sources import origin, source, tree
 
-LOOP = "kd_bench.experiment"
+LOOP = "kd_bench.execution"
 """The module that executes every run."""
 
 _DERIVED = ("kd_bench.results",)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kd_bench.complexity import multiply_adds_of_updates
 from kd_bench.config import MAIN_STAGE
 from kd_bench.distillers.finite import FiniteSteps
 from kd_bench.distillers.tensors import in_float32
@@ -138,6 +139,8 @@ class Distiller(keras.Model):
         needs_embedding: whether it reads the embedding.
         supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
         supports_mixed_images: whether the method can learn from images that have no single label and place. A literal.
+        step_multiply_adds: of one step of the current stage, over all replicas; None before it was traced, and where
+            they cannot be counted.
         own_metrics: what a method logs besides its losses.
         effective: hyper-parameters that the method scaled to its networks: name -> scaled value.
         label_smoothing: the share of each label that cross-entropy spreads evenly over all classes.
@@ -156,6 +159,7 @@ class Distiller(keras.Model):
         self.student = student
         self.teacher = teacher
         self.stage: Stage | None = None
+        self.step_multiply_adds: int | None = None
         self.own_metrics: list[keras.Metric] = []
         self.effective: dict[str, float] = {}
         self.label_smoothing = 0.0
@@ -273,6 +277,13 @@ class Distiller(keras.Model):
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """Does one step of the current stage on a replica's share of the global batch: images, targets and indices."""
+        logs = self._track(self.update(data))
+        if not tf.executing_eagerly():  # TensorFlow traces the step, once a stage
+            self.step_multiply_adds = multiply_adds_of_updates(tf.compat.v1.get_default_graph())
+        return logs
+
+    def update(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        """Changes the variables by one step; returns the loss and its terms, a scalar each."""
         assert self.stage is not None
         watched = [variable.value for variable in self.stage.variables]
         # The tape watches only what the stage trains, so that it records nothing of a frozen teacher.
@@ -291,7 +302,7 @@ class Distiller(keras.Model):
             gradients = self._shared(self.stage.combine_gradients(by_term, batch))
         _require_gradients(self.stage, gradients)
         self.optimizer.apply(gradients, list(self.stage.variables))
-        return self._track({"loss": total, **terms})
+        return {"loss": total, **terms}
 
     def _batch(self, images: tf.Tensor, targets: tf.Tensor, indices: tf.Tensor) -> Batch:
         step = tf.cast(self.optimizer.iterations.value, tf.int32)

@@ -91,26 +91,26 @@ class DeepMutualLearning(Distiller):
         compared = self.scores(outputs["logits"]), self.scores(others["logits"])
         return self.weight * mutual_learning_loss(*compared, self.temperature)
 
-    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
-        """Does one step: both updates at once or, if `sequential`, the student's first (the paper's order)."""
+    def update(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        """Updates both networks at once or, if `sequential`, the student first (the paper's order)."""
         if not self.sequential:
-            return super().train_step(data)
+            return super().update(data)
         assert self.stage is not None
         step = tf.identity(self.optimizer.iterations.value)
         with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
             tape.watch([variable.value for variable in self.stage.variables])
             batch = self._batch(*data)
             own = {"task": self.task_loss(batch), "distill": self.distillation_loss(batch)}
-            self._update(tape, self.student, own)
+            self._apply(tape, self.student, own)
             # Both updates are one step of the schedule.
             self.optimizer.iterations.assign(step)
             divergence = self._divergence(batch.teacher, self._student_now(batch.images))
             peers = {"peer_task": self.peer_task_loss(batch), "peer_distill": divergence}
-            self._update(tape, self.peer, peers)
+            self._apply(tape, self.peer, peers)
         terms = own | peers
-        return self._track({"loss": tf.add_n(list(terms.values())), **terms})
+        return {"loss": tf.add_n(list(terms.values())), **terms}
 
-    def _update(self, tape: tf.GradientTape, network: keras.Model, terms: dict[str, tf.Tensor]) -> None:
+    def _apply(self, tape: tf.GradientTape, network: keras.Model, terms: dict[str, tf.Tensor]) -> None:
         scaled = self._scaled(tf.add_n(list(terms.values())))
         variables = network.trainable_variables
         with tape.stop_recording():

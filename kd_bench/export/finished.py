@@ -1,6 +1,5 @@
 """A finished run whose network can be exported, and its data. TensorFlow is imported only to read the data."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,24 +10,16 @@ from kd_bench.config.schema import Named
 from kd_bench.data.fractions import subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.errors import BenchError, DamageError
+from kd_bench.runs.finished import FinishedRun
 from kd_bench.runs.folder import RunFolder
-from kd_bench.runs.record import DONE, Record, read_record
+from kd_bench.runs.record import DONE, read_record
 from kd_bench.seeds import seed_for
 
 _EXAMPLES = 300
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A run that is done, with its network and its predictions for the test set."""
-
-    folder: RunFolder
-    record: Record
-
-    @property
-    def checksum(self) -> str:
-        """The SHA-256 of its network."""
-        return self.record.files[self.folder.network.name]
+class Finished(FinishedRun):
+    """A finished run with its predictions for the test set and its data."""
 
     @cached_property
     def predictions(self) -> np.ndarray:

@@ -187,7 +187,7 @@ def _record_death(config: RunConfig, status: int) -> Outcome:
 
 def _child(config: RunConfig, wait: bool, only_build: bool, reasons: Connection) -> None:
     # Imported here because the forked process already has TensorFlow: callers of `run` need not import it.
-    from kd_bench import experiment
+    from kd_bench import execution
     from kd_bench.build import build
 
     for number in SIGNALS:  # active after `listening`: no signal may disturb the exit
@@ -198,7 +198,7 @@ def _child(config: RunConfig, wait: bool, only_build: bool, reasons: Connection)
             if only_build:
                 build(config, None)
             else:
-                experiment.run(config, interruption, wait)
+                execution.run(config, interruption, wait)
         except Timeout as problem:
             raise SystemExit(HELD_STATUS) from problem
         except (ConfigError, DataError) as problem:

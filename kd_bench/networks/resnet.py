@@ -18,7 +18,7 @@ import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
-from kd_bench.layers import batch_norm, classifier, convolution
+from kd_bench.layers import batch_norm, classifier, convolution, pointwise, subsampled
 from kd_bench.networks.sizes import require_size
 
 GROUPS = 3
@@ -81,12 +81,11 @@ def _block(features: keras.KerasTensor, channels: int, stride: int, shortcut: st
     if stride == 1 and features.shape[-1] == channels:
         carried = features
     elif shortcut == "projection":
-        carried = batch_norm()(convolution(channels, 1, stride)(features))
+        carried = batch_norm()(pointwise(features, channels, stride))
     else:
         carried = _padded(features, channels, stride)
     return keras.layers.Add()([carried, residual])
 
 
 def _padded(features: keras.KerasTensor, channels: int, stride: int) -> keras.KerasTensor:
-    kept = keras.layers.AveragePooling2D(pool_size=1, strides=stride, padding="same")(features)
-    return keras.ops.pad(kept, [[0, 0], [0, 0], [0, 0], [0, channels - features.shape[-1]]])
+    return keras.ops.pad(subsampled(features, stride), [[0, 0], [0, 0], [0, 0], [0, channels - features.shape[-1]]])

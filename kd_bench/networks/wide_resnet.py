@@ -4,7 +4,7 @@ import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
-from kd_bench.layers import batch_norm, classifier, convolution
+from kd_bench.layers import batch_norm, classifier, convolution, pointwise
 from kd_bench.networks.sizes import require_size
 
 GROUPS = 3
@@ -65,7 +65,7 @@ def _pre_activation(features: keras.KerasTensor) -> tuple[keras.KerasTensor, ker
 def _block(features: keras.KerasTensor, activated: keras.KerasTensor, channels: int, stride: int) -> keras.KerasTensor:
     """Adds two convolutions to the shortcut; a shortcut that changes the shape starts from the pre-activation."""
     same_shape = stride == 1 and features.shape[-1] == channels
-    shortcut = features if same_shape else convolution(channels, 1, stride)(activated)
+    shortcut = features if same_shape else pointwise(activated, channels, stride)
     residual = convolution(channels, 3, stride)(activated)
     _, residual = _pre_activation(residual)
     return keras.layers.Add()([shortcut, convolution(channels, 3)(residual)])

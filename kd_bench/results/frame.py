@@ -1,7 +1,7 @@
 """Runs as a data frame: one row per run, one column per fact. docs/results.md explains the columns."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ SAME_RUN = [*SAME_ROW, "fraction", "seed"]
 
 _PARTS: dict[str, type] = {"run": Run, "scores": Scores, "cost": Cost}
 _DTYPES: dict[Any, str] = {int: "Int64", int | None: "Int64", float: "float64", float | None: "float64"}
+_DERIVED_DTYPES = {"steps": "Int64", "training_multiply_adds": "Int64", "validation": "float64"}
 _SETTING = ("precision", "replicas", "code", "data", "effective", "finished")
 
 
@@ -115,13 +116,14 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
         columns |= _attributes([getattr(record, name) for record in records], [field.name for field in fields(kind)])
     columns["steps_by_stage"] = columns["steps"]
     columns["steps"] = [steps and sum(steps.values()) for steps in columns["steps_by_stage"]]
+    columns["training_multiply_adds"] = [_sum(counts.values()) for counts in columns["stage_multiply_adds"]]
     columns |= _attributes(settings, _SETTING)
     columns |= {name: [setting.git.get(name) for setting in settings] for name in ("revision", "dirty")}
     columns["version"] = [setting.versions.get("kd_bench") for setting in settings]
     columns |= {name: [setting.machine.get(name) for setting in settings] for name in ("platform", "processor")}
     columns["config"] = [record.config for record in records]
     columns["validation"] = [record.config.get("validation", 0.0) for record in records]
-    return pd.DataFrame(columns).astype(_dtypes() | {"steps": "Int64", "validation": "float64"})
+    return pd.DataFrame(columns).astype(_dtypes() | _DERIVED_DTYPES)
 
 
 def tested(frame: pd.DataFrame) -> pd.DataFrame:
@@ -181,6 +183,11 @@ def _column(values: list[Any]) -> pd.api.extensions.ExtensionArray | list[Any]:
 def _settled(column: pd.Series, done: pd.Series, keys: list[pd.Series]) -> pd.Series:
     groups = column.where(done).groupby(keys)
     return column.where(done | (groups.transform("nunique") != 1), groups.transform("first"))
+
+
+def _sum(counts: Collection[int | None]) -> int | None:
+    """Returns the sum; None if there is nothing to add or a part is unknown."""
+    return None if not counts or None in counts else sum(count for count in counts if count is not None)
 
 
 def _attributes(parts: Sequence[Any], names: Iterable[str]) -> dict[str, list[Any]]:

@@ -49,6 +49,25 @@ def scores(metrics: list[dict[str, Any]], final: dict[str, Any]) -> Scores:
     )
 
 
+def stage_costs(metrics: list[dict[str, Any]], steps: dict[str, int]) -> dict[str, Any]:
+    """Returns the cost of each stage, by its names in `Cost`; empty for a run that has no epochs.
+
+    Args:
+        metrics: all lines of its metrics.
+        steps: stage name -> number of steps.
+    """
+    lines = {stage: [line for line in metrics if line["stage"] == stage and line["epochs"]] for stage in steps}
+    if not all(lines.values()):
+        return {}
+    of_step = {stage: of_stage[-1]["multiply_adds"] for stage, of_stage in lines.items()}
+    return {
+        "stage_seconds": {
+            stage: round(sum(line["seconds"] for line in of_stage), 3) for stage, of_stage in lines.items()
+        },
+        "stage_multiply_adds": {stage: each and each * steps[stage] for stage, each in of_step.items()},
+    }
+
+
 def setting(config: RunConfig, precision: str, replicas: int) -> Setting:
     """Returns the software, the machine and the seeds of a run that ends now."""
     purposes = ("initialisation", "shuffle", "augmentation", "method")

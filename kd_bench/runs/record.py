@@ -82,12 +82,26 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """The cost of the run. `steps` counts the training steps of each stage, in the order of the stages."""
+    """The cost of the run. What belongs to stages is by their names, in their order.
+
+    Attributes:
+        steps: The training steps of each stage.
+        seconds: Of the run, in all attempts: with reading the data, evaluations and checkpoints.
+        training_seconds: The part of `seconds` from the first step to the last evaluation.
+        stage_seconds: Of the epochs of each stage, without evaluations. An epoch that was interrupted counts from where
+            it was resumed.
+        stage_multiply_adds: Of all steps of each stage: forward and backward, with the teacher and the method's own
+            work; None where they cannot be counted. Empty in records of earlier versions.
+        parameters: Of the deployed network.
+        multiply_adds: Of its forward pass, for one image.
+    """
 
     train_images: int | None = None
     steps: dict[str, int] | None = None
     seconds: float | None = None
     training_seconds: float | None = None
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    stage_multiply_adds: dict[str, int | None] = field(default_factory=dict)
     peak_memory_bytes: int | None = None
     parameters: int | None = None
     multiply_adds: int | None = None

@@ -135,7 +135,7 @@ class EpochLog(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes stage, epoch, step, learning rate, seconds, losses and, if it was measured, test accuracy.
+        """Writes stage, epoch, step, learning rate, cost, losses and, if it was measured, test accuracy.
 
         With `validation`, the test accuracy is measured on the held-out images.
         """
@@ -147,6 +147,7 @@ class EpochLog(keras.callbacks.Callback):
             "step": (epoch + 1) * self._steps,
             "learning_rate": learning_rate_of(self.model.optimizer),
             "seconds": round(time.perf_counter() - self._started, 3),
+            "multiply_adds": self.model.step_multiply_adds,
             **{name: float(value) for name, value in logs.items()},
         }
         last = epoch + 1 == self._epochs

@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 from helpers.methods import build, one_step, small_batch
 
+from kd_bench.complexity import multiply_adds
 from kd_bench.distillers.base import Batch
 from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.errors import ConfigError
-from kd_bench.networks.complexity import multiply_adds
 from kd_bench.networks.wide_resnet import wide_resnet
 from kd_bench.training.saving import ready_to_use
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from kd_bench import experiment
+from kd_bench import execution
 from kd_bench.config.compose import jobs
 from kd_bench.export import formats, packages
 from kd_bench.export.command import main
@@ -27,7 +27,7 @@ SHORT = ["method=student", "fraction=0.2", "epochs=3", "hardware=cpu"]
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     (config,) = jobs([*SHORT, f"outputs={tmp_path_factory.mktemp('export')}"])
-    experiment.run(config)
+    execution.run(config)
     return config
 
 

@@ -72,10 +72,10 @@ def attempt(arguments, kill=Never()):
 
 
 def _run(arguments, kill):
-    from kd_bench import experiment
+    from kd_bench import execution
 
     (config,) = compose.jobs(arguments)
     kill.arm()
     if (teacher := config.teacher_run()) is not None:
-        experiment.run(teacher)
-    experiment.run(config)
+        execution.run(teacher)
+    execution.run(config)

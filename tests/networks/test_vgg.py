@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from kd_bench.complexity import multiply_adds
 from kd_bench.errors import ConfigError
-from kd_bench.networks.complexity import multiply_adds
 from kd_bench.networks.vgg import vgg
 
 

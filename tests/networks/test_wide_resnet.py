@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from kd_bench.complexity import multiply_adds
 from kd_bench.errors import ConfigError
-from kd_bench.networks.complexity import multiply_adds
 from kd_bench.networks.wide_resnet import wide_resnet
 
 

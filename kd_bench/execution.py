@@ -1,0 +1,258 @@
+"""One run from start to finish: lock, state, build, train, record."""
+
+import sys
+import traceback
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import yaml
+
+from kd_bench.build import build
+from kd_bench.complexity import multiply_adds
+from kd_bench.config import MAIN_STAGE
+from kd_bench.config.schema import RunConfig
+from kd_bench.distillers.base import Distiller, Stage
+from kd_bench.errors import BenchError, ConfigError, DamageError, DataError, RunFailedError, StorageError
+from kd_bench.runs import environment
+from kd_bench.runs.attempt import Attempt
+from kd_bench.runs.checkpoints import Checkpoints
+from kd_bench.runs.files import sha256, storing, write_atomically
+from kd_bench.runs.finished import FinishedRun
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.lock import locked
+from kd_bench.runs.metrics import append_metrics, read_metrics
+from kd_bench.runs.outcome import record_done, record_failure, scores, setting, stage_costs
+from kd_bench.runs.record import Cost, Record, Scores, Setting, write_record
+from kd_bench.training.callbacks import Checkpointing, EpochLog, NonFiniteLossError, Progress, StopOnNonFiniteLoss
+from kd_bench.training.interruption import Interruption
+from kd_bench.training.loading import doubts
+from kd_bench.training.loop import train
+from kd_bench.training.observers import Observers, observing
+from kd_bench.training.saving import save_network
+from kd_bench.training.scores import accuracy, final_scores, scores_against_teacher
+
+
+class TeacherError(BenchError):
+    """A run cannot begin, because its teacher is missing."""
+
+
+def run(config: RunConfig, interruption: Interruption | None = None, wait: bool = True) -> Record:
+    """Does a run, from its last checkpoint if there is one. Returns the record at once if the run is already done.
+
+    Args:
+        config: the config of the run. If it needs a trained teacher, the run of the teacher must be done.
+        interruption: says when to save and exit.
+        wait: whether to wait for another process that does the same run.
+
+    Raises:
+        ConfigError, DataError: the config asks for something impossible; nothing of the run is left on disk.
+        RunFailedError: the run was recorded as failed.
+        StorageError: its folder cannot be written to.
+        SchemaError: another version of this program wrote its record.
+        filelock.Timeout: another process does the run, and `wait` is false.
+    """
+    folder = RunFolder(config.directory)
+    folder.make()
+    with locked(folder, wait) as waited:
+        state = folder.state(config)
+        if state.done is not None:
+            return state.done
+        # A process that waited does not repeat a failed run, but continues the run of a process that was killed.
+        if waited and state.failure is not None and not state.resumable:
+            raise RunFailedError(f"{config.title} failed: {state.failure}")
+        for damage in state.damage:
+            print(f"{damage}; the run is done again.", file=sys.stderr, flush=True)
+        record = _attempted(config, folder, interruption or Interruption())
+    for warning in record.warnings:
+        print(f"warning: {config.title}: {warning}", file=sys.stderr, flush=True)
+    print(f"{config.title}: {record.scores.last_accuracy:.2%} in {record.cost.seconds:.1f} s", flush=True)
+    return record
+
+
+def _attempted(config: RunConfig, folder: RunFolder, interruption: Interruption) -> Record:
+    """Does the run and records its result or its failure."""
+    try:
+        record = Execution(config, folder, interruption).record()
+        write_record(folder.record, record)
+    except (ConfigError, DataError):
+        folder.leave_nothing(Path(config.outputs))
+        raise
+    except Exception as problem:  # noqa: BLE001 - recorded, and raised again as a failed run
+        _record_failure(config, folder, problem)
+        raise RunFailedError(f"{config.title} failed: {problem}") from None
+    Checkpoints(folder.checkpoints).delete()
+    return record
+
+
+def _record_failure(config: RunConfig, folder: RunFolder, problem: Exception) -> None:
+    if not isinstance(problem, BenchError):
+        traceback.print_exception(problem)
+    if isinstance(problem, NonFiniteLossError) or not isinstance(problem, BenchError):
+        # The same state would fail again, and after the bug is corrected nothing must continue from it.
+        Checkpoints(folder.checkpoints).delete()
+    try:
+        write_record(folder.record, record_failure(config, f"{type(problem).__name__}: {problem}"))
+    except StorageError as another:
+        print(f"error: the failure could not be recorded: {another}", file=sys.stderr, flush=True)
+
+
+class Execution:
+    """One attempt at a run, under the lock of its folder: it builds what the run needs, trains, saves and records.
+
+    Attributes:
+        config: the config of the run.
+        folder: where it writes.
+        teacher: the run of its trained teacher; None without one.
+        parts: what it needs before its first step.
+        evaluator: of the deployed network, on the held-out images.
+        attempt: where it resumes, and how long it takes.
+    """
+
+    def __init__(self, config: RunConfig, folder: RunFolder, interruption: Interruption) -> None:
+        """Builds what the run needs, and deletes the record of an earlier attempt.
+
+        Raises:
+            ConfigError, DataError: the config asks for something impossible.
+            TeacherError: the teacher is not trained, or its training failed.
+        """
+        self.config = config
+        self.folder = folder
+        self._interruption = interruption
+        self.teacher = _trained_teacher(config)
+        self.parts = build(config, self.teacher)
+        self.distiller = self.parts.distiller
+        self.evaluator = self.parts.evaluator(self.distiller.deployed)
+        with storing(folder.path):
+            folder.record.unlink(missing_ok=True)
+        write_atomically(folder.config, yaml.safe_dump(asdict(config), sort_keys=False))
+        checksum = self.teacher.checksum if self.teacher else ""
+        self.attempt = Attempt(folder, data=self.parts.data, teacher=checksum, code=config.code)
+
+    def record(self) -> Record:
+        """Trains, or evaluates a teacher in a file; saves the network; returns the run's record."""
+        self._announce()
+        self.attempt.begin_training()
+        steps = self._evaluate() if self.config.evaluated else self._train()
+        self.attempt.end_training()
+        self._save_network()
+        self.folder.save_predictions(self.evaluator.latest().argmax(axis=1))
+        return record_done(
+            self.config,
+            scores=self._scores(),
+            cost=self._cost(steps),
+            setting=self._setting(),
+            warnings=self._warnings(),
+            files=self.folder.checksums(),
+        )
+
+    def _announce(self) -> None:
+        position = self.attempt.checkpoint and self.attempt.checkpoint.position
+        where = f"goes on from stage {position.stage}, step {position.step}" if position else "starts"
+        print(f"{self.config.title}: {where}", flush=True)
+
+    def _train(self) -> dict[str, int]:
+        """Trains the student while the callbacks of the config observe it. Returns the steps of each stage."""
+        checkpoint, plan = self.attempt.checkpoint, self.parts.plan
+        stages, resumed = self.distiller.stages(), checkpoint is not None
+        with observing(self.config, self.folder, plan, stages, resumed) as observers:
+
+            def callbacks(stage: Stage) -> list[keras.callbacks.Callback]:
+                return self._callbacks(stage, observers)
+
+            optimizer = self.config.optimizer.build
+            return train(self.distiller, plan, optimizer, self.parts.batches, callbacks, checkpoint)
+
+    def _callbacks(self, stage: Stage, observers: Observers) -> list[keras.callbacks.Callback]:
+        config, plan = self.config, self.parts.plan
+        finite = StopOnNonFiniteLoss(stage, plan.steps_per_epoch)
+
+        def save(distiller: Distiller, step: int) -> None:
+            self.attempt.save(stage.name, step, distiller.state)
+
+        return [
+            finite,
+            EpochLog(plan, stage, self.evaluator, config.evaluate_every, self._write),
+            *observers.of(stage),  # before a checkpoint, after which the process may end
+            Checkpointing(plan, stage, config.checkpoint_every, self._interruption, finite.check, save),
+            Progress(f"{config.title} {stage.name}", plan.epochs_of(stage)),
+        ]
+
+    def _write(self, line: dict[str, Any]) -> None:
+        # These seconds include evaluations and checkpoints; the seconds of the epoch do not.
+        append_metrics(self.folder.metrics, line | {"elapsed_seconds": round(self.attempt.seconds, 3)})
+
+    def _evaluate(self) -> dict[str, int]:
+        """Evaluates a teacher that is not trained, and writes the one line of its metrics. Returns its steps: none."""
+        accuracy = self.evaluator.accuracy()
+        self._write({"stage": MAIN_STAGE, "epoch": 0, "epochs": 0, "step": 0, "test_accuracy": accuracy})
+        return {MAIN_STAGE: 0}
+
+    def _save_network(self) -> None:
+        """Saves the trained network; of a teacher in a file, a copy of the file."""
+        teacher, dataset = self.config.evaluated, self.parts.dataset
+        if teacher is None:
+            save_network(self.folder.network, self.distiller.deployed, dataset.mean, dataset.std)
+            return
+        write_atomically(self.folder.network, Path(teacher.path).read_bytes())
+        if sha256(self.folder.network) != teacher.checksum:
+            raise DamageError(f"{teacher.path}: was changed after the command began; start it again.")
+
+    def _scores(self) -> Scores:
+        """Returns the scores after the last epoch, on the held-out images."""
+        logits, labels = self.evaluator.latest(), self.parts.held_out.labels
+        final: dict[str, Any] = final_scores(logits, labels)
+        if self.teacher is not None:
+            teacher_logits = self.parts.evaluator(self.distiller.teacher).logits()
+            final |= scores_against_teacher(logits, teacher_logits)
+            # The record has the accuracy on the test set, which a run with `validation` must not use.
+            recorded = self.teacher.record.scores.last_accuracy
+            final["teacher_accuracy"] = accuracy(teacher_logits, labels) if self.config.validation else recorded
+            final["teacher_digest"] = self.teacher.record.run.digest
+        if self.distiller.peer is not None:
+            final["peer_accuracy"] = self.parts.evaluator(self.distiller.peer).accuracy()
+        return scores(read_metrics(self.folder.metrics), final)
+
+    def _cost(self, steps: dict[str, int]) -> Cost:
+        network = self.distiller.deployed
+        return Cost(
+            train_images=len(self.parts.images),
+            steps=steps,
+            seconds=round(self.attempt.seconds, 3),
+            training_seconds=round(self.attempt.training_seconds, 3),
+            **stage_costs(read_metrics(self.folder.metrics), steps),
+            peak_memory_bytes=environment.peak_memory_bytes(),
+            parameters=network.count_params(),
+            multiply_adds=multiply_adds(network),
+        )
+
+    def _setting(self) -> Setting:
+        return replace(
+            setting(self.config, self.parts.precision, self.parts.replicas),
+            data=self.parts.data,
+            train_data=self.parts.dataset.train_fingerprint,
+            effective={f"method.{name}": value for name, value in self.distiller.effective.items()},
+            sessions=self.attempt.attempts,
+        )
+
+    def _warnings(self) -> list[str]:
+        logits, labels = self.evaluator.latest(), self.parts.held_out.labels
+        of_teacher = doubts(accuracy(logits, labels), labels) if self.config.evaluated else []
+        return [*self.distiller.warnings(), *of_teacher]
+
+
+def _trained_teacher(config: RunConfig) -> FinishedRun | None:
+    """Returns the run of the trained teacher, if the method of this run needs one.
+
+    Raises:
+        TeacherError: the teacher is not trained, or its training failed.
+    """
+    wanted = config.teacher_run()
+    if wanted is None:
+        return None
+    folder = RunFolder(wanted.directory)
+    state = folder.state(wanted)
+    if state.done is None:
+        raise TeacherError(f"its teacher {folder} {f'failed: {state.failure}' if state.failure else 'is not trained'}")
+    return FinishedRun(folder, state.done)
