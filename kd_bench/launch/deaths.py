@@ -1,0 +1,42 @@
+"""Why the process of a run died, in words."""
+
+import resource
+import signal
+
+from kd_bench.surroundings import surroundings
+
+_NAMES = {one.value: one.name for one in signal.Signals}
+_OUT_OF_MEMORY = "if nobody sent it, the machine was out of memory: try a smaller batch_size."
+_CRASH = (
+    "a native library crashed. On CPUs, the environment variable TF_ENABLE_ONEDNN_OPTS=0 avoids a known crash of "
+    "oneDNN: in convolutions with stride 2 and few channels (a 1x1 kernel with fewer than 16 input channels)."
+)
+_HINTS: dict[int, str] = {
+    signal.SIGKILL: _OUT_OF_MEMORY,
+    signal.SIGSEGV: _CRASH,
+    signal.SIGABRT: _CRASH,
+    signal.SIGILL: _CRASH,
+    signal.SIGFPE: _CRASH,
+    signal.SIGBUS: f"a file that it reads was cut short or its disk failed, or {_CRASH}",
+}
+"""Signal -> what it means. Only SIGKILL can come from a machine without memory."""
+
+
+def cause_of_death(status: int) -> str:
+    """Returns why a process died, by its exit code: minus the number of a signal, or a status."""
+    if status >= 0:
+        return f"its process ended with status {status}."
+    name, hint = _NAMES.get(-status, f"signal {-status}"), _HINTS.get(-status)
+    return f"{name} ended its process{f'; {hint}' if hint else '.'}"
+
+
+def server_died(problem: EOFError | OSError) -> str:
+    """Returns why no process could be started for a run."""
+    if isinstance(problem, OSError) and (around := surroundings(problem)) is not None:
+        return f"its process cannot be started: {around}"
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    limited = "" if limit == resource.RLIM_INFINITY else f"; this shell's limit is {limit // 1024} kB"
+    return (
+        "its process cannot be started: the server that loads TensorFlow died, mostly for lack of memory. Give the "
+        f"command more (ulimit -v, the limit of the batch job or container{limited}), then run it again."
+    )
