@@ -22,6 +22,9 @@ _DEVICE_MEMORY = re.compile("out of memory|CUDA|cuDNN|cuBLAS|OOM when allocating
 _NUMBERS = {os.strerror(number): number for number in errno.errorcode}
 _FILE = re.compile(rf"(?:^|\s)(?P<place>/[^;\n]*); (?P<reason>{'|'.join(map(re.escape, _NUMBERS))})")
 """TensorFlow's message about a file: `path; reason`."""
+_PYTHON = re.compile(r"\[Errno (?P<number>\d+)\] (?P<reason>[^:\n]+)(?:: '(?P<place>[^'\n]+)')?")
+"""Python's message in an error of TensorFlow, which called a Python function."""
+_NOISE = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:.*")
 _LONGEST = 300
 """Characters of a message that are shown."""
 _TENSORFLOW = {
@@ -66,6 +69,9 @@ def _of_system(problem: OSError) -> str | None:
 def _of_tensorflow(kind: str, message: str) -> str | None:
     if found := _FILE.search(message):
         return f"{found['place']}: {found['reason']}. {_remedy(_NUMBERS[found['reason']])}"
+    if found := _PYTHON.search(message):
+        place = f"{found['place']}: " if found["place"] else ""
+        return f"{place}{found['reason']}. {_remedy(int(found['number']))}"
     if kind == "ResourceExhaustedError" or (kind == "InternalError" and _DEVICE_MEMORY.search(message)):
         return _paragraph("the memory of a device is full, or the device failed", message, _MORE_MEMORY)
     return _paragraph(kind, message, _TENSORFLOW[kind]) if kind in _TENSORFLOW else None
@@ -73,7 +79,7 @@ def _of_tensorflow(kind: str, message: str) -> str | None:
 
 def _paragraph(what: str, detail: str, remedy: str) -> str:
     """Returns one paragraph with the first line of the details."""
-    first = next(iter(detail.strip().splitlines()), "")[:_LONGEST]
+    first = next(iter(_NOISE.sub("", detail).strip().splitlines()), "")[:_LONGEST]
     return f"{what}{f' ({first})' if first else ''}. {remedy}, {_AGAIN}"
 
 

@@ -26,7 +26,9 @@ def cause_of_death(status: int) -> str:
     """Returns why a process died, by its exit code: minus the number of a signal, or a status."""
     if status >= 0:
         return f"its process ended with status {status}."
-    name, hint = _NAMES.get(-status, f"signal {-status}"), _HINTS.get(-status)
+    name, hint = _NAMES.get(-status, f"signal {-status}"), _HINTS.get(-status, "")
+    if hint.endswith(_CRASH) and (limit := _limit()):
+        hint = f"the memory that is allowed is too little ({limit}), or {hint}"
     return f"{name} ended its process{f'; {hint}' if hint else '.'}"
 
 
@@ -34,9 +36,14 @@ def server_died(problem: EOFError | OSError) -> str:
     """Returns why no process could be started for a run."""
     if isinstance(problem, OSError) and (around := surroundings(problem)) is not None:
         return f"its process cannot be started: {around}"
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    limited = "" if limit == resource.RLIM_INFINITY else f"; this shell's limit is {limit // 1024} kB"
+    limit = _limit() or "the limit of the batch job or container"
     return (
-        "its process cannot be started: the server that loads TensorFlow died, mostly for lack of memory. Give the "
-        f"command more (ulimit -v, the limit of the batch job or container{limited}), then run it again."
+        "its process cannot be started: the server that loads TensorFlow died, mostly for lack of memory. Allow the "
+        f"command more ({limit}), then run it again."
     )
+
+
+def _limit() -> str:
+    """Returns the limit of this process's memory in words; empty without one. TensorFlow aborts if it is reached."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return "" if limit == resource.RLIM_INFINITY else f"ulimit -v is {limit // 1024} kB"
