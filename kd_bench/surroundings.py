@@ -24,7 +24,8 @@ _FILE = re.compile(rf"(?:^|\s)(?P<place>/[^;\n]*); (?P<reason>{'|'.join(map(re.e
 """TensorFlow's message about a file: `path; reason`."""
 _PYTHON = re.compile(r"\[Errno (?P<number>\d+)\] (?P<reason>[^:\n]+)(?:: '(?P<place>[^'\n]+)')?")
 """Python's message in an error of TensorFlow, which called a Python function."""
-_NOISE = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:.*")
+_NOISE = re.compile(r" at 0x[0-9a-f]+|\[?\[?\{\{.*?\}\}(\]\])?\s*|\s*\[Op:.*|^Hint: .*", re.MULTILINE)
+"""What differs from process to process, and TensorFlow's notes."""
 _LONGEST = 300
 """Characters of a message that are shown."""
 _TENSORFLOW = {
@@ -43,12 +44,16 @@ def surroundings(problem: BaseException) -> str | None:
     if isinstance(problem, OSError):
         return _of_system(problem)
     if isinstance(problem, MemoryError):
-        return _paragraph("the memory is full", str(problem), _MORE_MEMORY)
+        return _paragraph("the memory is full", headline(problem), _MORE_MEMORY)
     if isinstance(problem, RuntimeError) and "can't start new thread" in str(problem):
         return _paragraph("no thread can be started", "", "Raise the limit of processes (ulimit -u) or of memory")
-    if type(problem).__module__.startswith("tensorflow."):
-        return _of_tensorflow(type(problem).__name__, str(getattr(problem, "message", problem)))
-    return None
+    return _of_tensorflow(problem) if _is_tensorflows(problem) else None
+
+
+def headline(problem: BaseException) -> str:
+    """Returns the message of an error in one line, which is the same whenever the same error is raised."""
+    lines = [line.strip() for line in _NOISE.sub("", str(problem)).splitlines() if line.strip()] or [""]
+    return lines[-1 if _is_tensorflows(problem) else 0][:_LONGEST]  # TensorFlow's begin with a traceback
 
 
 def cannot_be_written(place: object, problem: OSError, remedy: str = "") -> str:
@@ -66,21 +71,24 @@ def _of_system(problem: OSError) -> str | None:
     return f"{place}{_reason(problem)}. {_remedy(problem.errno)}"
 
 
-def _of_tensorflow(kind: str, message: str) -> str | None:
+def _is_tensorflows(problem: BaseException) -> bool:
+    return type(problem).__module__.startswith("tensorflow.")
+
+
+def _of_tensorflow(problem: BaseException) -> str | None:
+    kind, message = type(problem).__name__, str(problem)
     if found := _FILE.search(message):
         return f"{found['place']}: {found['reason']}. {_remedy(_NUMBERS[found['reason']])}"
     if found := _PYTHON.search(message):
         place = f"{found['place']}: " if found["place"] else ""
         return f"{place}{found['reason']}. {_remedy(int(found['number']))}"
     if kind == "ResourceExhaustedError" or (kind == "InternalError" and _DEVICE_MEMORY.search(message)):
-        return _paragraph("the memory of a device is full, or the device failed", message, _MORE_MEMORY)
-    return _paragraph(kind, message, _TENSORFLOW[kind]) if kind in _TENSORFLOW else None
+        return _paragraph("the memory of a device is full, or the device failed", headline(problem), _MORE_MEMORY)
+    return _paragraph(kind, headline(problem), _TENSORFLOW[kind]) if kind in _TENSORFLOW else None
 
 
 def _paragraph(what: str, detail: str, remedy: str) -> str:
-    """Returns one paragraph with the first line of the details."""
-    first = next(iter(_NOISE.sub("", detail).strip().splitlines()), "")[:_LONGEST]
-    return f"{what}{f' ({first})' if first else ''}. {remedy}, {_AGAIN}"
+    return f"{what}{f' ({detail})' if detail else ''}. {remedy}, {_AGAIN}"
 
 
 def _remedy(number: int | None) -> str:

@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import tempfile
 
 from kd_bench.surroundings import surroundings
 
@@ -34,8 +35,10 @@ def cause_of_death(status: int) -> str:
 
 def server_died(problem: EOFError | OSError) -> str:
     """Returns why no process could be started for a run."""
-    if isinstance(problem, OSError) and (around := surroundings(problem)) is not None:
-        return f"its process cannot be started: {around}"
+    if "AF_UNIX path too long" in str(problem):
+        return f"{tempfile.gettempdir()}: its path is too long for sockets; set the environment variable TMPDIR."
+    if isinstance(problem, OSError):
+        return f"its process cannot be started: {surroundings(problem) or problem}"
     limit = _limit() or "the limit of the batch job or container"
     return (
         "its process cannot be started: the server that loads TensorFlow died, mostly for lack of memory. Allow the "

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kd_bench.errors import BenchError
-from kd_bench.surroundings import surroundings
+from kd_bench.surroundings import headline, surroundings
 from kd_bench.training.callbacks import NonFiniteLossError
 
 _FIRST = "The same command tries again from there; if it fails there again, its checkpoints are deleted."
@@ -40,6 +40,6 @@ def failure(problem: Exception, reached: str, earlier: str | None) -> Failure:
         return Failure(f"{kind}: {problem}", str(problem), starts_over=isinstance(problem, NonFiniteLossError))
     if (around := surroundings(problem)) is not None:
         return Failure(f"{kind}: {around}", around)
-    reason = f"{kind}: {problem} ({reached})"
+    reason = f"{kind}: {headline(problem)} ({reached})"
     twice = reason == earlier
     return Failure(reason, f"{reason}. {_AGAIN if twice else _FIRST}", is_bug=True, starts_over=twice)
