@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from kd_bench.messages import protect_streams, show, warn
+
 _COMMANDS = {
     "run": ("kd_bench.launch.run", "train one run, or with -m a sweep (run.py)"),
     "table": ("kd_bench.results.aggregate", "print the results of all runs (aggregate.py)"),
@@ -14,12 +16,13 @@ _COMMANDS = {
 
 def main() -> int:
     """Starts a command with the remaining arguments; returns its exit status."""
+    protect_streams()
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
-        print(_help())
+        show(_help())
         return 0
     if name not in _COMMANDS:
-        print(f"error: {name}: there is no such command. Choose one of: {', '.join(_COMMANDS)}.", file=sys.stderr)
+        warn(f"error: {name}: there is no such command. Choose one of: {', '.join(_COMMANDS)}.")
         return 2
     module, _ = _COMMANDS[name]
     sys.argv = [f"kd-bench {name}", *arguments]  # Hydra and argparse read it

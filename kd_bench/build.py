@@ -1,7 +1,6 @@
 """What a run needs before its first step: data, networks and distiller, the plan of its training."""
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from kd_bench.data.fractions import hold_out, subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import ConfigError
+from kd_bench.messages import warn
 from kd_bench.pair import build_distiller
 from kd_bench.runs.finished import FinishedRun
 from kd_bench.seeds import seed_for
@@ -115,11 +115,9 @@ def _require_same_data(teacher: FinishedRun, data: str, training_only: bool) -> 
     known = setting.train_data if training_only else setting.data
     if training_only and not known:
         # Only a warning: the runs of the full protocol, which follow a search, compare all images.
-        print(
+        warn(
             f"warning: {teacher.folder}: an earlier version trained this teacher and stored no fingerprint of the "
-            "training images alone, so it is not checked whether this run has the same images.",
-            file=sys.stderr,
-            flush=True,
+            "training images alone, so it is not checked whether this run has the same images."
         )
     elif known != data:
         raise ConfigError(

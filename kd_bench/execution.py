@@ -1,6 +1,5 @@
 """One run from start to finish: lock, state, build, train, record."""
 
-import sys
 import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from kd_bench.config import MAIN_STAGE
 from kd_bench.config.schema import RunConfig
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import BenchError, ConfigError, DamageError, DataError, RunFailedError, StorageError
+from kd_bench.messages import say, warn
 from kd_bench.runs import environment
 from kd_bench.runs.attempt import Attempt
 from kd_bench.runs.checkpoints import Checkpoints
@@ -25,7 +25,8 @@ from kd_bench.runs.lock import locked
 from kd_bench.runs.metrics import append_metrics, read_metrics
 from kd_bench.runs.outcome import record_done, record_failure, scores, setting, stage_costs
 from kd_bench.runs.record import Cost, Record, Scores, Setting, write_record
-from kd_bench.training.callbacks import Checkpointing, EpochLog, NonFiniteLossError, Progress, StopOnNonFiniteLoss
+from kd_bench.training.callbacks import Checkpointing, EpochLog, Progress, StopOnNonFiniteLoss
+from kd_bench.training.failures import Failure, failure
 from kd_bench.training.interruption import Interruption
 from kd_bench.training.loading import doubts
 from kd_bench.training.loop import train
@@ -63,16 +64,17 @@ def run(config: RunConfig, interruption: Interruption | None = None, wait: bool 
         if waited and state.failure is not None and not state.resumable:
             raise RunFailedError(f"{config.title} failed: {state.failure}")
         for damage in state.damage:
-            print(f"{damage}; the run is done again.", file=sys.stderr, flush=True)
-        record = _attempted(config, folder, interruption or Interruption())
+            warn(f"{damage}; the run is done again.")
+        record = _attempted(config, folder, interruption or Interruption(), state.failure)
     for warning in record.warnings:
-        print(f"warning: {config.title}: {warning}", file=sys.stderr, flush=True)
-    print(f"{config.title}: {record.scores.last_accuracy:.2%} in {record.cost.seconds:.1f} s", flush=True)
+        warn(f"warning: {config.title}: {warning}")
+    say(f"{config.title}: {record.scores.last_accuracy:.2%} in {record.cost.seconds:.1f} s")
     return record
 
 
-def _attempted(config: RunConfig, folder: RunFolder, interruption: Interruption) -> Record:
-    """Does the run and records its result or its failure."""
+def _attempted(config: RunConfig, folder: RunFolder, interruption: Interruption, earlier: str | None) -> Record:
+    """Does the run and records its result or its failure; `earlier` is the reason of its previous failure."""
+    checkpoints = Checkpoints(folder.checkpoints)
     try:
         record = Execution(config, folder, interruption).record()
         write_record(folder.record, record)
@@ -80,22 +82,22 @@ def _attempted(config: RunConfig, folder: RunFolder, interruption: Interruption)
         folder.leave_nothing(Path(config.outputs))
         raise
     except Exception as problem:  # noqa: BLE001 - recorded, and raised again as a failed run
-        _record_failure(config, folder, problem)
-        raise RunFailedError(f"{config.title} failed: {problem}") from None
-    Checkpoints(folder.checkpoints).delete()
+        failed = failure(problem, checkpoints.reached(), earlier)
+        if failed.is_bug:
+            traceback.print_exception(problem)
+        _record_failure(config, folder, failed)
+        raise RunFailedError(f"{config.title} failed: {failed.message}") from None
+    checkpoints.delete()
     return record
 
 
-def _record_failure(config: RunConfig, folder: RunFolder, problem: Exception) -> None:
-    if not isinstance(problem, BenchError):
-        traceback.print_exception(problem)
-    if isinstance(problem, NonFiniteLossError) or not isinstance(problem, BenchError):
-        # The same state would fail again, and after the bug is corrected nothing must continue from it.
-        Checkpoints(folder.checkpoints).delete()
+def _record_failure(config: RunConfig, folder: RunFolder, failed: Failure) -> None:
     try:
-        write_record(folder.record, record_failure(config, f"{type(problem).__name__}: {problem}"))
+        if failed.starts_over:
+            Checkpoints(folder.checkpoints).delete()
+        write_record(folder.record, record_failure(config, failed.reason))
     except StorageError as another:
-        print(f"error: the failure could not be recorded: {another}", file=sys.stderr, flush=True)
+        warn(f"error: the failure could not be recorded: {another}")
 
 
 class Execution:
@@ -150,7 +152,7 @@ class Execution:
     def _announce(self) -> None:
         position = self.attempt.checkpoint and self.attempt.checkpoint.position
         where = f"goes on from stage {position.stage}, step {position.step}" if position else "starts"
-        print(f"{self.config.title}: {where}", flush=True)
+        say(f"{self.config.title}: {where}")
 
     def _train(self) -> dict[str, int]:
         """Trains the student while the callbacks of the config observe it. Returns the steps of each stage."""

@@ -8,6 +8,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from kd_bench.messages import say, warn
+
 # Hydra imports this module for every command: what needs the extra `search` is imported by those that use it.
 
 
@@ -39,8 +41,8 @@ class Search(Sweeper):
         except ValueError:  # Optuna's, where there is no best trial
             if {trial.state for trial in study.trials} != {optuna.trial.TrialState.FAIL}:
                 raise
-            print("error: no trial is done; the messages above say why.", file=sys.stderr)
+            warn("error: no trial is done; the messages above say why.")
             sys.exit(1)
         best, failed = study.best_trial, sum(trial.value is None for trial in study.trials)
         values = " ".join(f"{key}={value}" for key, value in best.params.items())
-        print(f"Best of {len(study.trials)} trials ({failed} failed): {best.value:.4f} with {values}", flush=True)
+        say(f"Best of {len(study.trials)} trials ({failed} failed): {best.value:.4f} with {values}")

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ import numpy as np
 import psutil
 
 from kd_bench.errors import DataError
+from kd_bench.messages import warn
 
 _IMAGES_RANK = 4
 _BLOCK = 64
@@ -122,11 +122,9 @@ class ImageDataset:
             )
         shared = np.isin(image_digests(test), image_digests(self.train)).sum()
         if shared:
-            print(
+            warn(
                 f"warning: dataset.name={self.name}: {shared} of its {len(test)} test images are also training images, "
-                "with the same label.",
-                file=sys.stderr,
-                flush=True,
+                "with the same label."
             )
 
     def _fingerprint(self, *parts: Images) -> str:

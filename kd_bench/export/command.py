@@ -1,7 +1,6 @@
 """The command `export`: writes the networks of finished runs in other formats, and measures them."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from kd_bench.export.finished import Finished, read_finished
 from kd_bench.export.packages import require_packages
 from kd_bench.installation import program
 from kd_bench.launch.quiet import quietly
+from kd_bench.messages import protect_streams, show, warn
 from kd_bench.runs import environment
 from kd_bench.runs.exports import ARTEFACTS, Export, artefact
 
@@ -27,6 +27,7 @@ _NOTE = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exports the networks of the runs; returns 1 if one cannot be exported, 2 if nothing can begin."""
+    protect_streams()
     options = _parse(arguments)
     forms = list(dict.fromkeys([*options.formats, *([_INT8] if options.int8 else [])]))
     try:
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     exported = [_export(run, forms) for run in runs]
     if any(exported):
-        print(_NOTE.format(processor=environment.processor() or "an unknown processor"))
+        show(_NOTE.format(processor=environment.processor() or "an unknown processor"))
     return 0 if all(len(one) == len(forms) for one in exported) else 1
 
 
@@ -55,7 +56,7 @@ def _export(run: Finished, forms: Sequence[str]) -> list[Export]:
         return []
     exported = [export for form in forms if (export := _attempt(run, network, form)) is not None]
     if exported:
-        print(_table(run, exported), flush=True)
+        show(_table(run, exported))
     return exported
 
 
@@ -71,7 +72,7 @@ def _attempt(run: Finished, network: Any, form: str) -> Export | None:
 
 
 def _complain(problem: BenchError) -> None:
-    print("error:", *str(problem).split(), file=sys.stderr, flush=True)
+    warn(" ".join(["error:", *str(problem).split()]))
 
 
 def _table(run: Finished, exported: Sequence[Export]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from kd_bench.config.compose import Job
 from kd_bench.config.schema import RunConfig
 from kd_bench.launch.processes import is_to_do
+from kd_bench.messages import say
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import is_held
 
@@ -36,7 +37,7 @@ def next_batch(jobs: Sequence[Job]) -> list[Job]:
         if free:
             return _teachers_first(free, {path: run.directory for path, run in missing.items() if run is not None})
         if not waited:
-            print(f"Other commands are doing the remaining runs ({len(jobs)}); waiting.", flush=True)
+            say(f"Other commands are doing the remaining runs ({len(jobs)}); waiting.")
             waited = True
         time.sleep(_PAUSE)
         jobs = still_to_do(jobs)

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from kd_bench.config.compose import UnlistedSweepError, jobs
 from kd_bench.config.overrides import read_options
@@ -13,8 +14,10 @@ from kd_bench.errors import BenchError
 from kd_bench.launch.dry_run import dry_run
 from kd_bench.launch.help import help_text
 from kd_bench.launch.summary import summary
+from kd_bench.messages import say, show, warn
 from kd_bench.runs.files import storing
 from kd_bench.runs.folder import NEW, RunFolder
+from kd_bench.surroundings import surroundings
 
 
 def preflight(arguments: Sequence[str]) -> list[RunConfig]:
@@ -26,12 +29,12 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
     with refusing():
         options = read_options(arguments)
         if options.help:
-            print(help_text(arguments))
+            show(help_text(arguments))
             sys.exit(0)
         if options.hydra_help or options.cfg or options.info or options.shell_completion:
             return []
         if options.dry_run:
-            print(dry_run(arguments))
+            show(dry_run(arguments))
             sys.exit(0)
         try:
             runs = jobs(arguments)
@@ -42,7 +45,7 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
         if to_do:
             _require_room(runs)
     if len(runs) > 1 or states != [NEW]:
-        print(summary(states), flush=True)
+        say(summary(states))
     if not to_do:
         sys.exit(0)
     return runs
@@ -50,12 +53,20 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
 
 @contextlib.contextmanager
 def refusing() -> Iterator[None]:
-    """Ends the program with status 2 and one line if the body raises a `BenchError`."""
+    """Ends the program with one line: with status 2 at a `BenchError`, with 1 at a failure of the surroundings."""
     try:
         yield
     except BenchError as problem:
-        print("error:", *str(problem).split(), file=sys.stderr)
-        sys.exit(2)
+        _end(str(problem), 2)
+    except OSError as problem:
+        if (reason := surroundings(problem)) is None:
+            raise
+        _end(reason, 1)
+
+
+def _end(reason: str, status: int) -> NoReturn:
+    warn(" ".join(["error:", *reason.split()]))
+    sys.exit(status)
 
 
 def _require_room(runs: Sequence[RunConfig]) -> None:
@@ -71,7 +82,5 @@ def exit_status(runs: Sequence[RunConfig]) -> int:
     missing = [run for run in runs if RunFolder(run.directory).state(run).done is None]
     if missing and len(runs) > 1:
         listed = "".join(f"\n  {run.directory}" for run in missing)
-        print(
-            f"{len(missing)} of {len(runs)} runs are not done; the same command tries again:{listed}", file=sys.stderr
-        )
+        warn(f"{len(missing)} of {len(runs)} runs are not done; the same command tries again:{listed}")
     return 1 if missing else 0

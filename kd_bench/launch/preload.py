@@ -3,13 +3,32 @@
 Otherwise each run would need half a second to import TensorFlow Datasets.
 """
 
+import contextlib
 import gc
 import importlib
+import os
 import pkgutil
+import resource
+from collections.abc import Iterator
 
 from kd_bench.launch.quiet import quietly
 
-with quietly():
+
+@contextlib.contextmanager
+def _ending_without_memory() -> Iterator[None]:
+    """Ends the server without a traceback if the memory is limited, because the command then says why it died.
+
+    An import without memory fails with any error, also with ImportError and SystemError.
+    """
+    try:
+        yield
+    except Exception:
+        if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+            raise
+        os._exit(1)  # what Python prints at its exit would also fail
+
+
+with quietly(), _ending_without_memory():
     from kd_bench import data, distillers, experiment, networks  # noqa: F401
 
     for room in (data, distillers, networks):

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import NamedTuple
 
@@ -23,11 +24,14 @@ from filelock import Timeout
 
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError, ConfigError, DataError
+from kd_bench.launch.deaths import cause_of_death, server_died
 from kd_bench.launch.signals import PATIENCE, handling, listening
+from kd_bench.messages import protect_streams, warn
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import locked
 from kd_bench.runs.outcome import record_failure
 from kd_bench.runs.record import write_record
+from kd_bench.surroundings import surroundings
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS = range(4)
@@ -142,12 +146,10 @@ def _script_hidden() -> Iterator[None]:
 
 def _run_in_process(config: RunConfig, wait: bool, only_build: bool = False) -> Outcome:
     """Runs a run in its own process; or only builds its networks, to refuse it before its teacher is trained."""
-    context = _server()
-    reader, writer = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(config, wait, only_build, writer))
-    with _script_hidden():
-        process.start()
-    writer.close()
+    try:
+        process, reader = _started(config, wait, only_build)
+    except (EOFError, OSError) as problem:
+        return _record_death(config, server_died(problem))
     process.join()
     status = process.exitcode
     assert status is not None, "it has ended"
@@ -155,7 +157,22 @@ def _run_in_process(config: RunConfig, wait: bool, only_build: bool = False) -> 
         raise Interrupted(status)
     if status in (DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS):
         return Outcome(status, _received(reader))
-    return _record_death(config, status)
+    return _record_death(config, cause_of_death(status))
+
+
+def _started(config: RunConfig, wait: bool, only_build: bool) -> tuple[BaseProcess, Connection]:
+    """Starts the process of a run; returns it, and where it sends the reason if it fails.
+
+    Raises:
+        EOFError: the server died before it could fork.
+        OSError: the server cannot be started or reached.
+    """
+    context = _server()
+    reader, writer = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(config, wait, only_build, writer))
+    with writer, _script_hidden():
+        process.start()
+    return process, reader
 
 
 def _received(reader: Connection) -> str:
@@ -165,14 +182,8 @@ def _received(reader: Connection) -> str:
     return ""
 
 
-def _record_death(config: RunConfig, status: int) -> Outcome:
-    """Records that the run's process died, unless another process is doing the run now."""
-    reason = f"its process ended with status {status}."
-    if status is not None and status < 0:
-        name = signal.Signals(-status).name
-        reason = (
-            f"{name} ended its process; if nobody sent it, the machine was out of memory: try a smaller batch_size."
-        )
+def _record_death(config: RunConfig, reason: str) -> Outcome:
+    """Records why the run's process died, unless another process is doing the run now."""
     folder = RunFolder(config.directory)
     try:
         with locked(folder, wait=False):
@@ -181,11 +192,12 @@ def _record_death(config: RunConfig, status: int) -> Outcome:
     except Timeout:
         return Outcome(HELD_STATUS)
     reason = f"{config.title} failed: {reason}"
-    print(f"error: {reason}", file=sys.stderr, flush=True)
+    warn(f"error: {reason}")
     return Outcome(FAILED_STATUS, reason)
 
 
 def _child(config: RunConfig, wait: bool, only_build: bool, reasons: Connection) -> None:
+    protect_streams()
     # Imported here because the forked process already has TensorFlow: callers of `run` need not import it.
     from kd_bench import execution
     from kd_bench.build import build
@@ -205,11 +217,15 @@ def _child(config: RunConfig, wait: bool, only_build: bool, reasons: Connection)
             raise SystemExit(_reported(f"{config.title}: {problem}", REFUSED_STATUS, reasons)) from problem
         except BenchError as problem:
             raise SystemExit(_reported(str(problem), FAILED_STATUS, reasons)) from problem
+        except Exception as problem:
+            if (reason := surroundings(problem)) is None:
+                raise
+            raise SystemExit(_reported(f"{config.title}: {reason}", FAILED_STATUS, reasons)) from problem
 
 
 def _reported(reason: str, status: int, reasons: Connection) -> int:
     """Prints and sends the reason why a run ended with this status; returns the status."""
-    print(f"error: {reason}", file=sys.stderr, flush=True)
+    warn(f"error: {reason}")
     with contextlib.suppress(BrokenPipeError):  # the command has ended, and nobody waits for the reason
         reasons.send(reason)
     return status

@@ -14,6 +14,7 @@ from kd_bench.launch.bars import Bars
 from kd_bench.launch.lines import Lines
 from kd_bench.launch.sweep import Sweep
 from kd_bench.launch.terminal import gathering
+from kd_bench.messages import say
 
 _PAUSE = 1.0
 """Minimum seconds between two checks of the runs."""
@@ -57,5 +58,5 @@ def _show(sweep: Sweep, terminal: TextIO | None, writes: bool, ended: threading.
             if drawn:
                 drawn.draw()
             for line in lines.due(began) if writes else ():
-                print(line, flush=True)
+                say(line)
             pause = max(_PAUSE, _REST * (time.monotonic() - began))

@@ -14,10 +14,12 @@ from kd_bench.installation import CONF
 from kd_bench.launch import preflight, processes
 from kd_bench.launch.progress import showing_progress
 from kd_bench.launch.signals import forwarding
+from kd_bench.messages import protect_streams
 
 
 def main() -> int:
     """Does the runs of the command line; returns the exit status."""
+    protect_streams()
     with preflight.refusing():
         sys.argv[1:] = flags_first(escaped(sys.argv[1:]))
     processes.begin_command()
@@ -42,6 +44,7 @@ def _job(config: DictConfig) -> float | None:
     Returns:
         The run's status; for a search, its accuracy, or None if it is not done.
     """
+    protect_streams()  # also in the workers of a launcher
     hydra = HydraConfig.get()
     with preflight.refusing():
         run = of_job(config)

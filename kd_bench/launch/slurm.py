@@ -11,7 +11,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
@@ -23,6 +22,7 @@ from kd_bench.errors import ConfigError
 from kd_bench.installation import ROOT
 from kd_bench.launch.processes import BEGAN, FAILED_STATUS
 from kd_bench.launch.signals import ask_to_leave, handling
+from kd_bench.messages import say, warn
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 _PAUSE = 1.0
@@ -58,8 +58,8 @@ def announce(jobs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> None:
     """Prints the overrides and the log of each job, and the commands that show and end the jobs."""
     array = _array(jobs)
     for job, lines in zip(jobs, overrides, strict=True):
-        print(f"job {job.job_id}: {' '.join(lines)}: {job.paths.stdout}")
-    print(f"{len(jobs)} submitted to Slurm; squeue --jobs={array} shows them, scancel {array} ends them.", flush=True)
+        say(f"job {job.job_id}: {' '.join(lines)}: {job.paths.stdout}")
+    say(f"{len(jobs)} submitted to Slurm; squeue --jobs={array} shows them, scancel {array} ends them.")
 
 
 def wait(jobs: Sequence[Any]) -> None:
@@ -90,8 +90,7 @@ def result(job: Any) -> JobReturn:
         _, returned = pickle_load(job.paths.result_pickle)
         if isinstance(returned, JobReturn) and returned.status is JobStatus.COMPLETED:
             return returned
-    problem = f"error: job {job.job_id} ended without a result; {job.paths.stdout} may say why."
-    print(problem, file=sys.stderr, flush=True)
+    warn(f"error: job {job.job_id} ended without a result; {job.paths.stdout} may say why.")
     return JobReturn(status=JobStatus.COMPLETED, _return_value=FAILED_STATUS)
 
 
@@ -128,11 +127,9 @@ def _leaving_alone(array: str) -> Iterator[None]:
         with handling(leave):
             yield
     except Interrupted:
-        print(
+        warn(
             f"\nInterrupted: the jobs continue. scancel {array} ends them; the same command waits for their runs and "
-            "does what is left.",
-            file=sys.stderr,
-            flush=True,
+            "does what is left."
         )
         raise
 

@@ -10,6 +10,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from kd_bench.messages import lossy
+
 _STDOUT, _STDERR = 1, 2
 _PAUSE = 0.1
 """Seconds between two checks whether the body has ended."""
@@ -25,7 +27,8 @@ def gathering() -> Iterator[TextIO]:
     reader, writer = os.pipe()
     kept = {number: os.dup(number) for number in (_STDOUT, _STDERR) if os.isatty(number)}
     ended = threading.Event()
-    with os.fdopen(os.dup(_STDERR), "w", encoding=sys.stderr.encoding, errors="replace") as terminal:
+    copy = os.dup(_STDERR)
+    with lossy(copy, sys.stderr) as terminal:
         thread = threading.Thread(target=_pass_on, args=(reader, terminal, ended), daemon=True)
         _turn(dict.fromkeys(kept, writer))
         thread.start()
@@ -35,7 +38,7 @@ def gathering() -> Iterator[TextIO]:
             _turn(kept)
             ended.set()
             thread.join()
-    for descriptor in (writer, *kept.values()):  # the reader stays open: a process may still write
+    for descriptor in (copy, writer, *kept.values()):  # the reader stays open: a process may still write
         os.close(descriptor)
 
 

@@ -16,6 +16,7 @@ from kd_bench.installation import ROOT
 from kd_bench.launch import processes
 from kd_bench.launch.preflight import refusing
 from kd_bench.launch.signals import forwarding
+from kd_bench.messages import protect_streams
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 _TRIALS_SEED = 1000
@@ -24,6 +25,7 @@ _TRIALS_SEED = 1000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Tunes and tests one method after the other; returns 0 if all runs are done. What is done is not done again."""
+    protect_streams()
     options = _parse(arguments)
     processes.begin_command()
     with refusing():

@@ -1,7 +1,6 @@
 """The command `aggregate`, or `kd-bench table`: prints the results of all runs, or writes them to files."""
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from kd_bench.errors import BenchError
 from kd_bench.installation import program
+from kd_bench.messages import protect_streams, show, warn
 from kd_bench.results.bundle import bundle_name, unbundle
 from kd_bench.results.columns import COLUMNS
 from kd_bench.results.frame import Runs, read_runs, with_hyper_parameters
@@ -27,12 +27,13 @@ from kd_bench.results.table import Table, build_tables
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the results of the sources, or writes them to files; returns 1 if a source has a problem."""
+    protect_streams()
     options = _parse(arguments)
     try:
         do = _unbundle if options.unbundle else _watch if options.status else _aggregate
         problems = do(options)
     except (OSError, BenchError) as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        warn(f"{Path(sys.argv[0]).name}: {error}")
         return 1
     return 1 if problems else 0
 
@@ -40,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _unbundle(options: argparse.Namespace) -> bool:
     (outputs,) = options.outputs
     restored, problems = unbundle(options.unbundle, outputs)
-    print(f"{outputs}: {restored} run{'' if restored == 1 else 's'} restored from {options.unbundle}")
+    show(f"{outputs}: {restored} run{'' if restored == 1 else 's'} restored from {options.unbundle}")
     for problem in problems:
-        print(problem, file=sys.stderr)
+        warn(problem)
     return bool(problems)
 
 
@@ -50,8 +51,8 @@ def _watch(options: argparse.Namespace) -> bool:
     """Prints the status of the runs; returns whether a file is damaged."""
     status = read_status(options.outputs)
     for message in status.damaged:
-        print(f"damaged: {message}", file=sys.stderr)
-    _say(render_status(status, shutil.get_terminal_size().columns))
+        warn(f"damaged: {message}")
+    show(render_status(status, shutil.get_terminal_size().columns))
     return bool(status.damaged)
 
 
@@ -60,7 +61,7 @@ def _aggregate(options: argparse.Namespace) -> bool:
     runs = read_runs(options.outputs)
     altered = list_altered(runs) if options.verify else []
     for problem in [*list_problems(runs), *altered]:
-        print(problem, file=sys.stderr)
+        warn(problem)
     if runs.frame.empty or (options.update and len(runs.failed) == len(runs.tabulated)):
         sources = ", ".join(map(str, options.outputs))
         raise BenchError(f"{sources}: no run is done yet; start one: {program('run')} method=fitnet")
@@ -75,31 +76,24 @@ def _aggregate(options: argparse.Namespace) -> bool:
 
 def _print(runs: Runs, options: argparse.Namespace) -> None:
     if options.runs:
-        _say(render_runs(with_hyper_parameters(select(runs.frame, _filters(options))), options.format))
+        show(render_runs(with_hyper_parameters(select(runs.frame, _filters(options))), options.format))
     elif options.html:
         from kd_bench.results.report import write_report
 
         write_report(_tables(runs, options), options.html, options.columns)
-        _say(str(options.html))
+        show(str(options.html))
     elif options.plots:
         from kd_bench.results.pictures import write_pictures  # Altair takes half a second to import.
 
-        _say("\n".join(map(str, write_pictures(_tables(runs, options), options.plots))))
+        show("\n".join(map(str, write_pictures(_tables(runs, options), options.plots))))
     else:
-        _say(render_tables(_tables(runs, options), options.format, options.gains, options.columns))
-
-
-def _say(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # The reader of the output (head, less) has closed it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        show(render_tables(_tables(runs, options), options.format, options.gains, options.columns))
 
 
 def _bundle(runs: Runs, options: argparse.Namespace) -> None:
     chosen = select(runs.frame, _filters(options))
     bundle_runs(chosen, options.bundle)
-    print(f"{options.bundle}: {len(chosen)} runs")
+    show(f"{options.bundle}: {len(chosen)} runs")
 
 
 def _update(options: argparse.Namespace) -> None:
@@ -111,7 +105,7 @@ def _update(options: argparse.Namespace) -> None:
             raise BenchError(f"{options.update}: its block {name} needs exactly one {name}.jsonl in --outputs")
         contents[name] = _block(_tables(read_runs(sources), options), name, options)
     update_blocks(options.update, contents)
-    print(f"{options.update}: results updated")
+    show(f"{options.update}: results updated")
 
 
 def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:

@@ -1,13 +1,13 @@
 """One attempt at a run: where this process resumes, how long the run has taken, what it saves."""
 
 import datetime
-import sys
 import time
 from collections.abc import Sequence
 
 import keras
 
 from kd_bench.errors import DamageError
+from kd_bench.messages import warn
 from kd_bench.runs import environment
 from kd_bench.runs.checkpoints import Checkpoint, Checkpoints, Position
 from kd_bench.runs.files import storing, write_atomically
@@ -102,7 +102,7 @@ class Attempt:
             reason = "its code was changed"
         else:
             return checkpoint
-        print(f"{self._folder}: {reason}; the run starts over.", file=sys.stderr, flush=True)
+        warn(f"{self._folder}: {reason}; the run starts over.")
         self._checkpoints.delete()
         return None
 
@@ -120,7 +120,7 @@ class Attempt:
                 path.unlink(missing_ok=True)
             return
         if path.exists() and not path.read_bytes().startswith(position.metrics.encode()):
-            print(f"{path}: was altered; it is written again from the checkpoint.", file=sys.stderr, flush=True)
+            warn(f"{path}: was altered; it is written again from the checkpoint.")
         write_atomically(path, position.metrics)
 
 

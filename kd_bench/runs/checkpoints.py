@@ -7,7 +7,6 @@ A checkpoint is a safetensors file. Its name holds its number, the stage, the st
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import safetensors.numpy
 
 from kd_bench.errors import DamageError
+from kd_bench.messages import warn
 from kd_bench.runs.files import storing, write_atomically
 
 _KEPT = 2
@@ -91,8 +91,16 @@ class Checkpoints:
             try:
                 return _read(path)
             except DamageError as problem:
-                print(f"{problem} An earlier checkpoint is used, or the run starts over.", file=sys.stderr, flush=True)
+                warn(f"{problem} An earlier checkpoint is used, or the run starts over.")
         return None
+
+    def reached(self) -> str:
+        """Returns in words how far the run has come by the name of its newest checkpoint."""
+        paths = self._paths()
+        if not paths:
+            return "before its first checkpoint"
+        stage, step, _ = paths[-1].name.partition("-")[2].rsplit("-", 2)
+        return f"after stage {stage}, step {step}"
 
     def save(self, position: Position, variables: Sequence[keras.Variable]) -> None:
         """Writes a checkpoint, then deletes all but the last two.

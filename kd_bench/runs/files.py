@@ -1,7 +1,6 @@
 """Writes each file completely or not at all; computes checksums."""
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -9,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kd_bench.errors import StorageError
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
+from kd_bench.surroundings import cannot_be_written
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -39,8 +36,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 @contextlib.contextmanager
-def storing(place: Path) -> Iterator[None]:
+def storing(place: Path, remedy: str = "") -> Iterator[None]:
     """Replaces an `OSError` of the body by a readable error.
+
+    Args:
+        place: what the body writes.
+        remedy: a sentence that says what to do; empty for the usual ones.
 
     Raises:
         StorageError: The body cannot write; the message names the place and says what to do.
@@ -50,23 +51,13 @@ def storing(place: Path) -> Iterator[None]:
     except TimeoutError:  # from a lock: nothing was written
         raise
     except OSError as problem:
-        raise StorageError(
-            f"{place}: cannot be written: {problem.strerror or problem}. {_remedy(problem)}"
-        ) from problem
+        raise StorageError(cannot_be_written(place, problem, remedy)) from problem
 
 
 def sha256(path: Path) -> str:
     """Returns the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _remedy(problem: OSError) -> str:
-    if problem.errno in _NO_ROOM:
-        return "Free some space there, then run the same command again: finished work is not lost."
-    if problem.errno in _NO_RIGHTS:
-        return "Make it writable, or set outputs= to a writable folder."
-    return "Fix that, then run the same command again."
 
 
 def _write_through(path: Path, content: bytes) -> None:

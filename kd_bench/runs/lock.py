@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kd_bench.errors import StorageError
+from kd_bench.messages import say
 from kd_bench.runs.files import storing
 from kd_bench.runs.folder import RunFolder
 
@@ -60,7 +61,7 @@ def locked(folder: RunFolder, wait: bool = True) -> Iterator[bool]:
         except Timeout:
             if not wait:
                 raise
-            print(f"{folder}: {holder(folder) or 'another process'} runs it; waiting.", flush=True)
+            say(f"{folder}: {holder(folder) or 'another process'} runs it; waiting.")
             lock.acquire()
             waited = True
     try:

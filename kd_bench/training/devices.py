@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from kd_bench.messages import say
 from kd_bench.runs.lock import machine_locks
 
 _PAUSE = 1.0
@@ -40,10 +41,9 @@ def claim(names: Sequence[str], count: int, jobs_per_device: int = 1) -> list[in
             return sorted(claimed)
         _release(list(claimed.values()))  # two jobs that each keep a part of what they need would wait forever
         if not waited:
-            print(
+            say(
                 f"Waits until {count} of {len(names)} GPUs are free; hardware.jobs_per_gpu={jobs_per_device + 1} lets "
-                "jobs share them.",
-                flush=True,
+                "jobs share them."
             )
             waited = True
         time.sleep(_PAUSE * random.uniform(0.5, 1.5))

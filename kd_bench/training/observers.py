@@ -12,7 +12,7 @@ import keras
 
 from kd_bench.config.schema import Observer, RunConfig
 from kd_bench.distillers.base import Distiller, Stage
-from kd_bench.errors import BenchError
+from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.folder import RunFolder
 from kd_bench.training.loop import Plan
@@ -40,11 +40,14 @@ class Observers:
             callbacks: by name.
             stages: name -> length in epochs, in their order.
             seen: the file with the number of epochs that each callback has seen.
+
+        Raises:
+            DamageError: this file is damaged.
         """
         self._callbacks = callbacks
         self._stages = stages
         self._path = seen
-        self._seen: dict[str, int] = json.loads(seen.read_text()) if seen.exists() else {}
+        self._seen = _read(seen)
         self._model: Distiller | None = None
 
     def of(self, stage: Stage) -> list[keras.callbacks.Callback]:
@@ -134,6 +137,7 @@ def observing(
 
     Raises:
         CallbackError: a callback cannot be made.
+        DamageError: the file with the epochs that the callbacks have seen is damaged.
     """
     if not resumed and folder.logs.exists():
         with storing(folder.logs):
@@ -144,6 +148,18 @@ def observing(
         observers = Observers(callbacks, {stage.name: plan.epochs_of(stage) for stage in stages}, folder.logged_epochs)
         stack.callback(observers.end)
         yield observers
+
+
+def _read(path: Path) -> dict[str, int]:
+    """Returns how many epochs each callback has seen; empty without a file."""
+    try:
+        seen = json.loads(path.read_bytes()) if path.exists() else {}
+        return {name: int(epochs) for name, epochs in seen.items()}
+    except (ValueError, TypeError, AttributeError) as problem:
+        raise DamageError(
+            f"{path}: is damaged: {problem}. Delete it, then run the same command again: the run goes on, and its "
+            "callbacks may see some epochs twice."
+        ) from problem
 
 
 def _opened(name: str, wanted: Observer, run: LoggedRun, stack: contextlib.ExitStack) -> keras.callbacks.Callback:

@@ -8,10 +8,15 @@ import numpy as np
 
 from kd_bench.errors import DamageError
 from kd_bench.layers import BatchNormalization
-from kd_bench.runs.files import write_atomically
+from kd_bench.runs.files import storing, write_atomically
 
 READY_TO_USE, NORMALISATION, INNER = "ready_to_use", "normalisation", "network"
 """The names of a saved model and of its layers. The last one is the trained network, with all of its outputs."""
+
+_REMEDY = (
+    "Free some space there, or set the environment variable TMPDIR to another folder; then run the same command again: "
+    "the network is not trained again."
+)
 
 
 def save_network(path: Path, network: keras.Model, mean: np.ndarray, std: np.ndarray) -> None:
@@ -27,10 +32,12 @@ def save_network(path: Path, network: keras.Model, mean: np.ndarray, std: np.nda
         StorageError: the file cannot be written.
     """
     # First to a temporary folder, because the HDF5 library crashes on a full disk.
-    with tempfile.TemporaryDirectory() as folder:
+    place = Path(tempfile.gettempdir())
+    with storing(place, _REMEDY), tempfile.TemporaryDirectory(dir=place) as folder:
         written = Path(folder, path.name)
         ready_to_use(network, mean, std).save(written)
-        write_atomically(path, written.read_bytes())
+        content = written.read_bytes()
+    write_atomically(path, content)
 
 
 def ready_to_use(network: keras.Model, mean: np.ndarray, std: np.ndarray) -> keras.Model:

@@ -1,33 +1,13 @@
 """No room, no rights: one paragraph that names the place; earlier files stay, the failure is recorded if it can be."""
 
-import contextlib
 import json
-import os
 import resource
 import shutil
 import subprocess
 import sys
 
-import pytest
 from helpers.command import ROOT, SHORT, records, run
-
-
-@contextlib.contextmanager
-def mounted(folder, options):
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a file system needs root's rights")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-def assert_one_paragraph(done):
-    assert "Traceback" not in done.stderr
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and len(errors[0]) < 600, done.stderr
+from helpers.storage import assert_one_paragraph, mounted
 
 
 def content(folder):

@@ -11,9 +11,10 @@ from helpers.observers import scalars
 
 from kd_bench.config import compose
 from kd_bench.distillers.base import Stage
+from kd_bench.errors import DamageError
 from kd_bench.runs.folder import RunFolder
 from kd_bench.training.loop import Plan
-from kd_bench.training.observers import CallbackError, observing
+from kd_bench.training.observers import CallbackError, Observers, observing
 
 RUN = ["method=fitnet", "epochs=8", "teacher.epochs=1", "fraction=0.1", "hardware=cpu", "checkpoint_every=50"]
 DIARY = "+callbacks.diary._target_=helpers.observers.Diary"
@@ -96,6 +97,15 @@ def opened(tmp_path, *own):
 def test_what_is_no_callback_is_refused_by_its_name(own, reason, tmp_path):
     with pytest.raises(CallbackError, match=f"^callbacks.own: .*{reason}"), opened(tmp_path, *own):
         pass
+
+
+@pytest.mark.parametrize("content", [b"", b"{\xff", b"[]", b'{"own": null}'])
+def test_a_damaged_file_of_seen_epochs_is_named(content, tmp_path):
+    path = tmp_path / "logs/epochs.json"
+    with opened(tmp_path, "_target_=keras.callbacks.TerminateOnNaN"):
+        path.write_bytes(content)
+        with pytest.raises(DamageError, match=f"^{path}: is damaged: .* Delete it"):
+            Observers({}, {}, path)
 
 
 def test_a_callback_must_not_stop_the_training(tmp_path):
