@@ -51,16 +51,16 @@ def test_the_facts_of_published_runs_have_their_digests_and_no_default(bundle):
         ("digits", ["method=student", "fraction=0.1", "seed=2"]),
         ("digits", ["method=at"]),
         ("digits", ["method=teacher"]),
-        ("digits", ["method=mhgd", "fraction=0.5", "seed=4"]),
+        ("digits", ["method=mhgd", "fraction=0.5", "seed=1"]),
         ("cifar100_small", ["method=soft_logits", "experiment=cifar100_small"]),
-        ("cifar100_small", ["method=teacher", "experiment=cifar100_small"]),
         ("cifar100_small", ["method=co", "experiment=cifar100_small", "fraction=0.1", "seed=1"]),
     ],
 )
-def test_a_command_still_names_the_published_run(bundle, arguments):
-    run, records = one(*arguments), published(ROOT / f"docs/results/{bundle}.jsonl.gz")
-    (facts,) = (record["config"] for record in records if run.digest.startswith(record["run"]["digest"]))
-    assert identity.canonical(facts) == identity.canonical(run.facts())
+def test_a_command_still_names_the_published_run_and_its_teachers(bundle, arguments):
+    student, records = one(*arguments), published(ROOT / f"docs/results/{bundle}.jsonl.gz")
+    for run in filter(None, (student, student.teacher_run())):
+        (facts,) = (record["config"] for record in records if run.digest.startswith(record["run"]["digest"]))
+        assert identity.canonical(facts) == identity.canonical(run.facts())
 
 
 def test_a_digest_has_64_bits():
