@@ -105,5 +105,5 @@ def test_a_record_holds_every_score_and_what_it_was_made_with(tmp_path):
     assert absent == {"peer_accuracy"}
     assert record["setting"]["effective"] == {"method.beta": 62.5}
     assert len(record["setting"]["code"]) == 16
-    digest = hashlib.sha256(json.dumps(record["config"], sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(record["config"], sort_keys=True).encode()).hexdigest()[:16]
     assert digest == record["run"]["digest"]

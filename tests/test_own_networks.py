@@ -94,7 +94,7 @@ def test_a_checkpoint_holds_all_that_a_run_of_it_changes(search, tmp_path):
     for distiller in (one, other):
         distiller.begin(distiller.stages()[0], keras.optimizers.SGD(0.1, momentum=0.9), 1, 1)
     one_step(one, one.stages()[0])
-    setting = {"metrics": "", "data": "", "teacher": "", "code": "", "attempts": []}
+    setting = {"metrics": "", "run": "", "data": "", "teacher": "", "code": "", "attempts": []}
     Checkpoints(tmp_path / "there").save(Position("hint", 1, 0.0, 0.0, **setting), one.state)
     Checkpoints(tmp_path / "there").latest().restore(other.state)
     for mine, theirs in zip(one.student.weights, other.student.weights, strict=True):

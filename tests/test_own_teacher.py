@@ -22,7 +22,7 @@ def outputs(tmp_path_factory):
 def test_the_teacher_is_evaluated_and_not_trained(outputs):
     teacher = records(outputs)["teacher", 1.0, 0]
     runs = load_runs(DIGITS)
-    published = runs[runs["digest"] == FILE.stem]
+    published = runs[runs["digest"].str.startswith(FILE.stem)]
     assert teacher["scores"]["last_accuracy"] == published["last_accuracy"].item()
     assert teacher["cost"]["parameters"] == published["parameters"].item()
     assert teacher["cost"]["steps"] == {"main": 0}

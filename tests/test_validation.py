@@ -92,6 +92,7 @@ def write_teacher():
         save_network(folder.network, network, np.zeros(1), np.ones(1))
         train_data = wanted.dataset.build(wanted.dataset.name).train_fingerprint
         record = make_record("Teacher", 0.98, digest=wanted.digest, train_data=train_data, code=wanted.code)
+        record = replace(record, config=wanted.facts())
         write_record(folder.record, replace(record, files=folder.checksums()))
 
     return write

@@ -1,11 +1,11 @@
 """How training images are changed at random, besides the crops and flips of their data set."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kd_bench.checks import NonNegative, NonNegativeInt, Probability
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """Changes of the training images. 0 turns each of them off.
 
@@ -19,14 +19,7 @@ class Augmentation:
     mixup: NonNegative = 0.0
     cutmix: Probability = 0.0
     rand_augment: NonNegativeInt = 0
-    magnitude: Probability = 0.5
-
-    @property
-    def off(self) -> list[str]:
-        """The keys of the changes that are off."""
-        if self == replace(NO_AUGMENTATION, magnitude=self.magnitude):
-            return ["augmentation"]
-        return [f"augmentation.{name}" for name in ("mixup", "cutmix", "rand_augment") if not getattr(self, name)]
+    magnitude: Probability
 
     @property
     def mixes(self) -> str | None:
@@ -34,4 +27,4 @@ class Augmentation:
         return "mixup" if self.mixup else "cutmix" if self.cutmix else None
 
 
-NO_AUGMENTATION = Augmentation()
+NO_AUGMENTATION = Augmentation(magnitude=0.5)

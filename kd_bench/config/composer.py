@@ -67,7 +67,7 @@ class Composer:
         chosen = tuple(line for line in lines if line.partition("=")[0] in _PRESET_KEYS)
         if chosen not in self._presets:
             self._presets[chosen] = containers(self.library.compose(chosen), may_miss=True)
-        return RunConfig.parse(config, _differences(config, self._presets[chosen]))
+        return RunConfig.parse(config, self._presets[chosen])
 
     def require_keys(self, overrides: Sequence[Override]) -> None:
         """Refuses a value if its key exists only in the choices of a sweep. Hydra first composes without these choices.
@@ -131,17 +131,3 @@ def _set(config: dict[str, Any], key: str, value: Any) -> None:
         hint = f" To add a callback or a parameter of it, write +{key}=..." if groups[:1] == ["callbacks"] else ""
         raise ConfigError(unknown(key, name, map(str, node) if isinstance(node, dict) else ()) + hint)
     node[name] = value
-
-
-def _differences(config: Mapping[str, Any], preset: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns the differences from the preset: dotted key -> value. For a component, the value is its name."""
-    found: dict[str, Any] = {}
-    for name, value in config.items():
-        default = preset.get(name)
-        if value == default:
-            continue
-        if isinstance(value, Mapping) and isinstance(default, Mapping) and value.get("name") == default.get("name"):
-            found |= _differences(value, default, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value["name"] if isinstance(value, Mapping) and "name" in value else value
-    return found

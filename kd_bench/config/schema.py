@@ -1,13 +1,11 @@
-"""The typed schema of `conf/`: the values of a run's config, their meaning, and the path of the run's folder.
+"""The typed schema of `conf/`: the values of a run's config, their meaning, and what they must fulfil together.
 
 Imports no TensorFlow, so that typos are reported within a second.
 """
 
-import hashlib
 import importlib.util
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_type_hints
@@ -24,58 +22,14 @@ from kd_bench.checks import (
     check,
     check_keys,
 )
-from kd_bench.config import WITH_SOFT_LOGITS, code, title, without
+from kd_bench.config import WITH_SOFT_LOGITS, code, identity, title
 from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.component import Component
+from kd_bench.config.identity import PRETRAINED
 from kd_bench.config.network import LAYERS, Network
 from kd_bench.config.signature import check_names, class_constant
 from kd_bench.config.teacher_file import read_teacher_file
 from kd_bench.errors import ConfigError
-
-WITHOUT_EFFECT = (
-    "outputs",
-    "hardware",
-    "jit_compile",
-    "checkpoint_every",
-    "experiment",
-    "variant",
-    "redo",
-    "callbacks",
-    "dataset.data_dir",
-    "dataset.manual_dir",
-    "dataset.streaming",
-    "dataset.root",
-    "dataset.path",
-    "teacher.path",
-    "method.label",
-)
-"""Keys that cannot change a run's result: the place, the devices and the names of a run."""
-
-_COLUMNS = ("seed", "fraction")
-"""Keys that are not part of a row's name: the table averages over seeds, and each fraction is a column."""
-_TUNED = "tuned"
-"""The key that says how a search chose values. Row names show it in another form."""
-
-_SOFT_LOGITS = ("kd_weight", "kd_temperature")
-"""The keys of the soft-logits term beside a method."""
-
-_OWN_OPTIMIZERS = "kd_bench.training.optimizers."
-"""The start of the targets of this project's optimizers. What equal keys of others mean is not known."""
-_OPTIMIZER_OPTIONS = {"schedule": "stepped", "warmup": 0.0, "global_clipnorm": None, "ema_momentum": 0.0}
-"""The options of these optimizers, and the values that turn them off."""
-
-_METHODS = "kd_bench.distillers."
-"""The start of the targets of this project's methods, for the same reason."""
-_METHOD_OPTIONS = {"standardize": False}
-"""The options of these methods that are newer than some runs, and the values that turn them off."""
-
-PRETRAINED = "pretrained"
-"""The `teacher_init` of a method that needs a trained teacher."""
-
-_LAYERS_OF_FILE = tuple(f"teacher.{name}" for name in LAYERS)
-
-_OF_TEACHER = ("teacher.", "model.teacher.", "dataset.", "precision", "deterministic")
-"""Prefixes of the keys in a student's config that change its teacher's run."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +103,7 @@ class Pair:
         return self.teacher.is_own or self.student.is_own
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TeacherProtocol:
     """How the teacher of a pair is trained. The training settings of its students do not change it."""
 
@@ -157,7 +111,7 @@ class TeacherProtocol:
     seed: NonNegativeInt
     epochs: Count
     batch_size: Count
-    label_smoothing: PartialShare
+    label_smoothing: PartialShare = 0.0
     augmentation: Augmentation
     optimizer: Component
 
@@ -191,8 +145,8 @@ class TeacherFile:
     path: str
     checksum: str
     normalisation: Literal["none", "zero_to_one", "minus_one_to_one", "dataset"]
-    points: Any
-    embedding: str | None
+    points: Any = None
+    embedding: str | None = None
 
     @classmethod
     def keys(cls) -> list[str]:
@@ -218,17 +172,17 @@ class TeacherFile:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tuned:
     """A search that chose some of a run's values: the number of its trials (0 without a search) and the keys."""
 
-    trials: NonNegativeInt
+    trials: NonNegativeInt = 0
     keys: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """One run.
+    """One run. A key with a default is newer than some runs: the default is what they did, and no fact (`identity`).
 
     Attributes:
         experiment: the name of the run's preset.
@@ -261,7 +215,7 @@ class RunConfig:
     seed: NonNegativeInt
     subset_seed: NonNegativeInt
     fraction: Share
-    validation: PartialShare
+    validation: PartialShare = 0.0
     budget: Literal["steps", "epochs"]
     epochs: Count
     batch_size: Count
@@ -270,7 +224,7 @@ class RunConfig:
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     jit_compile: Literal["auto", True, False]
     deterministic: bool
-    label_smoothing: PartialShare
+    label_smoothing: PartialShare = 0.0
     augmentation: Augmentation
     kd_weight: NonNegative
     kd_temperature: Positive
@@ -287,12 +241,12 @@ class RunConfig:
     variant: dict[str, Any]
 
     @classmethod
-    def parse(cls, node: Mapping[str, Any], variant: Mapping[str, Any]) -> Self:
+    def parse(cls, node: Mapping[str, Any], preset: Mapping[str, Any]) -> Self:
         """Checks a composed config, given as plain containers, and returns the run.
 
         Args:
             node: the composed config.
-            variant: dotted key -> value of each difference from the preset.
+            preset: its preset in the same form. What differs from it names the run.
 
         Raises:
             ConfigError: a value has the wrong type, is out of range, unknown or missing; the message names it.
@@ -306,8 +260,8 @@ class RunConfig:
             # A teacher is always trained on the full data: its run is the same at all fractions.
             fraction=1.0 if config.is_teacher else config.fraction,
             seed=0 if config.evaluated else config.seed,
-            variant=config._shown(variant),
         )
+        config = replace(config, variant=identity.shown(config, identity.differences(node, preset)))
         config.require_consistency()
         return config
 
@@ -334,16 +288,16 @@ class RunConfig:
             raise ConfigError(f"teacher.method._target_={self.teacher.method.target}: does not train a teacher.")
         _require_held_out_images(self.dataset.parameters)
         sizes = {"batch_size": self.batch_size}
-        if self.teacher_init == PRETRAINED and isinstance(self.teacher, TeacherProtocol):
-            sizes["teacher.batch_size"] = self.teacher.batch_size
+        if self.teacher_init == PRETRAINED and self.trained_teacher is not None:
+            sizes["teacher.batch_size"] = self.trained_teacher.batch_size
         for key, batch_size in sizes.items():
             require_equal_shares(key, batch_size, self.hardware.parameters.get("replicas") or 1)
 
     def _require_mixing(self) -> None:
         """Checks that nothing mixes images twice, and that the method can learn from mixed images."""
         _require_one_mixing("augmentation", self.augmentation)
-        if isinstance(self.teacher, TeacherProtocol):
-            _require_one_mixing("teacher.augmentation", self.teacher.augmentation)
+        if self.trained_teacher is not None:
+            _require_one_mixing("teacher.augmentation", self.trained_teacher.augmentation)
         mixes = self.augmentation.mixes
         if mixes and not class_constant("method", self.method.target, "supports_mixed_images"):
             raise ConfigError(
@@ -367,35 +321,34 @@ class RunConfig:
         """The teacher in a file, if this is its run: it is evaluated and not trained."""
         return self.teacher if self.is_teacher and isinstance(self.teacher, TeacherFile) else None
 
+    @property
+    def trained_teacher(self) -> TeacherProtocol | None:
+        """How the teacher is trained; None for a teacher in a file."""
+        return self.teacher if isinstance(self.teacher, TeacherProtocol) else None
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that can change the result, as plain containers."""
+        return identity.facts_of(self)
+
     @cached_property
     def digest(self) -> str:
-        """The hash of everything that can change the result: eight hexadecimal digits."""
-        return _digest(self.facts())
+        """The digest of everything that can change the result: 16 hexadecimal digits."""
+        return identity.digest(self.facts())
 
     @cached_property
     def protocol(self) -> str:
         """The digest without seed, fraction and the values of a search. Only runs that share it are averaged."""
-        return _digest(without(self.facts(), (*_COLUMNS, *self.tuned.keys)))
+        return identity.protocol(self.facts())
 
     @cached_property
     def code(self) -> str:
         """The fingerprint of the sources that can change the result: 16 hexadecimal digits."""
-        return code.fingerprint(_targets(self.facts()))
+        return code.fingerprint(identity.targets(self.facts()))
 
     @cached_property
     def directory(self) -> Path:
-        """The run's folder. It depends only on the config. Pairs with the same teacher share its run."""
-        place = Path(self.outputs, self.dataset.name)
-        if self.validation:  # separate from the runs that tables show
-            place /= f"validation={self.validation:g}"
-        if self.is_teacher:
-            kind = "file" if self.evaluated else self.model.teacher.target.rpartition(".")[2]
-            return place / "teachers" / kind / self._last_folder
-        return place / self.model.name / self.method.name / f"fraction={self.fraction:g}" / self._last_folder
-
-    @property
-    def _last_folder(self) -> str:
-        return f"seed={self.seed}-{self.digest}"
+        """The run's folder."""
+        return identity.directory(self)
 
     @property
     def title(self) -> str:
@@ -412,13 +365,7 @@ class RunConfig:
         run = replace(
             self, method=self.teacher.method, fraction=1.0, validation=0.0, kd_weight=0.0, **self.teacher.settings
         )
-        # As if the user had started the teacher's run: `teacher.epochs=3` becomes `epochs=3`.
-        variant = {
-            key.removeprefix("teacher."): value
-            for key, value in self.variant.items()
-            if key.startswith(_OF_TEACHER) and key not in self.teacher.variant
-        }
-        return replace(run, variant=run._shown(variant))
+        return replace(run, variant=identity.shown(run, identity.of_teacher(self)))
 
     def beside_others(self) -> Self:
         """Returns the run for a parallel launcher: `hardware=auto` uses one GPU instead of all."""
@@ -426,75 +373,6 @@ class RunConfig:
         if parameters.get("device") != "auto" or parameters.get("replicas") is not None:
             return self
         return replace(self, hardware=replace(self.hardware, parameters={**parameters, "replicas": 1}))
-
-    def ignores(self, key: str) -> bool:
-        """Returns whether a dotted key is not part of the run's variant: it has no effect or is shown elsewhere."""
-        unused = (*WITHOUT_EFFECT, *self._unused(), *_COLUMNS, _TUNED)
-        return any(f"{key}.".startswith(f"{one}.") for one in unused)
-
-    def _shown(self, variant: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the differences from the preset that name the run. A teacher in a file always names it."""
-        kept = {key: value for key, value in variant.items() if not self.ignores(key)}
-        if isinstance(self.teacher, TeacherProtocol) or self.ignores("teacher"):
-            return kept
-        of_file = {key: value for key, value in self.teacher.variant.items() if not self.ignores(key)}
-        return {key: value for key, value in kept.items() if not key.startswith("teacher.")} | of_file
-
-    def facts(self) -> dict[str, Any]:
-        """Returns everything that can change the result, as plain containers."""
-        # These keys are newer than some runs. Without them at their defaults, the digests of those runs stay the same.
-        absent = [key for key, there in (("validation", self.validation), (_TUNED, self.tuned.trials)) if not there]
-        absent += [key for key in _LAYERS_OF_FILE if key not in self.teacher.variant]
-        absent += [f"method.{name}" for name in self._options_off]
-        return without(asdict(self), (*absent, *self._of_protocols(_off), *WITHOUT_EFFECT, *self._unused()))
-
-    @property
-    def _options_off(self) -> list[str]:
-        if not self.method.target.startswith(_METHODS):
-            return []
-        return [name for name, off in _METHOD_OPTIONS.items() if self.method.parameters.get(name) == off]
-
-    def _of_protocols(self, keys: "Callable[[RunConfig | TeacherProtocol], list[str]]") -> list[str]:
-        """Returns keys of the training of the run and of its teacher, if it has a trained one."""
-        of_teacher = keys(self.teacher) if isinstance(self.teacher, TeacherProtocol) else []
-        return [*keys(self), *(f"teacher.{key}" for key in of_teacher)]
-
-    def _unused(self) -> tuple[str, ...]:
-        """Returns the keys that the run does not use."""
-        unused = (*(() if self.kd_weight else _SOFT_LOGITS), *self._of_protocols(_without_effect))
-        in_file = isinstance(self.teacher, TeacherFile)
-        if self.is_teacher:
-            # In this run, no method reads the layers that have a name.
-            in_model = [f"model.teacher.{name}" for name in self.model.teacher.layers]
-            training = ("optimizer", "epochs", "batch_size", "label_smoothing", "augmentation")
-            in_run = ("model", *training, "teacher.method", *_LAYERS_OF_FILE)
-            own = in_run if in_file else ("teacher", *in_model)
-            by_students = ("model.name", "model.student", "budget", "subset_seed", "evaluate_every", _TUNED)
-            return (*unused, *own, *by_students)
-        pretrained = ("model.teacher",) if in_file else ()
-        of_teacher = {PRETRAINED: pretrained, "scratch": ("teacher",), None: ("teacher", "model.teacher")}
-        return (*unused, *of_teacher[self.teacher_init])
-
-
-def _off(training: RunConfig | TeacherProtocol) -> list[str]:
-    """Returns the keys of the training options that are off. They are newer than some runs, as in `facts`."""
-    smoothing = [] if training.label_smoothing else ["label_smoothing"]
-    chosen = _options_of(training.optimizer)
-    of_optimizer = [f"optimizer.{name}" for name, value in chosen.items() if value == _OPTIMIZER_OPTIONS[name]]
-    return [*smoothing, *training.augmentation.off, *of_optimizer]
-
-
-def _without_effect(training: RunConfig | TeacherProtocol) -> list[str]:
-    """Returns the keys that have no effect beside the training options that are on."""
-    magnitude = [] if training.augmentation.rand_augment else ["augmentation.magnitude"]
-    steps = ["optimizer.decay_at", "optimizer.decay_factor"]
-    return [*magnitude, *(steps if _options_of(training.optimizer).get("schedule") == "cosine" else [])]
-
-
-def _options_of(optimizer: Component) -> dict[str, Any]:
-    if not optimizer.target.startswith(_OWN_OPTIMIZERS):
-        return {}
-    return {name: value for name, value in optimizer.parameters.items() if name in _OPTIMIZER_OPTIONS}
 
 
 def require_equal_shares(key: str, batch_size: int, replicas: int) -> None:
@@ -565,15 +443,3 @@ def _folder(outputs: str) -> str:
 @cache
 def _hints(schema: Any) -> dict[str, Any]:
     return get_type_hints(schema, include_extras=True)
-
-
-def _targets(facts: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in facts.items():
-        if name == "target":
-            yield value
-        elif isinstance(value, Mapping):
-            yield from _targets(value)
-
-
-def _digest(facts: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]

@@ -15,6 +15,9 @@ from kd_bench.checks import VOCABULARY, check, check_keys, join
 from kd_bench.config.sources import origin, source, statements, tree
 from kd_bench.errors import ConfigError
 
+NO_LITERAL = object()
+"""The default of a parameter whose default is no literal: it equals no value of a config."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -67,6 +70,22 @@ def keyword_only(key: str, target: str) -> dict[str, Parameter]:
     for function in _signatures(key, target):
         accepted = _keyword_only(key, function) | accepted
     return accepted
+
+
+@cache
+def defaults(target: str) -> dict[str, Any]:
+    """Returns the defaults of the keyword-only parameters of a function, or of a class's constructor, by name.
+
+    A default that is no literal, such as the name of a constant, is `NO_LITERAL`.
+
+    Raises:
+        ConfigError: the function or class does not exist.
+    """
+    found: dict[str, ast.expr | None] = {}
+    for function in _signatures("", target):
+        names = [argument.arg for argument in function.args.kwonlyargs]
+        found = dict(zip(names, function.args.kw_defaults, strict=True)) | found
+    return {name: _default(node) for name, node in found.items() if node is not None}
 
 
 @cache
@@ -185,6 +204,13 @@ def _imported_module(module: str, name: str) -> str:
 def _assigns(statement: ast.Assign | ast.AnnAssign, name: str) -> bool:
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
     return statement.value is not None and any(isinstance(one, ast.Name) and one.id == name for one in targets)
+
+
+def _default(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (TypeError, ValueError):
+        return NO_LITERAL
 
 
 def _literal(message: str, node: ast.expr | None) -> Any:

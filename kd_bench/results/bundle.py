@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from kd_bench.config import TEACHER_METHOD
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import storing, write_atomically
-from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.folder import RunFolder, named_now
 from kd_bench.runs.record import DONE, Record, RecordError, parse_record, read_record
 
 ENDINGS = (".jsonl", ".jsonl.gz")
@@ -51,8 +51,10 @@ def bundle_name(path: Path) -> str:
 
 
 def network_path(bundle: Path, record: Record) -> Path:
-    """Returns the path of the network of a teacher in the bundle."""
-    return bundle.with_name(f"{bundle_name(bundle)}.networks") / f"{record.run.digest}.keras"
+    """Returns the path of the network of a teacher in the bundle. Earlier versions wrote eight digits of the digest."""
+    folder = bundle.with_name(f"{bundle_name(bundle)}.networks")
+    path, earlier = (folder / f"{record.run.digest[:digits]}.keras" for digits in (None, 8))
+    return earlier if earlier.exists() and not path.exists() else path
 
 
 def write_bundle(path: Path, entries: Iterable[Entry]) -> None:
@@ -99,7 +101,8 @@ def read_bundle(path: Path) -> tuple[list[Entry], list[str]]:
 def unbundle(path: Path, outputs: Path) -> tuple[int, list[str]]:
     """Puts a bundle's runs back into an outputs folder, so that a sweep finds them done.
 
-    Runs that are done there already are not changed.
+    Runs that are done there already are not changed. A run whose folder an earlier version named by eight digits gets
+    the name that it has now.
 
     Returns:
         The number of runs that were put back, and a message for each run that could not be put back.
@@ -160,7 +163,7 @@ def _inner(folder: str) -> str:
 
 def _restore(entry: Entry, bundle: Path, outputs: Path) -> bool:
     record = parse_record(entry.record.encode())
-    folder = RunFolder(outputs / entry.folder)
+    folder = RunFolder(named_now(outputs / entry.folder, record))
     if not _is_wanted(record, folder.record):
         return False
     folder.make()

@@ -114,6 +114,7 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
     }
     for name, kind in _PARTS.items():
         columns |= _attributes([getattr(record, name) for record in records], [field.name for field in fields(kind)])
+    columns["teacher_digest"] = _completed(columns["teacher_digest"], columns["digest"])
     columns["steps_by_stage"] = columns["steps"]
     columns["steps"] = [steps and sum(steps.values()) for steps in columns["steps_by_stage"]]
     columns["training_multiply_adds"] = [_sum(counts.values()) for counts in columns["stage_multiply_adds"]]
@@ -165,6 +166,12 @@ def settled(frame: pd.DataFrame) -> dict[str, pd.Series]:
 def places(runs: pd.DataFrame) -> list[str]:
     """Returns the paths of the runs, for messages."""
     return [f"{source}/{folder}" for source, folder in zip(runs["source"], runs["folder"], strict=True)]
+
+
+def _completed(parts: Sequence[str | None], digests: Iterable[str]) -> list[str | None]:
+    """Completes digests of which an earlier version wrote eight digits, if the run is among these."""
+    by_part = {digest[:8]: digest for digest in digests}
+    return [by_part.get(part, part) if part is not None else None for part in parts]
 
 
 def _dtypes() -> dict[str, str]:

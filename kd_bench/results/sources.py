@@ -21,7 +21,7 @@ from kd_bench.results.bundle import (
 )
 from kd_bench.runs.exports import Export, read_exports
 from kd_bench.runs.files import storing, write_atomically
-from kd_bench.runs.folder import RunFolder, find_runs
+from kd_bench.runs.folder import RunFolder, find_runs, is_misplaced
 from kd_bench.runs.metrics import read_metrics
 from kd_bench.runs.record import DONE, Record, parse_record, read_record
 
@@ -42,7 +42,7 @@ class Found:
     Attributes:
         runs: The finished runs.
         unfinished: The folders of runs without a record: still running, or interrupted.
-        unreadable: A message for each record that cannot be read.
+        unreadable: A message for each record that cannot be read, or is not where it belongs.
     """
 
     runs: list[FoundRun] = field(default_factory=list)
@@ -159,6 +159,9 @@ def _read_folder(outputs: Path, found: Found) -> None:
             record = read_record(folder.record)
         except BenchError as error:
             found.unreadable.append(str(error))
+            continue
+        if is_misplaced(folder.path, record):
+            found.unreadable.append(f"{folder.record}: is the record of another run ({record.title}); delete the copy")
             continue
         found.runs.append(FoundRun(outputs.as_posix(), folder.path.relative_to(outputs).as_posix(), record))
 

@@ -124,9 +124,7 @@ def _add(one: _Found, status: Status) -> None:
     if one.kind == _Kind.DONE:
         status.done += 1
     elif one.record is not None:
-        run = one.record.run
-        name = title(run.dataset, run.method, run.fraction, run.seed, run.overrides)
-        status.failed.append((name, one.record.reason or ""))
+        status.failed.append((one.record.title, one.record.reason or ""))
     elif one.kind != _Kind.GONE:
         runs = status.running if one.kind == _Kind.RUNNING else status.interrupted
         runs.append(_unfinished(one.folder, status.damaged))

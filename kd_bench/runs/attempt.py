@@ -83,6 +83,7 @@ class Attempt:
             seconds=self.seconds,
             training_seconds=self.training_seconds,
             metrics=metrics.read_text() if metrics.exists() else "",
+            run=self._folder.path.name,
             data=self._data,
             teacher=self._teacher,
             code=self._code,
@@ -91,20 +92,22 @@ class Attempt:
         self._checkpoints.save(position, variables)
 
     def _latest(self) -> Checkpoint | None:
-        """Returns the newest checkpoint; None if it was made with another teacher or other code."""
+        """Returns the newest checkpoint; None if another run, teacher or code made it."""
         checkpoint = self._checkpoints.latest()
-        if checkpoint is None:
-            return None
-        self._require_data(checkpoint)
-        if checkpoint.position.teacher != self._teacher:
-            reason = "its teacher was trained again"
-        elif checkpoint.position.code != self._code:
-            reason = "its code was changed"
-        else:
+        reason = self._reason_to_start_over(checkpoint) if checkpoint else None
+        if reason is None:
             return checkpoint
         warn(f"{self._folder}: {reason}; the run starts over.")
         self._checkpoints.delete()
         return None
+
+    def _reason_to_start_over(self, checkpoint: Checkpoint) -> str | None:
+        if checkpoint.position.run != self._folder.path.name:
+            return "its checkpoints are those of another run"
+        self._require_data(checkpoint)
+        if checkpoint.position.teacher != self._teacher:
+            return "its teacher was trained again"
+        return None if checkpoint.position.code == self._code else "its code was changed"
 
     def _require_data(self, checkpoint: Checkpoint) -> None:
         if checkpoint.position.data != self._data:

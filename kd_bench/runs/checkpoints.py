@@ -36,6 +36,7 @@ class Position:
         seconds: seconds spent on the run so far.
         training_seconds: the part of `seconds` that was spent in training.
         metrics: the content of its metrics file.
+        run: the name of the run's folder, which ends in its digest.
         data: the fingerprint of the images.
         teacher: the checksum of the teacher's network; empty without one.
         code: the fingerprint of the code.
@@ -47,6 +48,7 @@ class Position:
     seconds: float
     training_seconds: float
     metrics: str
+    run: str
     data: str
     teacher: str
     code: str

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kd_bench.config import identity
 from kd_bench.runs.files import sha256, storing, write_atomically
 from kd_bench.runs.record import DONE, FAILED, Record, RecordError, read_record
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:  # It imports Hydra, which is not needed to read finished runs
     from kd_bench.config.schema import RunConfig
 
 _CONFIG, _RECORD, _LOCK, _LOGS = "config.yaml", "result.json", ".lock", "logs"
+_NAME = re.compile(r"seed=\d+-[0-9a-f]{8,16}")
+"""The name of a run's folder. Earlier versions wrote eight digits of the digest."""
 _BEGUN = {_CONFIG, _LOCK}
 """A run without a record has at least one of these files. While its process reads the data, it has only the lock."""
 
@@ -26,8 +30,8 @@ class State:
     """The state of a run.
 
     Attributes:
-        record: the record of a run that is done or failed; None if the record or a file of the run is damaged, or if
-            the run must be repeated.
+        record: the record of a run that is done or failed; None if the record or a file of the run is damaged, if it is
+            of another run, or if the run must be repeated.
         damage: one sentence per file that cannot be used.
         resumable: whether the run has checkpoints.
         outdated: whether the run was made by other code.
@@ -143,6 +147,8 @@ class RunFolder:
             record = read_record(self.record)
         except RecordError as problem:
             return State(None, [str(problem)], resumable)
+        if not _is_of(record, config):
+            return State(None, [f"{self.record}: is the record of another run ({record.title})"], resumable)
         damage = [f"{path}: is not what the run wrote (its checksum differs)" for path in self.altered(record)]
         if config.is_teacher and record.status == DONE and not self.network.exists():
             # Students need it. A student's own network may be deleted to save space.
@@ -181,6 +187,17 @@ class RunFolder:
                     place.rmdir()
 
 
+def is_misplaced(folder: Path, record: Record) -> bool:
+    """Returns whether a record's folder has the name of another run's, because somebody copied the record there."""
+    return _NAME.fullmatch(folder.name) is not None and not _name(record).startswith(folder.name)
+
+
+def named_now(folder: Path, record: Record) -> Path:
+    """Returns the folder of a record by the name that it has now: earlier versions wrote eight digits of the digest."""
+    is_earlier = _NAME.fullmatch(folder.name) is not None and _name(record).startswith(folder.name)
+    return folder.with_name(_name(record)) if is_earlier else folder
+
+
 def run_name(folder: str | Path) -> tuple[str, ...]:
     """Returns the end of a run's path, which contains its digest. It names the run in any outputs folder."""
     return Path(folder).parts[-3:]
@@ -207,3 +224,13 @@ def find_runs(outputs: Path) -> Iterator[tuple[RunFolder, bool]]:
         subdirectories[:] = [] if has_record else sorted(name for name in subdirectories if not name.startswith("."))
         if has_record or has_begun:
             yield RunFolder(Path(directory)), has_record
+
+
+def _is_of(record: Record, config: "RunConfig") -> bool:
+    """Returns whether a record is of the run with this config, and not of one whose folder was copied."""
+    same = identity.canonical(record.config) == identity.canonical(config.facts())
+    return same and record.run.digest == config.digest
+
+
+def _name(record: Record) -> str:
+    return f"seed={record.run.seed}-{record.run.digest}"

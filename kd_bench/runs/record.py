@@ -5,10 +5,11 @@ Its first entry is a checksum of everything below it, so that edited numbers are
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from kd_bench.config import identity, title
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import write_atomically
 
@@ -32,7 +33,7 @@ class Run:
         label: The method's name in the table, e.g. "FitNet".
         subset_seed: Chooses the training images of a fraction below 1.
         budget: "steps" or "epochs": what is equal at all fractions.
-        digest: 8 hex digits; the digest of everything that can change the result.
+        digest: 16 hex digits; the digest of everything that can change the result.
         protocol: The same without seed and fraction. Only runs with the same protocol are averaged.
         overrides: What differs from the preset, e.g. {"method.beta": 500, "epochs": 40}.
     """
@@ -159,6 +160,12 @@ class Record:
     config: dict[str, Any]
     files: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        """A short description of the run, for messages."""
+        run = self.run
+        return title(run.dataset, run.method, run.fraction, run.seed, run.overrides)
+
     def __post_init__(self) -> None:
         accuracy = self.scores.last_accuracy
         if self.status not in (DONE, FAILED):
@@ -205,6 +212,8 @@ def read_record(path: Path) -> Record:
 def parse_record(content: bytes) -> Record:
     """Returns the record in a `result.json` with this content.
 
+    Earlier versions wrote eight digits of the digest and of the protocol; the record has all that this version writes.
+
     Raises:
         SchemaError: Another version of this program wrote it.
         ValueError: It is damaged or was edited.
@@ -219,6 +228,7 @@ def parse_record(content: bytes) -> Record:
     if document.pop("checksum", None) != _checksum(content.split(b"\n", 2)[-1]):
         raise ValueError("is not what was written (its checksum differs)")
     parts = {name: kind(**document[name]) for name, kind in _PARTS.items()}
+    parts["run"] = _with_all_digits(parts["run"], document["config"])
     return Record(**{**document, **parts})
 
 
@@ -229,6 +239,14 @@ def is_done(content: bytes) -> bool:
     """
     checksum, _, body = content.removeprefix(b"{\n").partition(b"\n")
     return body.startswith(_DONE_BEGINS) and checksum == f'  "checksum": "{_checksum(body)}",'.encode()
+
+
+def _with_all_digits(run: Run, config: dict[str, Any]) -> Run:
+    if len(run.digest) == identity.DIGITS:
+        return run
+    digest, protocol = identity.digest(config), identity.protocol(config)
+    is_known = digest.startswith(run.digest) and protocol.startswith(run.protocol)
+    return replace(run, digest=digest, protocol=protocol) if is_known else run
 
 
 _DONE_BEGINS = f'  "schema": {SCHEMA_VERSION},\n  "status": "{DONE}",\n'.encode()

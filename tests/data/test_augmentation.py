@@ -1,15 +1,19 @@
 """MixUp, CutMix and RandAugment: what they do to images and labels, and that it depends on seed and step alone."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 
-from kd_bench.config.augmentation import Augmentation
+from kd_bench.config.augmentation import NO_AUGMENTATION
 from kd_bench.data.augmentation import require_colours
 from kd_bench.data.batches import training_batches
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.errors import ConfigError
 
-CLASSES, SIZE, CHANGES = 32, 8, [Augmentation(mixup=0.4), Augmentation(cutmix=1.0), Augmentation(rand_augment=2)]
+with_ = partial(replace, NO_AUGMENTATION)
+CLASSES, SIZE, CHANGES = 32, 8, [with_(mixup=0.4), with_(cutmix=1.0), with_(rand_augment=2)]
 
 
 def make_dataset(channels=1):
@@ -42,7 +46,7 @@ def test_a_batch_depends_on_seed_and_step_alone(augmentation):
 
 
 def test_mixup_mixes_images_and_labels_with_the_same_weights():
-    images, targets = together(batches(Augmentation(mixup=0.4)))
+    images, targets = together(batches(with_(mixup=0.4)))
     np.testing.assert_allclose(
         images,
         np.broadcast_to((targets @ (8 * np.arange(CLASSES)))[:, None, None, None], images.shape),
@@ -52,7 +56,7 @@ def test_mixup_mixes_images_and_labels_with_the_same_weights():
 
 
 def test_the_weights_of_mixup_follow_the_beta_distribution():
-    _, targets = together(batches(Augmentation(mixup=0.4)))
+    _, targets = together(batches(with_(mixup=0.4)))
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
     weights = np.sort(targets, axis=1)[:, ::-1]
     assert not weights[:, 2:].any()
@@ -62,7 +66,7 @@ def test_the_weights_of_mixup_follow_the_beta_distribution():
 
 
 def test_cutmix_exchanges_one_rectangle_and_labels_by_its_area():
-    images, targets = together(batches(Augmentation(cutmix=1.0)))
+    images, targets = together(batches(with_(cutmix=1.0)))
     classes = np.rint(images[..., 0] / 8).astype(int)
     assert all(
         set(np.unique(image)) <= set(np.flatnonzero(shares)) for image, shares in zip(classes, targets, strict=True)
@@ -75,8 +79,8 @@ def test_cutmix_exchanges_one_rectangle_and_labels_by_its_area():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_rand_augment_changes_images_and_no_label(channels):
-    images, targets = together(batches(Augmentation(rand_augment=2), channels, steps=20))
-    plain, labels = together(batches(Augmentation(), channels, steps=20))
+    images, targets = together(batches(with_(rand_augment=2), channels, steps=20))
+    plain, labels = together(batches(NO_AUGMENTATION, channels, steps=20))
     np.testing.assert_array_equal(targets, labels)
     assert images.shape == plain.shape and images.min() >= 0 and images.max() <= 255
     assert np.isfinite(images).all()
@@ -87,5 +91,5 @@ def test_rand_augment_refuses_other_images_than_gray_and_rgb():
     with pytest.raises(
         ConfigError, match=r"^augmentation.rand_augment=2: works on gray and on RGB .* 4 channels; set it to 0\.$"
     ):
-        require_colours(Augmentation(rand_augment=2), 4)
-    require_colours(Augmentation(mixup=1.0), 4)
+        require_colours(with_(rand_augment=2), 4)
+    require_colours(with_(mixup=1.0), 4)

@@ -108,4 +108,4 @@ def _config(values, settings):
 
 
 def _digest(*facts):
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,7 +1,9 @@
 import gzip
 import json
+import shutil
 
 import pytest
+from helpers.published import DIGITS, DIGITS_TEACHER
 from helpers.records import folder_of, make_record, make_seeds, write_run
 
 from kd_bench.errors import BenchError
@@ -69,6 +71,19 @@ def test_an_empty_outputs_folder_gets_its_runs_back_with_the_teachers_network(ou
     assert {path.relative_to(restored): path.read_text() for path in restored.rglob("result.json")} == records
     assert [path.read_bytes() for path in restored.rglob("network.keras")] == [NETWORK]
     assert not list(restored.rglob("metrics.jsonl"))
+
+
+def test_a_bundle_with_eight_digits_is_read_and_its_runs_get_the_names_that_they_have_now(tmp_path):
+    (teacher,) = (entry for entry in read_bundle(DIGITS)[0] if entry.folder.endswith(DIGITS_TEACHER.stem))
+    bundle = tmp_path / "old.jsonl"
+    write_bundle(bundle, [teacher])
+    shutil.copytree(DIGITS_TEACHER.parent, tmp_path / "old.networks")
+    assert load_runs(bundle)["digest"].str.len().tolist() == [16]
+    assert unbundle(bundle, tmp_path / "outputs") == (1, [])
+    (record,) = (tmp_path / "outputs").rglob("result.json")
+    assert record.parent.name.endswith(f"-{load_runs(bundle)['digest'].item()}")
+    assert (record.parent / "network.keras").read_bytes() == DIGITS_TEACHER.read_bytes()
+    assert load_runs(tmp_path / "outputs")["digest"].equals(load_runs(bundle)["digest"])
 
 
 def test_a_run_that_is_done_is_never_overwritten(bundle, tmp_path):

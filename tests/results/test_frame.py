@@ -1,12 +1,14 @@
+import shutil
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
-from helpers.records import folder_of, make_record, write_run
+from helpers.published import DIGITS
+from helpers.records import folder_of, make_record, make_seeds, write_run
 
 from kd_bench.results import load_curves, load_runs
-from kd_bench.results.frame import split_repeats
+from kd_bench.results.frame import read_runs, split_repeats
 from kd_bench.runs.folder import find_runs
 
 
@@ -131,3 +133,18 @@ def test_what_a_run_imports_is_free_of_pandas_and_what_derives_is_free_of_tensor
         code = f"import sys, {module}; print(*sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert not unwanted & set(done.stdout.split())
+
+
+def test_a_record_in_the_folder_of_another_run_is_named_and_left_out(tmp_path):
+    mine, other = (write_run(tmp_path, record) for record in make_seeds("AT", 0.8, 0.9))
+    shutil.copy(mine / "result.json", other / "result.json")
+    runs = read_runs([tmp_path])
+    assert runs.frame["seed"].tolist() == [0]
+    (problem,) = runs.unreadable
+    assert problem.startswith(f"{other.as_posix()}/result.json: is the record of another run (")
+
+
+def test_the_digest_of_a_teacher_is_completed_from_its_record():
+    runs = load_runs(DIGITS)
+    taught = runs["teacher_digest"].dropna()
+    assert len(taught) and taught.isin(runs["digest"]).all()

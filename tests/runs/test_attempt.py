@@ -1,5 +1,7 @@
 """Where an attempt resumes, and what makes it start over."""
 
+import shutil
+
 import keras
 import pytest
 
@@ -46,6 +48,14 @@ def test_with_another_teacher_or_other_code_a_run_starts_over(folder, change, re
     assert attempt.checkpoint is None
     assert f"{reason}; the run starts over" in capsys.readouterr().err
     assert not folder.checkpoints.exists() and read_metrics(folder.metrics) == []
+
+
+def test_a_run_does_not_go_on_from_the_checkpoints_of_another(folder, tmp_path, capsys):
+    other = RunFolder(tmp_path / "seed=1-0123456789abcdef")
+    shutil.copytree(folder.checkpoints, other.checkpoints)
+    assert Attempt(other, **SAME | {"data": "e" * 16}).checkpoint is None
+    assert f"{other}: its checkpoints are those of another run; the run starts over" in capsys.readouterr().err
+    assert not other.checkpoints.exists()
 
 
 def test_a_run_does_not_resume_on_other_images(folder):

@@ -9,7 +9,16 @@ from kd_bench.errors import DamageError, StorageError
 from kd_bench.runs.checkpoints import Checkpoints, Position
 
 POSITION = Position(
-    "main", 40, 1.5, 1.0, '{"epoch": 1}\n', "0123456789abcdef", "", "fedcba98", [{"began": "now", "step": 0}]
+    "main",
+    40,
+    1.5,
+    1.0,
+    '{"epoch": 1}\n',
+    "seed=0-01",
+    "0123456789abcdef",
+    "",
+    "fedcba98",
+    [{"began": "now", "step": 0}],
 )
 
 
@@ -37,7 +46,7 @@ def test_two_are_kept_and_the_newest_counts(tmp_path, kept):
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.reached() == "before its first checkpoint"
     for step in (20, 40, 60, 5):
-        checkpoints.save(Position("main", step, 0, 0, "", "", "", "", []), kept)
+        checkpoints.save(Position("main", step, 0, 0, "", "", "", "", "", []), kept)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
     assert Checkpoints(tmp_path / "checkpoints").latest().position.step == 5
     assert checkpoints.reached() == "after stage main, step 5"
@@ -65,7 +74,7 @@ def put_a_pickle(path):
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, kept, damage, capsys):
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     checkpoints.save(POSITION, kept)
-    checkpoints.save(Position("main", 60, 0, 0, "", "", "", "", []), kept)
+    checkpoints.save(Position("main", 60, 0, 0, "", "", "", "", "", []), kept)
     damage(max(tmp_path.rglob("*.safetensors")))
     assert checkpoints.latest().position == POSITION
     assert f"{max(tmp_path.rglob('*.safetensors'))}: is damaged" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """How far a run is, read from its folder: no process, no training."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from kd_bench.config.compose import jobs
 from kd_bench.runs.folder import NEW, RunFolder, find_runs
 from kd_bench.runs.lock import locked
 from kd_bench.runs.outcome import record_done, record_failure, setting
-from kd_bench.runs.record import Cost, SchemaError, Scores, write_record
+from kd_bench.runs.record import Cost, SchemaError, Scores, read_record, write_record
 
 
 def config_of(outputs, *arguments):
@@ -103,6 +104,47 @@ def test_a_run_by_other_code_is_done_and_outdated_and_to_do_if_asked(student):
     assert state.outdated and state.done is not None
     again = folder.state(replace(student, redo=True))
     assert again.outdated and again.done is None and again.damage == []
+
+
+@pytest.mark.parametrize(
+    ("copied", "over", "named"),
+    [
+        (["method=at"], ["method=fitnet"], "digits at fraction=1 seed=0"),
+        (["method=at"], ["method=at", "seed=1"], "digits at fraction=1 seed=0"),
+        (["method=at", "method.beta=9"], ["method=at"], "digits at fraction=1 seed=0 method.beta=9"),
+        (["method=teacher"], ["method=teacher", "epochs=3"], "digits teacher fraction=1 seed=0"),
+    ],
+)
+def test_a_copied_record_does_not_count_and_is_named(tmp_path, copied, over, named):
+    mine, other = config_of(tmp_path, *over), finish(config_of(tmp_path, *copied))
+    folder = RunFolder(mine.directory)
+    shutil.copytree(other.path, folder.path)
+    state = folder.state(mine)
+    assert (state.done, state.failure, state.outdated) == (None, None, False)
+    assert state.damage == [f"{folder.record}: is the record of another run ({named})"]
+
+
+def test_a_failure_that_was_copied_does_not_count(tmp_path):
+    mine, other = config_of(tmp_path, "method=at"), config_of(tmp_path, "method=fitnet")
+    folder = RunFolder(mine.directory)
+    folder.make()
+    write_record(folder.record, record_failure(other, "no luck"))
+    assert folder.state(mine).failure is None
+
+
+def test_a_copy_inside_a_runs_folder_changes_nothing(tmp_path):
+    mine, other = finish(config_of(tmp_path, "method=at")), finish(config_of(tmp_path, "method=fitnet"))
+    shutil.copytree(other.path, mine.path / other.path.name)  # as `cp -r` does if there is such a folder
+    assert mine.state(config_of(tmp_path, "method=at")).done is not None
+    assert len(list(find_runs(tmp_path))) == 2
+
+
+def test_a_record_with_eight_digits_of_its_digest_counts(student):
+    folder = finish(student)
+    record = read_record(folder.record)
+    run = replace(record.run, digest=record.run.digest[:8], protocol=record.run.protocol[:8])
+    write_record(folder.record, replace(record, run=run))
+    assert folder.state(student).done == record
 
 
 def test_another_versions_record_is_refused_by_name(student):
