@@ -81,8 +81,6 @@ def _length(vectors: tf.Tensor) -> tf.Tensor:
 class AttentionTransfer(Distiller):
     """One stage: cross-entropy + beta * attention loss on the maps that all groups pass to the next layer (`passed`).
 
-    `tap=raw` takes the maps before batch norm and ReLU instead. On Wide ResNets the two are the same.
-
     With `area_scaling`, the beta of `distance=code` is multiplied by the area ratio of the maps. The length in the
     paper does not depend on the size of the maps.
     """
@@ -98,10 +96,8 @@ class AttentionTransfer(Distiller):
         power: PositiveInt,
         distance: Literal["code", "paper"],
         area_scaling: bool,
-        tap: Literal["passed", "raw"] = "passed",
     ) -> None:
         super().__init__(student, teacher)
-        self.tap = tap
         self.beta = beta * (area_ratio(student, teacher) if area_scaling and distance == "code" else 1)
         self.effective["beta"] = self.beta
         self.power = power
@@ -109,4 +105,4 @@ class AttentionTransfer(Distiller):
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted difference of the attention maps."""
-        return self.beta * self.loss_function(batch.student[self.tap], batch.teacher[self.tap], self.power)
+        return self.beta * self.loss_function(batch.student["passed"], batch.teacher["passed"], self.power)

@@ -10,7 +10,6 @@ would pull to 0.69.
 """
 
 import math
-from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -74,10 +73,7 @@ def mean_network(student: keras.KerasTensor, teacher: keras.KerasTensor) -> kera
 
 
 class VariationalInformation(Distiller):
-    """One stage: cross-entropy + weight * the sum over all groups of vid_loss on the maps they pass on (`passed`).
-
-    `tap=raw` takes the maps before batch norm and ReLU instead. On Wide ResNets the two are the same.
-    """
+    """One stage: cross-entropy + weight * the sum over all groups of vid_loss on the maps they pass on (`passed`)."""
 
     min_points = 1
 
@@ -89,13 +85,11 @@ class VariationalInformation(Distiller):
         weight: NonNegative,
         initial_variance: Positive,
         eps: Positive,
-        tap: Literal["passed", "raw"] = "passed",
     ) -> None:
         super().__init__(student, teacher)
         self.weight = weight
         self.eps = eps
-        self.tap = tap
-        own, theirs = student.output[tap], teacher.output[tap]
+        own, theirs = student.output["passed"], teacher.output["passed"]
         for student_map, teacher_map in zip(own, theirs, strict=True):
             require_same_size("VID", student_map, teacher_map)
         start = keras.initializers.Constant(vid_initial_raw_variance(initial_variance, eps))
@@ -114,7 +108,7 @@ class VariationalInformation(Distiller):
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted sum over the groups."""
         losses = []
-        maps = zip(batch.student[self.tap], batch.teacher[self.tap], strict=True)
+        maps = zip(batch.student["passed"], batch.teacher["passed"], strict=True)
         for (own, theirs), network, raw_variance in zip(maps, self.mean_networks, self.raw_variances, strict=True):
             losses.append(vid_loss(network(own, training=True), raw_variance, theirs, self.eps))
         return self.weight * tf.add_n(losses)
