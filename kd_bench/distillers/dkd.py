@@ -23,7 +23,7 @@ def dkd_loss(
     teacher_logits: tf.Tensor,
     labels: tf.Tensor,
     alpha: float = 1.0,
-    beta: float = 8.0,
+    beta: float = 6.0,
     temperature: float = 4.0,
 ) -> tf.Tensor:
     """Returns T**2 * (alpha * KL(b_t || b_s) + beta * KL(q_t || q_s)), a mean over the batch.

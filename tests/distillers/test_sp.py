@@ -74,7 +74,7 @@ def test_the_term_is_the_sum_of_the_losses_of_the_chosen_maps(points, first):
     pairs = list(zip(batch.student["passed"], batch.teacher["passed"], strict=True))
     assert len(pairs) == 3
     losses = [similarity_reference(*(maps.numpy().astype(float) for maps in pair)) for pair in pairs[first:]]
-    expected = 3000 * 8 / 64 * sum(losses)
+    expected = 3000 * sum(losses)
     assert float(distiller.distillation_loss(batch)) == pytest.approx(expected, rel=1e-4)
 
 

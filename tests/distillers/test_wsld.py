@@ -71,5 +71,5 @@ def test_the_term_is_the_weighted_loss_of_the_logits():
     batch = batch_of(distiller)
     student, teacher = (outputs["logits"].numpy() for outputs in (batch.student, batch.teacher))
     labels = batch.labels.numpy()
-    expected = 2.5 * reference(student, teacher, labels, 2.0, weights(student, teacher, labels))
+    expected = 2.25 * reference(student, teacher, labels, 4.0, weights(student, teacher, labels))
     assert float(distiller.distillation_loss(batch)) == pytest.approx(expected, rel=1e-4)
