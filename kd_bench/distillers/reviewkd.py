@@ -106,7 +106,8 @@ def _resized(features: keras.KerasTensor, target: keras.KerasTensor) -> keras.Ke
 class KnowledgeReview(Distiller):
     """One stage: cross-entropy + weight * hierarchical_context_loss, with a weight that rises from epoch to epoch.
 
-    The student's levels are its maps after the activation, the teacher's those before it. The weight is mdistiller's, which
+    As in the authors' code and in mdistiller, the student's levels are the maps that its groups pass on (`passed`, in a
+    Wide ResNet the residual sums), and the teacher's those before the ReLU (`pre`). The weight is mdistiller's, which
     counts epochs from 1; the authors count from 0, and have no loss in the first epoch.
     """
 
@@ -126,11 +127,11 @@ class KnowledgeReview(Distiller):
         self.weight = weight
         self.warmup_share = warmup_share
         channels = min(most_channels, student.output["embedding"].shape[-1])
-        self.review = review(levels(student.output, "post"), levels(teacher.output, "pre"), channels)
+        self.review = review(levels(student.output, "passed"), levels(teacher.output, "pre"), channels)
         self.trained = [self.review]
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the loss by its weight at this time of the stage."""
-        own = self.review(levels(batch.student, "post"), training=True)
+        own = self.review(levels(batch.student, "passed"), training=True)
         rising = warmup(batch, self.warmup_share, _WARMUP_EPOCHS)
         return rising * self.weight * hierarchical_context_loss(own, levels(batch.teacher, "pre"))

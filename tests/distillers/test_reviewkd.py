@@ -68,14 +68,14 @@ def test_shapes_do_not_broadcast(generator):
 def test_the_fused_maps_have_the_teachers_shapes():
     distiller = build("reviewkd")
     batch = batch_of(distiller)
-    fused = distiller.review(levels(batch.student, "post"))
+    fused = distiller.review(levels(batch.student, "passed"))
     assert [maps.shape for maps in fused] == [maps.shape for maps in levels(batch.teacher, "pre")]
     assert fused[-1].shape == (8, 1, 1, 64)
 
 
 def test_a_shallow_map_depends_on_the_deeper_levels_and_a_deep_one_not_on_the_shallower():
     distiller = build("reviewkd")
-    inputs = [tf.Variable(maps) for maps in levels(distiller.student(small_batch()[0]), "post")]
+    inputs = [tf.Variable(maps) for maps in levels(distiller.student(small_batch()[0]), "passed")]
     with tf.GradientTape(persistent=True) as tape:
         shallow, *_, deep = distiller.review(inputs)
         shallow, deep = tf.reduce_sum(shallow**2), tf.reduce_sum(deep**2)
@@ -91,7 +91,7 @@ def test_the_weight_rises_from_a_twentieth_to_one():
 
     whole = loss(50)
     batch = batch_of(distiller)
-    fused = distiller.review(levels(batch.student, "post"), training=True)
+    fused = distiller.review(levels(batch.student, "passed"), training=True)
     pairs = zip(fused, levels(batch.teacher, "pre"), strict=True)
     assert whole == pytest.approx(5 * sum(reference(own.numpy(), theirs.numpy()) for own, theirs in pairs), rel=1e-4)
     assert loss(0) == pytest.approx(whole / 20, rel=1e-4)
