@@ -99,7 +99,7 @@ def _group_ends(network: keras.Model) -> list[str]:
 
 def _same_channels(pair: Pair) -> bool:
     teacher, student = pair.teacher(), pair.student()
-    return all(a.shape == b.shape for a, b in zip(teacher.output["raw"], student.output["raw"], strict=True))
+    return all(a.shape == b.shape for a, b in zip(teacher.output["post"], student.output["post"], strict=True))
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def build(config: RunConfig, teacher: FinishedRun | None) -> Parts:
     require_colours(config.augmentation, dataset.train.pixels.shape[-1])
     with _requiring_memory(config), strategy.scope():
         distiller = build_distiller(config, kind, dataset, teacher)
-        distiller.see_labels(images.labels)
+        distiller.prepare(images.labels, config.batch_size)
     jit_compile = hardware.resolve_jit(config.jit_compile, strategy, kind.supports_xla)
     plan = _plan(config, dataset, images, distiller, jit_compile)
     return Parts(config, dataset, images, held_out, data, distiller, plan, precision, replicas)

@@ -7,6 +7,7 @@ import re
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal, Optional, Union, get_args, get_origin
 
 from kd_bench.errors import ConfigError
@@ -37,6 +38,13 @@ class Rising:
 
 
 @dataclass(frozen=True)
+class Quotient:
+    """Marks a number that can be written as a quotient of whole numbers, such as 20/240, to be exact."""
+
+    bounds: Range
+
+
+@dataclass(frozen=True)
 class FolderName:
     """Marks a text that names a folder below `outputs`, or nested folders such as `cifar10_corrupted/fog_1`."""
 
@@ -58,6 +66,8 @@ Positive = Annotated[float, Range(above=0)]
 NonNegative = Annotated[float, Range(least=0)]
 Share = Annotated[float, Range(above=0, most=1)]
 PartialShare = Annotated[float, Range(least=0, below=1)]
+ExactShare = Annotated[float | str, Quotient(Range(least=0, below=1))]
+"""A share that decides in which step something happens."""
 Probability = Annotated[float, Range(least=0, most=1)]
 Name = Annotated[str, FolderName()]
 RisingShares = Annotated[list[Share], Rising()]
@@ -70,6 +80,7 @@ VOCABULARY: dict[str, Any] = {
     "NonNegative": NonNegative,
     "Share": Share,
     "PartialShare": PartialShare,
+    "ExactShare": ExactShare,
     "Probability": Probability,
     "RisingShares": RisingShares,
     "Literal": Literal,
@@ -105,6 +116,8 @@ def check(key: str, value: Any, annotation: Any) -> Any:
         kind, rule = get_args(annotation)
         if isinstance(rule, Range):
             return _number(key, value, kind, rule)
+        if isinstance(rule, Quotient):
+            return _quotient(key, value, rule.bounds)
         return _name(key, value, rule) if isinstance(rule, FolderName) else _rising(key, value, kind)
     if origin is Literal:
         return _choice(key, value, get_args(annotation))
@@ -129,6 +142,14 @@ def _number(key: str, value: Any, kind: type, bounds: Range) -> Any:
     if kind is float and abs(value) > LARGEST:
         raise ConfigError(f"{key}={value}: must be at most {LARGEST:g}.")
     return kind(value)
+
+
+def _quotient(key: str, value: Any, bounds: Range) -> float | str:
+    if not isinstance(value, str):
+        return _number(key, value, float, bounds)
+    if not re.fullmatch(r"\d{1,6}/[1-9]\d{0,5}", value) or float(Fraction(value)) not in bounds:
+        raise ConfigError(f"{key}={value}: must be a number {bounds}, or a quotient such as 20/240.")
+    return value
 
 
 def _list(key: str, value: Any, kind: Any) -> list[Any]:

@@ -2,7 +2,7 @@ from typing import Annotated, Literal, Optional
 
 import pytest
 
-from kd_bench.checks import Count, Name, NonNegativeInt, Positive, Range, RisingShares, Share, check
+from kd_bench.checks import Count, ExactShare, Name, NonNegativeInt, Positive, Range, RisingShares, Share, check
 from kd_bench.errors import ConfigError
 
 
@@ -19,6 +19,7 @@ from kd_bench.errors import ConfigError
             ("b", Literal["a", "b"]),
         ),
         *((None, Optional[str]), ("a", Optional[str]), ((1, "a"), tuple[int, str]), ((1, 2, 3), tuple[int, ...])),  # noqa: UP045
+        *((0.25, ExactShare), (0, ExactShare), ("20/240", ExactShare), ("0/1", ExactShare)),
         *(([], RisingShares), ([0.3, 0.6], RisingShares), (10**6, Count)),
         *(("digits", Name), ("cifar10_corrupted/fog_1", Name), ("mnist:3.0.1", Name), ("Zahlen, größer", Name)),
     ],
@@ -43,6 +44,16 @@ def test_a_whole_number_becomes_a_float_where_one_is_asked_for():
         (float("nan"), Annotated[float, Range()]),
         (1.5, Share),
         (0, Share),
+        (1, ExactShare),
+        (-0.5, ExactShare),
+        (True, ExactShare),
+        ("240/240", ExactShare),
+        ("-1/2", ExactShare),
+        ("1/0", ExactShare),
+        ("1 / 2", ExactShare),
+        ("0.5", ExactShare),
+        ("a quarter", ExactShare),
+        ("1/1000000000", ExactShare),
         (-1, NonNegativeInt),
         (1.5, int),
         (True, int),

@@ -9,7 +9,7 @@ from kd_bench.config.component import NOT_PARAMETERS, Component
 from kd_bench.config.signature import keyword_only
 from kd_bench.errors import ConfigError
 
-MAPS = ("raw", "pre", "post", "passed")
+MAPS = ("pre", "post", "passed")
 """The maps of a feature point."""
 
 LAYERS = ("points", "embedding")

@@ -6,7 +6,7 @@ imported.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -54,7 +54,7 @@ def check_names(key: str, target: str, parameters: Mapping[str, Any]) -> None:
         ConfigError: the target does not exist, or a parameter is unknown or missing.
     """
     names: dict[str, bool] = {}
-    for function in _signatures(key, target):
+    for function, _ in _signatures(key, target):
         names = _required(function) | names
     check_keys(key, parameters, names, [name for name, required in names.items() if not required])
 
@@ -67,8 +67,8 @@ def keyword_only(key: str, target: str) -> dict[str, Parameter]:
         ConfigError: the function or class does not exist.
     """
     accepted: dict[str, Parameter] = {}
-    for function in _signatures(key, target):
-        accepted = _keyword_only(key, function) | accepted
+    for function, module in _signatures(key, target):
+        accepted = _keyword_only(key, function, module) | accepted
     return accepted
 
 
@@ -82,7 +82,7 @@ def defaults(target: str) -> dict[str, Any]:
         ConfigError: the function or class does not exist.
     """
     found: dict[str, ast.expr | None] = {}
-    for function in _signatures("", target):
+    for function, _ in _signatures("", target):
         names = [argument.arg for argument in function.args.kwonlyargs]
         found = dict(zip(names, function.args.kw_defaults, strict=True)) | found
     return {name: _default(node) for name, node in found.items() if node is not None}
@@ -100,36 +100,36 @@ def class_constant(key: str, target: str, name: str) -> Any:
         raise ConfigError(f"{key}._target_={target}: must be a class, not a function.")
     for found in _with_bases(definition):
         for statement in found.node.body:
-            if isinstance(statement, ast.Assign | ast.AnnAssign) and _assigns(statement, name):
-                return _literal(f"{key}._target_={target}: {name}", statement.value)
+            if _assigns(statement, name):
+                return _literal(f"{key}._target_={target}: {name}", statement.value)  # type: ignore[attr-defined]
     raise ConfigError(f"{key}._target_={target}: neither the class nor its bases define {name}.")
 
 
-def _signatures(key: str, target: str) -> Iterator[ast.FunctionDef]:
-    """Yields the function, or the constructors that a call of the class reaches."""
+def _signatures(key: str, target: str) -> Iterator[tuple[ast.FunctionDef, str]]:
+    """Yields the function, or the constructors that a call of the class reaches, and their modules."""
     definition = _definition(key, target)
     if not isinstance(definition.node, ast.ClassDef):
-        yield definition.node
+        yield definition.node, definition.module
         return
-    for constructor in _constructors(definition):
-        yield constructor
+    for constructor, module in _constructors(definition):
+        yield constructor, module
         if constructor.args.kwarg is None:
             return
         # A constructor with `**options` passes further arguments to the next constructor.
 
 
-def _constructors(definition: Definition) -> Iterator[ast.FunctionDef]:
+def _constructors(definition: Definition) -> Iterator[tuple[ast.FunctionDef, str]]:
     """Yields the constructors of a class and of its bases, in the order in which Python searches them."""
     for found in _with_bases(definition):
         for node in found.node.body:
             if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-                yield node
+                yield node, found.module
 
 
-def _keyword_only(key: str, function: ast.FunctionDef) -> dict[str, Parameter]:
+def _keyword_only(key: str, function: ast.FunctionDef, module: str) -> dict[str, Parameter]:
     defaults = function.args.kw_defaults
     return {
-        argument.arg: Parameter(_annotation(key, argument), required=default is None)
+        argument.arg: Parameter(_annotation(key, argument, module), required=default is None)
         for argument, default in zip(function.args.kwonlyargs, defaults, strict=True)
     }
 
@@ -158,20 +158,36 @@ def _definition(key: str, target: str) -> Definition:
     return found
 
 
-def _find(module: str, name: str, seen: frozenset[str] = frozenset()) -> Definition | None:
-    """Finds a definition by its name: in this module, or in the module from which the name is imported."""
+def _find(module: str, name: str) -> Definition | None:
+    """Finds a class or function by its name."""
+    found = _follow(module, name, _defines)
+    return None if found is None else Definition(*found)
+
+
+def _follow(
+    module: str, name: str, is_meant: Callable[[ast.stmt, str], bool], seen: frozenset[str] = frozenset()
+) -> tuple[str, Any] | None:
+    """Finds the statement that is meant by a name: in this module, or in the module from which the name is imported.
+
+    Returns:
+        The module and the statement, or None.
+    """
     if module in seen:
         return None
     for node in statements(tree(module).body):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return Definition(module, node)
+        if is_meant(node, name):
+            return module, node
         for alias in node.names if isinstance(node, ast.ImportFrom) else ():
             assert isinstance(node, ast.ImportFrom)
             if name == (alias.asname or alias.name) or alias.name == "*":
                 wanted = name if alias.name == "*" else alias.name
-                if found := _find(origin(node, module), wanted, seen | {module}):
+                if found := _follow(origin(node, module), wanted, is_meant, seen | {module}):
                     return found
     return None
+
+
+def _defines(node: ast.stmt, name: str) -> bool:
+    return isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name
 
 
 def _with_bases(definition: Definition) -> Iterator[Definition]:
@@ -201,9 +217,11 @@ def _imported_module(module: str, name: str) -> str:
     return name
 
 
-def _assigns(statement: ast.Assign | ast.AnnAssign, name: str) -> bool:
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    return statement.value is not None and any(isinstance(one, ast.Name) and one.id == name for one in targets)
+def _assigns(node: ast.stmt, name: str) -> bool:
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        return False
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return any(isinstance(one, ast.Name) and one.id == name for one in targets)
 
 
 def _default(node: ast.expr) -> Any:
@@ -220,12 +238,20 @@ def _literal(message: str, node: ast.expr | None) -> Any:
         raise ConfigError(f"{message} must be a plain value.") from problem
 
 
-def _annotation(key: str, argument: ast.arg) -> Any:
+def _annotation(key: str, argument: ast.arg, module: str) -> Any:
     node = argument.annotation
     written = node.value if isinstance(node, ast.Constant) else "object" if node is None else ast.unparse(node)
     try:
-        return eval(str(written), {"__builtins__": {}, "object": object, **VOCABULARY})
+        return _meaning(str(written), module)
     except Exception as problem:
         raise ConfigError(
             f"{join(key, argument.arg)}: its annotation {written!r} cannot be checked; use {', '.join(VOCABULARY)}."
         ) from problem
+
+
+def _meaning(written: str, module: str) -> Any:
+    """Returns what an annotation means: its names are of the vocabulary, or aliases that the module has or imports."""
+    names = {node.id for node in ast.walk(ast.parse(written)) if isinstance(node, ast.Name)} - VOCABULARY.keys()
+    found = {name: _follow(module, name, _assigns) for name in names}
+    aliases = {name: _meaning(ast.unparse(at[1].value), at[0]) for name, at in found.items() if at is not None}
+    return eval(written, {"__builtins__": {}, "object": object, **VOCABULARY, **aliases})

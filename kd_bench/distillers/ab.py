@@ -14,9 +14,9 @@ import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive, Share
-from kd_bench.distillers.area import area_ratio
-from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.connectors import connectors, require_same_size
+from kd_bench.distillers.base import Batch, Distiller, Loss, Stage
+from kd_bench.distillers.connectors import connectors, require_same_sizes
+from kd_bench.distillers.scaling import area_ratio
 from kd_bench.distillers.soft_logits import soft_logits_loss
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
@@ -65,26 +65,27 @@ class ActivationBoundary(Distiller):
         temperature: Positive,
     ) -> None:
         super().__init__(student, teacher)
-        self.weight = weight / (area_ratio(student, teacher) if area_scaling else 1)
-        self.effective["weight"] = self.weight
+        self.weight = weight
+        if area_scaling:
+            self.adjust("weight", weight / area_ratio(student, teacher))
         self.margin = margin
         self.boundary_share = boundary_share
         self.stage2 = stage2
         self.temperature = temperature
         own, theirs = student.output["pre"], teacher.output["pre"]
-        for student_map, teacher_map in zip(own, theirs, strict=True):
-            require_same_size("AB", student_map, teacher_map)
+        require_same_sizes("AB", own, theirs)
         self.features = keras.Model(student.inputs, own)
         self.connectors = connectors(own, theirs, always=force_connectors)
 
     def stages(self) -> list[Stage]:
         """Returns the boundary stage, which trains everything except the classifier, and the main stage."""
-        variables = [*self.features.trainable_variables, *self.connectors.trainable_variables]
-        boundary = Stage(
-            "boundary", {"boundary": self.boundary_loss}, variables, self.boundary_share, learning_rate="constant"
-        )
-        losses = {"task": self.task_loss} if self.stage2 == "ce" else {"distill": self.distillation_loss}
-        return [boundary, self.main_stage(losses)]
+        terms, trained = {"boundary": self.boundary_loss}, [self.features, self.connectors]
+        boundary = Stage("boundary", terms, trained, self.boundary_share, learning_rate="constant")
+        return [boundary, self.main_stage()]
+
+    def terms(self) -> dict[str, Loss]:
+        """Returns the one term of the main stage."""
+        return {"task": self.task_loss} if self.stage2 == "ce" else {"distill": self.distillation_loss}
 
     def boundary_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted boundary loss; each point counts half as much as the next deeper one."""

@@ -7,7 +7,7 @@ Paper and authors' code differ (attention-transfer issue 34): equation 2 has the
 code has the mean of its square, with beta = 1000. `distance` chooses. Their README says that the code reproduces the
 paper.
 
-The code's loss is a mean over the positions of maps of unit length, so it is larger for smaller maps: see `area.py`.
+The code's loss is a mean over the positions of maps of unit length, so it is larger for smaller maps: see `scaling.py`.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, PositiveInt
-from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch, Distiller
 from kd_bench.distillers.connectors import pool_to_smaller
+from kd_bench.distillers.scaling import area_ratio
 from kd_bench.distillers.tensors import constant, in_float32
 
 
@@ -35,8 +35,7 @@ def attention_map(features: tf.Tensor, p: int = 2) -> tf.Tensor:
     """
     powers = features**p if p % 2 == 0 else tf.abs(features) ** p
     attention = tf.reduce_sum(powers, axis=-1)
-    flat = tf.reshape(attention, [tf.shape(attention)[0], attention.shape[1] * attention.shape[2]])
-    return tf.math.l2_normalize(flat, axis=-1)
+    return tf.math.l2_normalize(tf.reshape(attention, [-1, attention.shape[1] * attention.shape[2]]), axis=-1)
 
 
 def attention_transfer_loss(
@@ -61,14 +60,9 @@ def paper_attention_loss(
     return 0.5 * tf.add_n([tf.reduce_mean(_length(difference)) for difference in differences])
 
 
-def _differences(
-    student_features: Sequence[tf.Tensor], teacher_features: Sequence[tf.Tensor], p: int
-) -> list[tf.Tensor]:
-    differences = []
-    for student, teacher in zip(student_features, teacher_features, strict=True):
-        student, teacher = pool_to_smaller(in_float32(student), constant(teacher))
-        differences.append(attention_map(student, p) - attention_map(teacher, p))
-    return differences
+def _differences(students: Sequence[tf.Tensor], teachers: Sequence[tf.Tensor], p: int) -> list[tf.Tensor]:
+    pairs = [pool_to_smaller(in_float32(own), constant(theirs)) for own, theirs in zip(students, teachers, strict=True)]
+    return [attention_map(own, p) - attention_map(theirs, p) for own, theirs in pairs]
 
 
 def _length(vectors: tf.Tensor) -> tf.Tensor:
@@ -80,8 +74,6 @@ def _length(vectors: tf.Tensor) -> tf.Tensor:
 
 class AttentionTransfer(Distiller):
     """One stage: cross-entropy + beta * attention loss on the maps that all groups pass to the next layer (`passed`).
-
-    `tap=raw` takes the maps before batch norm and ReLU instead. On Wide ResNets the two are the same.
 
     With `area_scaling`, the beta of `distance=code` is multiplied by the area ratio of the maps. The length in the
     paper does not depend on the size of the maps.
@@ -98,15 +90,14 @@ class AttentionTransfer(Distiller):
         power: PositiveInt,
         distance: Literal["code", "paper"],
         area_scaling: bool,
-        tap: Literal["passed", "raw"] = "passed",
     ) -> None:
         super().__init__(student, teacher)
-        self.tap = tap
-        self.beta = beta * (area_ratio(student, teacher) if area_scaling and distance == "code" else 1)
-        self.effective["beta"] = self.beta
+        self.beta = beta
+        if area_scaling and distance == "code":
+            self.adjust("beta", beta * area_ratio(student, teacher))
         self.power = power
         self.loss_function = attention_transfer_loss if distance == "code" else paper_attention_loss
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted difference of the attention maps."""
-        return self.beta * self.loss_function(batch.student[self.tap], batch.teacher[self.tap], self.power)
+        return self.beta * self.loss_function(batch.student["passed"], batch.teacher["passed"], self.power)

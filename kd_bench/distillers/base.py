@@ -1,8 +1,9 @@
 """What all methods share: the networks, the stages, and the one training step."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from kd_bench.distillers.tensors import in_float32
 from kd_bench.errors import ConfigError
 
 Outputs = dict[str, Any]
-"""A network's outputs by name: `logits`, `embedding` and the lists `raw`, `pre`, `post`, `passed` of feature maps.
+"""A network's outputs by name: `logits`, `embedding` and the lists `pre`, `post`, `passed` of feature maps.
 
 All but `logits` can be missing; see `min_points` and `needs_embedding` of `Distiller`.
 """
@@ -28,8 +29,9 @@ class Batch:
         images: `[B,H,W,C]` float32, normalised.
         targets: what cross-entropy compares with: the labels, `[B]` int32, or the shares of the classes in each mixed
             image, `[B,K]` float32.
-        epoch: how many epochs of the stage are complete, a float32 scalar: 0 during the first epoch.
-        progress: how much of the stage is complete, a float32 scalar in [0, 1).
+        step: how many steps of the stage are complete, an int64 scalar.
+        steps: the stage's length.
+        steps_per_epoch: the length of an epoch.
     """
 
     def __init__(
@@ -38,15 +40,17 @@ class Batch:
         images: tf.Tensor,
         targets: tf.Tensor,
         indices: tf.Tensor,
-        epoch: tf.Tensor,
-        progress: tf.Tensor,
+        step: tf.Tensor,
+        steps: int,
+        steps_per_epoch: int,
     ) -> None:
         self._distiller = distiller
         self.images = images
         self.targets = targets
         self._indices = indices
-        self.epoch = epoch
-        self.progress = progress
+        self.step = step
+        self.steps = steps
+        self.steps_per_epoch = steps_per_epoch
         # Not `cached_property`: before Python 3.12 it holds one lock for all instances. The threads of replicas wait
         # for each other inside the network, and would never end.
         self._student: Outputs | None = None
@@ -72,6 +76,16 @@ class Batch:
             )
 
     @property
+    def epoch(self) -> tf.Tensor:
+        """How many epochs of the stage are complete, a float32 scalar: 0 during the first epoch."""
+        return tf.cast(self.step // self.steps_per_epoch, tf.float32)
+
+    @property
+    def progress(self) -> tf.Tensor:
+        """How much of the stage is complete, a float32 scalar in [0, 1)."""
+        return tf.cast(self.step, tf.float32) / self.steps
+
+    @property
     def student(self) -> Outputs:
         """The student's outputs, in training mode."""
         if self._student is None:
@@ -87,8 +101,12 @@ class Batch:
 
 
 Loss = Callable[[Batch], tf.Tensor]
+Trained: TypeAlias = keras.Layer | keras.Variable
+"""A model, layer or variable that learns."""
 Gradients = list[tf.Tensor | None]
 """One gradient per variable, in the order of the stage's variables; None if the variable has no effect on the loss."""
+CombineGradients = Callable[[dict[str, Gradients], Batch], Gradients]
+"""Combines the gradients over the global batch, by the names of their terms, instead of adding them."""
 
 
 @dataclass(frozen=True)
@@ -98,27 +116,32 @@ class Stage:
     Attributes:
         name: for records and messages.
         losses: the weighted terms by the names under which they are logged; their sum is minimised. Each is a scalar, a
-            mean over the samples of its batch (for other losses see `replicas.py`).
-        variables: what is trained; every one of them must get a gradient.
+            mean over the samples of its batch (for other losses see `tensors.py`).
+        trained: what is trained; each of its variables must get a gradient.
         share: the stage's length, as a fraction of the main stage's epochs.
         min_steps: the stage's smallest length in steps, rounded up to whole epochs. For networks that are trained
             without the student and need this many steps also in a short run.
         learning_rate: `stepped`, as in the protocol, or `constant` at its first value.
         learning_rate_scale: factor of the protocol's learning rate.
         no_weight_decay: the variables that weight decay does not change.
-        combine_gradients: combines the gradients of the terms, instead of adding them. It gets the gradients over the
-            global batch, by the names of the terms, and the batch.
+        combine_gradients: None for their sum.
     """
 
     name: str
     losses: Mapping[str, Loss]
-    variables: Sequence[keras.Variable]
+    trained: Sequence[Trained]
     share: float = 1.0
     min_steps: int = 0
     learning_rate: Literal["stepped", "constant"] = "stepped"
     learning_rate_scale: float = 1.0
     no_weight_decay: Sequence[keras.Variable] = ()
-    combine_gradients: Callable[[dict[str, Gradients], Batch], Gradients] | None = None
+    combine_gradients: CombineGradients | None = None
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The variables of what is trained."""
+        parts = ([one] if isinstance(one, keras.Variable) else one.trainable_variables for one in self.trained)
+        return list(itertools.chain.from_iterable(parts))
 
     @property
     def is_main(self) -> bool:
@@ -129,28 +152,33 @@ class Stage:
 class Distiller(keras.Model):
     """Trains a student, and the networks that a method adds to it.
 
-    A method implements `distillation_loss` if it has one joint stage, or `stages`.
+    A method with one stage says three things: `distillation_loss`; what this reads of the networks, by `min_points` and
+    `needs_embedding`; and in its constructor what it trains beside the student, by `trained`. The others are for
+    methods that need more.
 
     Attributes:
+        min_points: how many feature points the method needs at least; 0 if it reads no feature maps.
+        needs_embedding: whether it reads the embedding.
+        trained: its own models, layers and variables, which the main stage trains with what is deployed.
+        no_weight_decay: those of its own variables that weight decay does not change in the main stage.
+        combine_gradients: of the terms of the main stage; None for their sum.
         network: which architecture of the pair is trained as the student.
         teacher_init: how the teacher starts: `pretrained`, from `scratch`, or None without a teacher. A literal: the
             launcher reads it from the source, to train the teacher first.
-        min_points: how many feature points the method needs at least; 0 if it reads no feature maps.
-        needs_embedding: whether it reads the embedding.
         supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
         supports_mixed_images: whether the method can learn from images that have no single label and place. A literal.
         step_multiply_adds: of one step of the current stage, over all replicas; None before it was traced, and where
             they cannot be counted.
         own_metrics: what a method logs besides its losses.
-        effective: hyper-parameters that the method scaled to its networks: name -> scaled value.
+        effective: the used values of hyper-parameters that the method adjusted, by name; see `adjust`.
         label_smoothing: the share of each label that cross-entropy spreads evenly over all classes.
         extra_losses: terms that are added to the main stage of any method, such as soft logits beside it.
     """
 
-    network: ClassVar[Literal["teacher", "student"]] = "student"
-    teacher_init: ClassVar[Literal["pretrained", "scratch"] | None] = "pretrained"
     min_points: ClassVar[int] = 0
     needs_embedding: ClassVar[bool] = False
+    network: ClassVar[Literal["teacher", "student"]] = "student"
+    teacher_init: ClassVar[Literal["pretrained", "scratch"] | None] = "pretrained"
     supports_xla: ClassVar[bool] = True
     supports_mixed_images: ClassVar[bool] = True
 
@@ -158,6 +186,9 @@ class Distiller(keras.Model):
         super().__init__()
         self.student = student
         self.teacher = teacher
+        self.trained: Sequence[Trained] = []
+        self.no_weight_decay: Sequence[keras.Variable] = []
+        self.combine_gradients: CombineGradients | None = None
         self.stage: Stage | None = None
         self.step_multiply_adds: int | None = None
         self.own_metrics: list[keras.Metric] = []
@@ -166,6 +197,54 @@ class Distiller(keras.Model):
         self.extra_losses: dict[str, Loss] = {}
         if teacher is not None:
             teacher.trainable = False
+
+    def distillation_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the method's weighted term."""
+        raise NotImplementedError(f"{type(self).__name__} has neither distillation_loss nor terms.")
+
+    def terms(self) -> dict[str, Loss]:
+        """Returns the weighted terms of the main stage, by the names under which they are logged."""
+        return {"task": self.task_loss, "distill": self.distillation_loss}
+
+    def stages(self) -> list[Stage]:
+        """Returns the stages in their order; the last one is the main stage."""
+        return [self.main_stage()]
+
+    def main_stage(self) -> Stage:
+        """Returns the stage that minimises the terms, and trains all that is deployed and the method's own parts."""
+        return Stage(
+            MAIN_STAGE,
+            {**self.terms(), **self.extra_losses},
+            [self.deployed, *self.trained],
+            no_weight_decay=self.no_weight_decay,
+            combine_gradients=self.combine_gradients,
+        )
+
+    def task_loss(self, batch: Batch) -> tf.Tensor:
+        """Returns the cross-entropy of the student with the labels, a mean over the batch."""
+        return self.label_loss(batch, batch.student)
+
+    def label_loss(self, batch: Batch, outputs: Outputs) -> tf.Tensor:
+        """Returns the cross-entropy of a network's outputs with the labels: smoothed or mixed, as the run says."""
+        return cross_entropy(batch.targets, outputs["logits"], self.label_smoothing)
+
+    def adjust(self, name: str, value: float) -> None:
+        """Uses another value of a hyper-parameter than the config's, and records it.
+
+        Args:
+            name: of the hyper-parameter, and of the attribute that holds it.
+            value: the one to use.
+        """
+        setattr(self, name, value)
+        self.effective[name] = float(value)
+
+    def prepare(self, labels: np.ndarray, batch_size: int) -> None:
+        """Tells the method about the run's training images, before its stages are made. Most need nothing of it.
+
+        Args:
+            labels: of all images, `[N]` integers; `Batch.indices` are places in this array.
+            batch_size: of the global batch.
+        """
 
     @property
     def deployed(self) -> keras.Model:
@@ -177,46 +256,9 @@ class Distiller(keras.Model):
         """The network that is trained beside the student and then discarded, or None. The record has its accuracy."""
         return None
 
-    def see_labels(self, labels: np.ndarray) -> None:
-        """Tells the method all training images of the run, before its stages are made. Most methods need nothing of it.
-
-        Args:
-            labels: `[N]` integers; `Batch.indices` are places in this array.
-        """
-
     def warnings(self) -> list[str]:
         """Returns a sentence for each problem of the training that has just ended."""
         return []
-
-    def stages(self) -> list[Stage]:
-        """Returns the stages in their order; the last one is the main stage."""
-        losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        return [self.main_stage(losses)]
-
-    def main_stage(
-        self, losses: Mapping[str, Loss], extra_variables: Sequence[keras.Variable] = (), **options: Any
-    ) -> Stage:
-        """Returns the stage that trains all that is deployed, and a method's own variables with it.
-
-        Args:
-            losses: as in `Stage`.
-            extra_variables: the method's own.
-            **options: further fields of `Stage`.
-        """
-        variables = [*self.deployed.trainable_variables, *extra_variables]
-        return Stage(MAIN_STAGE, {**losses, **self.extra_losses}, variables, **options)
-
-    def task_loss(self, batch: Batch) -> tf.Tensor:
-        """Returns the cross-entropy of the student with the labels, a mean over the batch."""
-        return self.label_loss(batch, batch.student)
-
-    def label_loss(self, batch: Batch, outputs: Outputs) -> tf.Tensor:
-        """Returns the cross-entropy of a network's outputs with the labels: smoothed or mixed, as the run says."""
-        return cross_entropy(batch.targets, outputs["logits"], self.label_smoothing)
-
-    def distillation_loss(self, batch: Batch) -> tf.Tensor:
-        """Returns the method's weighted term."""
-        raise NotImplementedError(f"{type(self).__name__} has neither distillation_loss nor stages.")
 
     def run_student(self, images: tf.Tensor) -> Outputs:
         """Returns the student's outputs in training mode. A method that deploys another network runs that one."""
@@ -244,7 +286,7 @@ class Distiller(keras.Model):
         self._measures = _Measures(stage)
         if stage.no_weight_decay:
             optimizer.exclude_from_weight_decay(var_list=list(stage.no_weight_decay))
-        optimizer.build(list(stage.variables))
+        optimizer.build(stage.variables)
         self.compile(optimizer=optimizer, **options)
 
     @property
@@ -301,14 +343,12 @@ class Distiller(keras.Model):
             by_term = {name: self._over_replicas(tape.gradient(scaled[name], watched)) for name in terms}
             gradients = self._shared(self.stage.combine_gradients(by_term, batch))
         _require_gradients(self.stage, gradients)
-        self.optimizer.apply(gradients, list(self.stage.variables))
+        self.optimizer.apply(gradients, self.stage.variables)
         return {"loss": total, **terms}
 
     def _batch(self, images: tf.Tensor, targets: tf.Tensor, indices: tf.Tensor) -> Batch:
-        step = tf.cast(self.optimizer.iterations.value, tf.int32)
-        epoch = tf.cast(step // self._steps_per_epoch, tf.float32)
-        progress = tf.cast(step, tf.float32) / (self._epochs * self._steps_per_epoch)
-        return Batch(self, images, targets, indices, epoch, progress)
+        step = tf.cast(self.optimizer.iterations.value, tf.int64)
+        return Batch(self, images, targets, indices, step, self._epochs * self._steps_per_epoch, self._steps_per_epoch)
 
     def _scaled(self, loss: tf.Tensor) -> tf.Tensor:
         # The optimizer sums the gradients of the replicas; in float16 it also scales them.

@@ -14,12 +14,9 @@ import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive, PositiveInt
-from kd_bench.distillers.base import Batch, Distiller, Stage
+from kd_bench.distillers.base import Batch, Distiller
 from kd_bench.distillers.connectors import linear_embedding
-from kd_bench.distillers.replicas import global_batch
-from kd_bench.distillers.tensors import in_float32, require_same_shape
-
-_SMALLEST_SQUARED_LENGTH = 1e-12
+from kd_bench.distillers.tensors import global_batch, in_float32, require_same_shape
 
 
 def neighbour_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
@@ -65,7 +62,7 @@ def correlations(embeddings: tf.Tensor, gamma: float, order: int) -> tf.Tensor:
         gamma: above 0.
         order: the highest power.
     """
-    directions = tf.math.l2_normalize(embeddings, axis=-1, epsilon=_SMALLEST_SQUARED_LENGTH)
+    directions = tf.math.l2_normalize(embeddings, axis=-1)
     products = tf.matmul(directions, directions, transpose_b=True)
     terms = [(2 * gamma) ** power / math.factorial(power) * products**power for power in range(1, order + 1)]
     return math.exp(-2 * gamma) * (1 + tf.add_n(terms))
@@ -90,14 +87,8 @@ class CorrelationCongruence(Distiller):
         super().__init__(student, teacher)
         self.weight = weight
         self.loss_function = neighbour_loss if form == "code" else lambda s, t: correlation_loss(s, t, gamma, order)
-        networks = (student, teacher)
-        self.embeddings = [linear_embedding(network.output["embedding"], size) for network in networks]
-
-    def stages(self) -> list[Stage]:
-        """Returns the one stage, which trains both embeddings with the student."""
-        losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        extra = [variable for embedding in self.embeddings for variable in embedding.trainable_variables]
-        return [self.main_stage(losses, extra)]
+        self.embeddings = [linear_embedding(network.output["embedding"], size) for network in (student, teacher)]
+        self.trained = self.embeddings
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted loss on the global batch, the same on every replica."""

@@ -15,9 +15,9 @@ import tensorflow as tf
 from scipy.stats import norm
 
 from kd_bench.checks import NonNegative
-from kd_bench.distillers.area import area_ratio
-from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
-from kd_bench.distillers.connectors import connectors, require_same_size
+from kd_bench.distillers.base import Batch, Distiller, Outputs
+from kd_bench.distillers.connectors import connectors, require_same_sizes
+from kd_bench.distillers.scaling import area_ratio
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.errors import ConfigError
 
@@ -117,23 +117,19 @@ class ComprehensiveOverhaul(Distiller):
         teacher_statistics: Literal["batch", "inference"],
     ) -> None:
         super().__init__(student, teacher)
-        self.alpha = alpha / (area_ratio(student, teacher) if area_scaling else 1)
-        self.effective["alpha"] = self.alpha
+        self.alpha = alpha
+        if area_scaling:
+            self.adjust("alpha", alpha / area_ratio(student, teacher))
         self.teacher_statistics = teacher_statistics
         own, theirs = student.output["pre"], teacher.output["pre"]
-        for student_map, teacher_map in zip(own, theirs, strict=True):
-            require_same_size("CO", student_map, teacher_map)
+        require_same_sizes("CO", own, theirs)
         layers = [batch_norm_of(feature) for feature in theirs]
         self.margins = [margin_from_bn(*_scale_and_offset(layer)) for layer in layers]
         fan_out = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
         self.connectors = connectors(own, theirs, always=True, initializer=fan_out)
+        self.trained = [self.connectors]
         if teacher_statistics == "batch":
             _normalise_by_batch(teacher)
-
-    def stages(self) -> list[Stage]:
-        """Returns the main stage, which trains the connectors with the student."""
-        losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        return [self.main_stage(losses, self.connectors.trainable_variables)]
 
     def run_teacher(self, images: tf.Tensor) -> Outputs:
         """Returns the frozen teacher's outputs, with the chosen statistics."""

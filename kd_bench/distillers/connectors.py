@@ -1,4 +1,8 @@
-"""Layers between a student's feature map and a teacher's of another shape. They are never part of the saved student."""
+"""What fits the parts of two networks together: connectors, sizes of maps, and the classifier behind an embedding.
+
+Connectors are layers between a student's feature map and a teacher's of another shape. They are never part of the saved
+student.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -68,23 +72,53 @@ def linear_embedding(embedding: keras.KerasTensor, size: int) -> keras.Model:
     return keras.Model(features, keras.layers.Dense(size)(features))
 
 
-def require_same_size(name: str, student: keras.KerasTensor, teacher: keras.KerasTensor) -> None:
-    """Checks that a loss can compare two maps position by position.
+def classifier_of(network: keras.Model) -> keras.Model:
+    """Returns the part of a network from its embedding, `[B,D]`, to its logits, `[B,K]`. It shares the layers.
+
+    Raises:
+        ConfigError: the logits do not depend on the embedding alone.
+    """
+    try:
+        return keras.Model(network.output["embedding"], network.output["logits"], name="classifier")
+    except ValueError as error:
+        raise ConfigError(
+            f"model: {network.name} has no classifier that reads its embedding alone; name as `embedding` the layer "
+            "that the classifier reads (docs/own_networks.md)."
+        ) from error
+
+
+def require_same_sizes(name: str, students: Sequence[keras.KerasTensor], teachers: Sequence[keras.KerasTensor]) -> None:
+    """Checks that a loss can compare maps position by position.
 
     Args:
         name: the method's, for the message.
-        student: `[B,H,W,C_s]`.
-        teacher: `[B,H,W,C_t]`.
+        students: `[B,H,W,C_s]` each.
+        teachers: `[B,H,W,C_t]` each.
 
     Raises:
-        ConfigError: height or width differ.
+        ConfigError: height or width of a pair differ.
     """
-    if student.shape[1:3] != teacher.shape[1:3]:
-        raise ConfigError(
-            f"{name}: the student's map {student.shape[1:]} and the teacher's {teacher.shape[1:]} differ in size; "
-            "choose other points, or networks whose strides agree (model.teacher.stem_stride, "
-            "model.student.stem_stride)."
-        )
+    for student, teacher in zip(students, teachers, strict=True):
+        if student.shape[1:3] != teacher.shape[1:3]:
+            raise ConfigError(
+                f"{name}: the student's map {student.shape[1:]} and the teacher's {teacher.shape[1:]} differ in size; "
+                "choose other points, or networks whose strides agree (model.teacher.stem_stride, "
+                "model.student.stem_stride)."
+            )
+
+
+def require_poolable(students: Sequence[keras.KerasTensor], teachers: Sequence[keras.KerasTensor]) -> None:
+    """Checks that `pool_to_smaller` can bring the maps of each pair to one size.
+
+    Args:
+        students: `[B,H,W,C_s]` each.
+        teachers: `[B,H',W',C_t]` each.
+
+    Raises:
+        ConfigError: of a pair, one size is not a multiple of the other.
+    """
+    for pair in zip(students, teachers, strict=True):
+        smaller_size(*pair)
 
 
 def smaller_size(first: keras.KerasTensor, second: keras.KerasTensor) -> tuple[int, int]:

@@ -13,20 +13,18 @@ import numpy as np
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive, PositiveInt, Probability
-from kd_bench.distillers.base import Batch, Distiller, Stage
+from kd_bench.distillers.base import Batch, Distiller
 from kd_bench.distillers.connectors import linear_embedding
-from kd_bench.distillers.replicas import global_batch
-from kd_bench.distillers.tensors import in_float32
+from kd_bench.distillers.tensors import global_batch, in_float32
 
 _EPSILON = 1e-7
 """Added to the denominators of the probabilities (authors' code)."""
-_SMALLEST_SQUARED_LENGTH = 1e-12
 _UNSET = -1.0
 
 
 def unit(embeddings: tf.Tensor) -> tf.Tensor:
     """Returns embeddings `[B,D]` of unit length in float32; an embedding of zeros stays one."""
-    return tf.math.l2_normalize(in_float32(embeddings), axis=-1, epsilon=_SMALLEST_SQUARED_LENGTH)
+    return tf.math.l2_normalize(in_float32(embeddings), axis=-1)
 
 
 def similarities(anchors: tf.Tensor, bank: tf.Tensor, temperature: float) -> tf.Tensor:
@@ -127,17 +125,17 @@ class ContrastiveRepresentation(Distiller):
         self.temperature = temperature
         self.momentum = momentum
         self.embeddings = [linear_embedding(network.output["embedding"], size) for network in (student, teacher)]
+        self.trained = self.embeddings
         self.normalisers = [self._remembered((), "normaliser", keras.initializers.Constant(_UNSET)) for _ in range(2)]
 
-    def see_labels(self, labels: np.ndarray) -> None:
+    def prepare(self, labels: np.ndarray, batch_size: int) -> None:
         """Makes the banks, with random entries (uniform, of unit length on average: authors' code).
 
         There are no more negatives than training images.
         """
         self.all_labels = labels
         if self.negatives > len(labels):
-            self.negatives = len(labels)
-            self.effective["method.negatives"] = float(self.negatives)
+            self.adjust("negatives", len(labels))
         size = self.embeddings[0].output.shape[-1]
         bound = (3 / size) ** 0.5
         start = keras.initializers.RandomUniform(-bound, bound)
@@ -148,12 +146,6 @@ class ContrastiveRepresentation(Distiller):
         return self.add_weight(
             shape=shape, initializer=start, trainable=False, name=name, aggregation="only_first_replica"
         )
-
-    def stages(self) -> list[Stage]:
-        """Returns the one stage, which trains both embeddings with the student."""
-        losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        extra = [variable for embedding in self.embeddings for variable in embedding.trainable_variables]
-        return [self.main_stage(losses, extra)]
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted loss on the global batch, the same on every replica, and updates the banks."""

@@ -3,7 +3,8 @@
 Soft logits with a learned temperature. Student and temperature are adversaries: the student makes the loss smaller, the
 temperature makes it larger, more and more in the first epochs. So the task becomes harder as the student learns.
 
-This is the variant with one temperature for all images, and the constants are those of the authors' code.
+This is the variant with one temperature for all images, and the constants are those of the authors' code. With
+standardised logits it is the CTKD of Sun et al., CVPR 2024: see `soft_logits.py`.
 """
 
 import math
@@ -11,12 +12,12 @@ import math
 import keras
 import tensorflow as tf
 
-from kd_bench.checks import NonNegative, PartialShare, Positive
-from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.soft_logits import soft_logits_loss
+from kd_bench.checks import ExactShare, NonNegative, Positive
+from kd_bench.distillers.base import Batch, Distiller
+from kd_bench.distillers.soft_logits import scores, soft_logits_loss
 from kd_bench.distillers.warmup import warmup
 
-_CURRICULUM_STEPS = 10
+_CURRICULUM_EPOCHS = 10
 
 
 @tf.custom_gradient
@@ -25,16 +26,16 @@ def reversed_gradient(value: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     return tf.identity(value), lambda gradient: (-factor * gradient, None)
 
 
-def difficulty(progress: tf.Tensor, share: float) -> tf.Tensor:
+def difficulty(batch: Batch, share: float | str) -> tf.Tensor:
     """Returns the factor of the reversed gradient, which rises in equal steps of time along a cosine from 0 to 1.
 
     The authors' factor of epoch e, counted from 1, is (1 - cos(pi * min(e, 10) / 10)) / 2.
 
     Args:
-        progress: how much of the stage is complete, in [0, 1).
+        batch: of the step.
         share: the rise's share of the stage; 0 for none.
     """
-    return (1 - tf.cos(math.pi * warmup(progress, share, _CURRICULUM_STEPS))) / 2
+    return (1 - tf.cos(math.pi * warmup(batch, share, _CURRICULUM_EPOCHS))) / 2
 
 
 class CurriculumTemperature(Distiller):
@@ -52,7 +53,8 @@ class CurriculumTemperature(Distiller):
         distill_weight: NonNegative,
         lowest: Positive,
         span: Positive,
-        curriculum_share: PartialShare,
+        curriculum_share: ExactShare,
+        standardize: bool = False,
     ) -> None:
         super().__init__(student, teacher)
         self.task_weight = task_weight
@@ -60,13 +62,10 @@ class CurriculumTemperature(Distiller):
         self.lowest = lowest
         self.span = span
         self.curriculum_share = curriculum_share
+        self.scores = scores(standardize)
         self.raw_temperature = self.add_weight(shape=(), initializer="ones", name="raw_temperature")
+        self.trained = [self.raw_temperature]
         self.own_metrics.append(keras.metrics.Mean(name="temperature"))
-
-    def stages(self) -> list[Stage]:
-        """Returns the one stage, which trains the temperature with the student."""
-        losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        return [self.main_stage(losses, [self.raw_temperature])]
 
     def task_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted cross-entropy."""
@@ -74,8 +73,8 @@ class CurriculumTemperature(Distiller):
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted divergence at the present temperature."""
-        raw = reversed_gradient(self.raw_temperature.value, difficulty(batch.progress, self.curriculum_share))
+        raw = reversed_gradient(self.raw_temperature.value, difficulty(batch, self.curriculum_share))
         temperature = self.lowest + self.span * tf.sigmoid(raw)
         self.own_metrics[0].update_state(temperature)
-        logits = batch.student["logits"], batch.teacher["logits"]
-        return self.distill_weight * soft_logits_loss(*logits, temperature)
+        compared = self.scores(batch.student["logits"]), self.scores(batch.teacher["logits"])
+        return self.distill_weight * soft_logits_loss(*compared, temperature)

@@ -13,10 +13,7 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive
 from kd_bench.distillers.base import Batch, Distiller
-from kd_bench.distillers.replicas import global_batch
-from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
-
-_SMALLEST_SQUARED_LENGTH = 1e-8
+from kd_bench.distillers.tensors import centred, constant, global_batch, in_float32, require_same_shape
 
 
 def inter_class_loss(student_logits: tf.Tensor, teacher_logits: tf.Tensor, temperature: float = 4.0) -> tf.Tensor:
@@ -45,15 +42,9 @@ def _correlation_loss(student_logits: tf.Tensor, teacher_logits: tf.Tensor, temp
     student_logits, teacher_logits = in_float32(student_logits), constant(teacher_logits)
     require_same_shape("dist", student_logits, teacher_logits)
     student, teacher = (
-        _standardized(tf.nn.softmax(logits / temperature), axis) for logits in (student_logits, teacher_logits)
+        centred(tf.nn.softmax(logits / temperature), axis) for logits in (student_logits, teacher_logits)
     )
     return temperature**2 * (1 - tf.reduce_mean(tf.reduce_sum(student * teacher, axis)))
-
-
-def _standardized(values: tf.Tensor, axis: int) -> tf.Tensor:
-    """Returns the values with mean 0 and length 1 along the axis, so that a product's sum is Pearson's correlation."""
-    centred = values - tf.reduce_mean(values, axis, keepdims=True)
-    return tf.math.l2_normalize(centred, axis, _SMALLEST_SQUARED_LENGTH)
 
 
 class CorrelationDistillation(Distiller):

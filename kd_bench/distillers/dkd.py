@@ -7,13 +7,13 @@ classes, which counts less the surer the teacher is of the label. Here each has 
 import keras
 import tensorflow as tf
 
-from kd_bench.checks import NonNegative, PartialShare, Positive
+from kd_bench.checks import ExactShare, NonNegative, Positive
 from kd_bench.distillers.base import Batch, Distiller
 from kd_bench.distillers.soft_logits import kl_divergence, scores
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.distillers.warmup import warmup
 
-_WARMUP_STEPS = 20
+_WARMUP_EPOCHS = 20
 _LOWEST = -1e9
 """A logit whose probability is 0. With minus infinity, the divergence would not be a number."""
 
@@ -23,7 +23,7 @@ def dkd_loss(
     teacher_logits: tf.Tensor,
     labels: tf.Tensor,
     alpha: float = 1.0,
-    beta: float = 8.0,
+    beta: float = 6.0,
     temperature: float = 4.0,
 ) -> tf.Tensor:
     """Returns T**2 * (alpha * KL(b_t || b_s) + beta * KL(q_t || q_s)), a mean over the batch.
@@ -64,7 +64,7 @@ def decoupled(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
 
 
 class DecoupledDistillation(Distiller):
-    """One stage: cross-entropy + dkd_loss, whose weight rises from epoch to epoch."""
+    """One stage: cross-entropy + dkd_loss, whose weight rises from epoch to epoch; the authors count epochs from 1."""
 
     supports_mixed_images = False
 
@@ -76,7 +76,7 @@ class DecoupledDistillation(Distiller):
         alpha: NonNegative,
         beta: NonNegative,
         temperature: Positive,
-        warmup_share: PartialShare,
+        warmup_share: ExactShare,
         standardize: bool = False,
     ) -> None:
         super().__init__(student, teacher)
@@ -90,4 +90,4 @@ class DecoupledDistillation(Distiller):
         """Returns the loss by its weight at this time of the stage."""
         compared = self.scores(batch.student["logits"]), self.scores(batch.teacher["logits"])
         loss = dkd_loss(*compared, batch.labels, self.alpha, self.beta, self.temperature)
-        return warmup(batch.progress, self.warmup_share, _WARMUP_STEPS) * loss
+        return warmup(batch, self.warmup_share, _WARMUP_EPOCHS) * loss

@@ -13,8 +13,8 @@ import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive
-from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
-from kd_bench.distillers.soft_logits import kl_divergence, scores
+from kd_bench.distillers.base import Batch, Distiller, Loss, Outputs
+from kd_bench.distillers.soft_logits import kl_divergence
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 
@@ -47,13 +47,12 @@ class DeepMutualLearning(Distiller):
         temperature: Positive,
         weight: NonNegative,
         sequential: bool,
-        standardize: bool = False,
     ) -> None:
         super().__init__(student, teacher)
         self.temperature = temperature
         self.weight = weight
         self.sequential = sequential
-        self.scores = scores(standardize)
+        self.trained = [teacher]
         teacher.trainable = True
 
     @property
@@ -61,15 +60,9 @@ class DeepMutualLearning(Distiller):
         """The network of the teacher's architecture."""
         return self.teacher
 
-    def stages(self) -> list[Stage]:
-        """Returns the main stage, which trains both networks."""
-        losses = {
-            "task": self.task_loss,
-            "distill": self.distillation_loss,
-            "peer_task": self.peer_task_loss,
-            "peer_distill": self.peer_distillation_loss,
-        }
-        return [self.main_stage(losses, self.peer.trainable_variables)]
+    def terms(self) -> dict[str, Loss]:
+        """Returns the terms of both networks."""
+        return {**super().terms(), "peer_task": self.peer_task_loss, "peer_distill": self.peer_distillation_loss}
 
     def run_teacher(self, images: tf.Tensor) -> Outputs:
         """Returns the peer's outputs in training mode, because the peer learns too."""
@@ -88,8 +81,7 @@ class DeepMutualLearning(Distiller):
         return self._divergence(batch.teacher, batch.student)
 
     def _divergence(self, outputs: Outputs, others: Outputs) -> tf.Tensor:
-        compared = self.scores(outputs["logits"]), self.scores(others["logits"])
-        return self.weight * mutual_learning_loss(*compared, self.temperature)
+        return self.weight * mutual_learning_loss(outputs["logits"], others["logits"], self.temperature)
 
     def update(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """Updates both networks at once or, if `sequential`, the student first (the paper's order)."""

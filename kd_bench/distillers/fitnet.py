@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, NonNegativeInt, Positive, Share
-from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.connectors import connector, require_same_size
+from kd_bench.distillers.base import Batch, Distiller, Loss, Stage
+from kd_bench.distillers.connectors import connector, require_same_sizes
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.errors import ConfigError
 
@@ -68,18 +68,19 @@ class FitNet(Distiller):
         if hint_point >= points:
             raise ConfigError(f"method.hint_point={hint_point}: must be below {points}, the number of feature points.")
         hint, guided = teacher.output["pre"][hint_point], student.output["pre"][hint_point]
-        require_same_size("FitNet", guided, hint)
+        require_same_sizes("FitNet", [guided], [hint])
         self.guided = keras.Model(student.inputs, guided)
         self.regressor = connector(guided, hint)
 
     def stages(self) -> list[Stage]:
         """Returns the hint stage, which trains only the layers up to the hint, and the main stage."""
-        variables = [*self.guided.trainable_variables, *self.regressor.trainable_variables]
-        hint = Stage("hint", {"hint": self.hint_term}, variables, self.hint_share, learning_rate="constant")
-        losses = {"task": self.task_loss}
-        if self.stage2 == "kd":
-            losses["distill"] = self.distillation_loss
-        return [hint, self.main_stage(losses)]
+        terms, trained = {"hint": self.hint_term}, [self.guided, self.regressor]
+        hint = Stage("hint", terms, trained, self.hint_share, learning_rate="constant")
+        return [hint, self.main_stage()]
+
+    def terms(self) -> dict[str, Loss]:
+        """Returns the terms of the main stage."""
+        return super().terms() if self.stage2 == "kd" else {"task": self.task_loss}
 
     def hint_term(self, batch: Batch) -> tf.Tensor:
         """Returns the hint loss. The student's upper half does not run, so its moving statistics do not change."""

@@ -6,14 +6,13 @@ Stage 1 trains the student to reproduce the teacher's matrices. Stage 2 continue
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal
 
 import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Share
-from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.connectors import connectors, pool_to
+from kd_bench.distillers.base import Batch, Distiller, Loss, Stage
+from kd_bench.distillers.connectors import Ending, connectors, pool_to
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 
 
@@ -45,18 +44,13 @@ def fsp_loss(student_features: Sequence[tf.Tensor], teacher_features: Sequence[t
     Raises:
         ValueError: channels differ.
     """
+    students, teachers = map(in_float32, student_features), map(constant, teacher_features)
     losses = []
-    for student, teacher in zip(
-        _matrices(student_features, in_float32), _matrices(teacher_features, constant), strict=True
-    ):
+    for own, theirs in zip(itertools.pairwise(students), itertools.pairwise(teachers), strict=True):
+        student, teacher = fsp_matrix(*own), fsp_matrix(*theirs)
         require_same_shape("fsp_loss", student, teacher)
         losses.append(tf.reduce_mean(tf.reduce_sum((student - teacher) ** 2, axis=[1, 2])))
     return tf.add_n(losses)
-
-
-def _matrices(features: Sequence[tf.Tensor], prepare: object) -> list[tf.Tensor]:
-    maps = [prepare(feature) for feature in features]  # type: ignore[operator]
-    return [fsp_matrix(shallow, deep) for shallow, deep in itertools.pairwise(maps)]
 
 
 class FSP(Distiller):
@@ -74,7 +68,7 @@ class FSP(Distiller):
         *,
         weight: NonNegative,
         flow_share: Share,
-        connector: Literal["linear", "relu"],
+        connector: Ending,
     ) -> None:
         super().__init__(student, teacher)
         self.weight = weight
@@ -84,9 +78,13 @@ class FSP(Distiller):
 
     def stages(self) -> list[Stage]:
         """Returns the flow stage, which trains everything except the classifier, and the main stage."""
-        variables = [*self.features.trainable_variables, *self.connectors.trainable_variables]
-        flow = Stage("flow", {"flow": self.flow_loss}, variables, self.flow_share, learning_rate="constant")
-        return [flow, self.main_stage({"task": self.task_loss})]
+        terms, trained = {"flow": self.flow_loss}, [self.features, self.connectors]
+        flow = Stage("flow", terms, trained, self.flow_share, learning_rate="constant")
+        return [flow, self.main_stage()]
+
+    def terms(self) -> dict[str, Loss]:
+        """Returns the cross-entropy alone."""
+        return {"task": self.task_loss}
 
     def flow_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted distance of the FSP matrices."""

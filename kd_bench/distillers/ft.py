@@ -8,7 +8,7 @@ Paper and authors' code differ: the paper has squared error and batch norm, the 
 initialisation, and a minimum number of steps for the paraphraser. RepDistiller pools the factors over channels, which
 is not FT.
 
-A factor has unit length over all its positions, so the mean of differences is smaller for larger maps: see `area.py`.
+A factor has unit length over all its positions, so the mean of differences is smaller for larger maps (`scaling.py`).
 """
 
 from typing import Literal
@@ -18,9 +18,9 @@ import tensorflow as tf
 
 from kd_bench import layers
 from kd_bench.checks import NonNegative, NonNegativeInt, Positive, Share
-from kd_bench.distillers.area import area_ratio
 from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
 from kd_bench.distillers.connectors import pool_to, smaller_size
+from kd_bench.distillers.scaling import area_ratio
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.errors import ConfigError
 
@@ -40,8 +40,8 @@ def factor_transfer_loss(student_factor: tf.Tensor, teacher_factor: tf.Tensor, p
     """
     student_factor, teacher_factor = in_float32(student_factor), constant(teacher_factor)
     require_same_shape("factor_transfer_loss", student_factor, teacher_factor)
-    difference = _normalised(student_factor) - _normalised(teacher_factor)
-    return tf.reduce_mean(tf.abs(difference) ** p)
+    own, theirs = (tf.math.l2_normalize(factor, axis=[1, 2, 3]) for factor in (student_factor, teacher_factor))
+    return tf.reduce_mean(tf.abs(own - theirs) ** p)
 
 
 def paraphraser_loss(reconstruction: tf.Tensor, features: tf.Tensor, p: int = 1) -> tf.Tensor:
@@ -58,10 +58,6 @@ def paraphraser_loss(reconstruction: tf.Tensor, features: tf.Tensor, p: int = 1)
     reconstruction, features = in_float32(reconstruction), constant(features)
     require_same_shape("paraphraser_loss", reconstruction, features)
     return tf.reduce_mean(tf.abs(features - reconstruction) ** p)
-
-
-def _normalised(factor: tf.Tensor) -> tf.Tensor:
-    return tf.math.l2_normalize(factor, axis=[1, 2, 3])
 
 
 def encoder(size: tuple[int, int], channels: int, factors: int, batch_norm: bool) -> keras.Model:
@@ -110,8 +106,9 @@ class FactorTransfer(Distiller):
         paraphraser_learning_rate: Positive,
     ) -> None:
         super().__init__(student, teacher)
-        self.beta = beta * (area_ratio(student, teacher) ** (power / 2) if area_scaling else 1)
-        self.effective["beta"] = self.beta
+        self.beta = beta
+        if area_scaling:
+            self.adjust("beta", beta * area_ratio(student, teacher) ** (power / 2))
         self.power = power
         self.reconstruction_power = reconstruction_power
         self.paraphraser_share = paraphraser_share
@@ -123,21 +120,20 @@ class FactorTransfer(Distiller):
         self.encoder = encoder(size, channels, factors, batch_norm)
         self.decoder = decoder(size, factors, channels, batch_norm)
         self.translator = encoder(size, own.shape[-1], factors, batch_norm)
+        self.trained = [self.translator]
 
     def stages(self) -> list[Stage]:
         """Returns the paraphraser's stage, in which the student does not run, and the main stage."""
-        variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
         paraphraser = Stage(
             "paraphraser",
             {"reconstruction": self.reconstruction_loss},
-            variables,
+            [self.encoder, self.decoder],
             self.paraphraser_share,
             self.paraphraser_min_steps,
             learning_rate="constant",
             learning_rate_scale=self.paraphraser_learning_rate,
         )
-        losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        return [paraphraser, self.main_stage(losses, self.translator.trainable_variables)]
+        return [paraphraser, self.main_stage()]
 
     def reconstruction_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the paraphraser's error on the teacher's map."""

@@ -10,8 +10,13 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from kd_bench.distillers.base import Batch, Distiller, Gradients, Stage
+from kd_bench.distillers.base import Batch, Distiller, Gradients
 from kd_bench.distillers.connectors import Ending, connectors
+
+Clip = Literal["ramp", "constant", "none"]
+"""The largest ratio tau of the lengths of both gradients: `ramp`, sigmoid(epoch) (authors' code, SSKD_SVD and TF1
+repository); `constant`, 1 (TF2 repositories); or `none`, no limit (RepDistiller, mdistiller), which needs `weight`.
+"""
 
 _TINY = 1e-12
 
@@ -58,9 +63,6 @@ def _sum(*gradients: tf.Tensor | None) -> tf.Tensor | None:
 class ClippedDistiller(Distiller):
     """One joint stage on the `post` maps of all groups, with distillation gradients clipped to those of the task.
 
-    `clip`: `ramp`, tau = sigmoid(epoch) (authors' code, SSKD_SVD and TF1 repository); `constant`, tau = 1 (TF2
-    repositories); or `none`, the plain sum of the gradients (RepDistiller, mdistiller), which needs `weight`.
-
     Attributes:
         connectors: on the student's maps: a 1x1 convolution, batch norm and `connector` where channels differ.
             The authors have none. A map after its ReLU has no negative values, and its top singular vector is near its
@@ -72,31 +74,23 @@ class ClippedDistiller(Distiller):
     supports_xla = False  # XLA's decompositions of a batch of matrices are many times slower than TensorFlow's
 
     def __init__(
-        self,
-        student: keras.Model,
-        teacher: keras.Model,
-        connector: Ending,
-        clip: Literal["ramp", "constant", "none"],
-        weight: float,
+        self, student: keras.Model, teacher: keras.Model, connector: Ending, clip: Clip, weight: float
     ) -> None:
         super().__init__(student, teacher)
         self.clip = clip
         self.weight = weight
         self.connectors = connectors(student.output["post"], teacher.output["post"], ending=connector)
+        self.trained = [self.connectors]
+        if clip != "none":
+            self.combine_gradients = self.clipped
         self.dropped = keras.metrics.Mean(name="dropped_gradients")
         self.own_metrics.append(self.dropped)
-
-    def stages(self) -> list[Stage]:
-        """Returns the joint stage."""
-        losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        combine_gradients = None if self.clip == "none" else self.combine_gradients
-        return [self.main_stage(losses, self.connectors.trainable_variables, combine_gradients=combine_gradients)]
 
     def student_maps(self, batch: Batch) -> list[tf.Tensor]:
         """Returns the student's maps, `[B,H,W,D]` each, with the teacher's channels."""
         return self.connectors(batch.student["post"], training=True)
 
-    def combine_gradients(self, gradients: dict[str, Gradients], batch: Batch) -> Gradients:
+    def clipped(self, gradients: dict[str, Gradients], batch: Batch) -> Gradients:
         """Returns task + clipped distillation gradients + those of other terms; the optimizer adds the weight decay."""
         task, distill = gradients["task"], gradients["distill"]
         present = [gradient for gradient in distill if gradient is not None]

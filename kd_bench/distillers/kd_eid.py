@@ -5,39 +5,10 @@ paper. Value and gradient are those of KD-SVD. The TF1 repository decomposes som
 with nearly as many positions as channels have no gradient. Here all shapes are decomposed in the same way.
 """
 
-from collections.abc import Sequence
-
-import tensorflow as tf
-
-from kd_bench.distillers.kd_svd import KDSVD, Signs, kd_svd_loss
-
-
-def kd_eid_loss(
-    student_features: Sequence[tf.Tensor],
-    teacher_features: Sequence[tf.Tensor],
-    k: int = 1,
-    extra: int = 3,
-    beta: float = 8.0,
-    signs: Signs = "equal",
-) -> tf.Tensor:
-    """Returns the squared difference of the relations of consecutive points, a sum over all entries and samples.
-
-    Args:
-        student_features: `[B,H,W,D]` each, shallow to deep; at least two.
-        teacher_features: the same number, with the same channels and any size; get no gradient.
-        k: singular vectors of the teacher.
-        extra: how many more than k of the student's vectors are compared with the teacher's.
-        beta: of the relation exp(-(deep_i - shallow_j)**2 / beta).
-        signs: of the last point's vectors.
-
-    Raises:
-        ConfigError: a map has fewer than k singular vectors.
-        ValueError: channels differ.
-    """
-    return kd_svd_loss(student_features, teacher_features, k, extra, beta, "eid", signs)
+from kd_bench.distillers.kd_svd import KDSVD
 
 
 class KDEID(KDSVD):
-    """One stage, as in KD-SVD: cross-entropy + weight * kd_eid_loss on the `post` maps of all groups, clipped."""
+    """One stage, as in KD-SVD: cross-entropy + weight * kd_svd_loss, by clipped gradients."""
 
     decomposition = "eid"

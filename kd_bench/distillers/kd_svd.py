@@ -8,11 +8,9 @@ It follows the authors' cleaned code (TF1 repository) except for its gradient, w
 fewer positions than channels: see `singular_vectors.py`. RepDistiller and mdistiller take the mean over the batch and
 do not clip (`clip=none`).
 
-The sign of a singular vector is arbitrary, but a relation depends on it. For maps without negative values, the
-libraries that the authors' code calls return vectors with opposite signs at two consecutive points (TF1's
-eigendecomposition + + -, its svd + - -, torch's - - +). One relation then has (b + a)**2 in place of (b - a)**2. For
-vectors whose entries have one sign, that is a far larger distance, and loss. `signs=opposite` reproduces this by a
-rule: it negates the last point.
+The sign of a singular vector is arbitrary, but a relation depends on it. The libraries that the authors' code calls
+return opposite signs at two consecutive points, which makes the loss far larger (docs/methods.md). `signs=opposite`
+reproduces this by a rule: it negates the last point.
 """
 
 from collections.abc import Sequence
@@ -23,10 +21,10 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative, NonNegativeInt, Positive, PositiveInt
 from kd_bench.distillers.base import Batch
-from kd_bench.distillers.gradient_clip import ClippedDistiller
-from kd_bench.distillers.gradient_clip import clip_to_task as clip_to_task
-from kd_bench.distillers.replicas import summed_over_batch
+from kd_bench.distillers.connectors import Ending
+from kd_bench.distillers.gradient_clip import Clip, ClippedDistiller
 from kd_bench.distillers.singular_vectors import Method, distilled_vectors, relation_loss, require_vectors
+from kd_bench.distillers.tensors import summed_over_batch
 
 Signs = Literal["equal", "opposite"]
 """The sign of the teacher's vectors at the last point: as at the other points (sum at least 0), or opposite."""
@@ -79,9 +77,9 @@ class KDSVD(ClippedDistiller):
         k: PositiveInt,
         extra: NonNegativeInt,
         beta: Positive,
-        signs: Literal["equal", "opposite"],
-        connector: Literal["linear", "relu"],
-        clip: Literal["ramp", "constant", "none"],
+        signs: Signs,
+        connector: Ending,
+        clip: Clip,
         weight: NonNegative,
     ) -> None:
         super().__init__(student, teacher, connector, clip, weight)

@@ -16,17 +16,16 @@ decay of phase 1 makes them smaller. That takes more than a thousand steps also 
 import itertools
 import random
 from collections.abc import Sequence
-from typing import Literal
 
 import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, NonNegativeInt, PositiveInt, Share
 from kd_bench.distillers.base import Batch, Stage
-from kd_bench.distillers.gradient_clip import ClippedDistiller
-from kd_bench.distillers.replicas import global_batch
+from kd_bench.distillers.connectors import Ending
+from kd_bench.distillers.gradient_clip import Clip, ClippedDistiller
 from kd_bench.distillers.singular_vectors import distilled_vectors, top_vectors
-from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
+from kd_bench.distillers.tensors import constant, global_batch, in_float32, require_same_shape
 from kd_bench.layers import batch_norm
 
 _SATURATED = 3.0
@@ -164,8 +163,8 @@ class MHGD(ClippedDistiller):
         attention_share: Share,
         attention_min_steps: NonNegativeInt,
         attention_decay: NonNegative,
-        connector: Literal["linear", "relu"],
-        clip: Literal["ramp", "constant", "none"],
+        connector: Ending,
+        clip: Clip,
         weight: NonNegative,
     ) -> None:
         super().__init__(student, teacher, connector, clip, weight)
@@ -182,18 +181,16 @@ class MHGD(ClippedDistiller):
 
     def stages(self) -> list[Stage]:
         """Returns the attention stage, which does not train the student, and the main stage."""
-        losses = {"attention": self.attention_term, "decay": self.decay_term}
-        variables = self._attention_variables()
         attention = Stage(
             "attention",
-            losses,
-            variables,
+            {"attention": self.attention_term, "decay": self.decay_term},
+            self.attention,
             self.attention_share,
             self.attention_min_steps,
             learning_rate="constant",
-            no_weight_decay=variables,
+            no_weight_decay=self._attention_variables(),
         )
-        return [attention, *super().stages()]
+        return [attention, self.main_stage()]
 
     def warnings(self) -> list[str]:
         """Returns a warning if most attention logits were saturated: the graphs then had no gradient."""

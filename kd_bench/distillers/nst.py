@@ -14,10 +14,11 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative
 from kd_bench.distillers.base import Batch, Distiller
-from kd_bench.distillers.connectors import pool_to_smaller, smaller_size
+from kd_bench.distillers.connectors import pool_to_smaller, require_poolable
 from kd_bench.distillers.tensors import constant, in_float32
 
-_SMALLEST_SQUARED_LENGTH = 1e-24
+_SMALLEST_SQUARED_NORM = 1e-24
+"""That of torch's `normalize`, in RepDistiller and mdistiller: a channel that is nearly dead counts like the others."""
 
 
 def nst_loss(student: tf.Tensor, teacher: tf.Tensor, kernel: str = "polynomial") -> tf.Tensor:
@@ -47,7 +48,7 @@ def unit_maps(features: tf.Tensor) -> tf.Tensor:
     """
     _, height, width, channels = features.shape
     vectors = tf.reshape(features, [-1, height * width, channels])
-    return tf.math.l2_normalize(vectors, axis=1, epsilon=_SMALLEST_SQUARED_LENGTH)
+    return tf.math.l2_normalize(vectors, axis=1, epsilon=_SMALLEST_SQUARED_NORM)
 
 
 def _mean_kernel(first: tf.Tensor, second: tf.Tensor, kernel: str) -> tf.Tensor:
@@ -74,8 +75,7 @@ class NeuronSelectivity(Distiller):
         self.weight = weight
         self.kernel = kernel
         self.first_point = 0 if points == "all" else -1
-        for own, theirs in zip(student.output["passed"], teacher.output["passed"], strict=True):
-            smaller_size(own, theirs)  # refuses sizes that cannot be matched
+        require_poolable(student.output["passed"], teacher.output["passed"])
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted sum over the groups."""

@@ -5,19 +5,19 @@ matches the teacher's distributions. There is no connector: the embeddings may d
 the global batch, so that replicas do not change the distributions.
 
 arXiv:1803.10837. The loss is the one of the authors' code: a mean over all B**2 pairs, also of an image with itself. It
-falls as 1 / B: see `batch_size.py`.
+falls as 1 / B: see `scaling.py`.
 """
 
 from typing import Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative
 from kd_bench.distillers.base import Batch, Distiller
-from kd_bench.distillers.batch_size import batch_ratio
-from kd_bench.distillers.replicas import global_batch
-from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
+from kd_bench.distillers.scaling import batch_ratio
+from kd_bench.distillers.tensors import constant, global_batch, in_float32, require_same_shape
 
 _EPSILON = 1e-7
 """Added to the probabilities in the logarithm (authors' code): the similarity of opposite samples is 0."""
@@ -76,9 +76,13 @@ class ProbabilisticTransfer(Distiller):
         self.divergence = divergence
         self.batch_scaling = batch_scaling
 
+    def prepare(self, labels: np.ndarray, batch_size: int) -> None:
+        """Scales the weight to the batch."""
+        if self.batch_scaling:
+            self.adjust("weight", self.weight * batch_ratio(batch_size))
+
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted loss on the global batch, the same on every replica."""
         embeddings = (outputs["embedding"] for outputs in (batch.student, batch.teacher))
         student, teacher = (global_batch(in_float32(rows)) for rows in embeddings)
-        weight = self.weight * (batch_ratio(student) if self.batch_scaling else 1)
-        return weight * pkt_loss(student, teacher, self.divergence)
+        return self.weight * pkt_loss(student, teacher, self.divergence)

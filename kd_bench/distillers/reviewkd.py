@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from kd_bench.checks import NonNegative, PartialShare, PositiveInt
-from kd_bench.distillers.base import Batch, Distiller, Outputs, Stage
+from kd_bench.checks import ExactShare, NonNegative, PositiveInt
+from kd_bench.distillers.base import Batch, Distiller, Outputs
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.distillers.warmup import warmup
 from kd_bench.layers import batch_norm, convolution
 
 _POOLED_SIZES = (4, 2, 1)
-_WARMUP_STEPS = 20
+_WARMUP_EPOCHS = 20
 _INITIALIZER = "lecun_uniform"
 """Uniform with variance 1 / (inputs of a unit), as in the authors' code."""
 
@@ -106,7 +106,9 @@ def _resized(features: keras.KerasTensor, target: keras.KerasTensor) -> keras.Ke
 class KnowledgeReview(Distiller):
     """One stage: cross-entropy + weight * hierarchical_context_loss, with a weight that rises from epoch to epoch.
 
-    The student's levels are its maps after the activation, the teacher's those before it.
+    As in the authors' code and in mdistiller, the student's levels are the maps that its groups pass on (`passed`, in a
+    Wide ResNet the residual sums), and the teacher's those before the ReLU (`pre`). The weight is mdistiller's, which
+    counts epochs from 1; the authors count from 0, and have no loss in the first epoch.
     """
 
     min_points = 1
@@ -119,21 +121,17 @@ class KnowledgeReview(Distiller):
         *,
         weight: NonNegative,
         most_channels: PositiveInt,
-        warmup_share: PartialShare,
+        warmup_share: ExactShare,
     ) -> None:
         super().__init__(student, teacher)
         self.weight = weight
         self.warmup_share = warmup_share
         channels = min(most_channels, student.output["embedding"].shape[-1])
-        self.review = review(levels(student.output, "post"), levels(teacher.output, "pre"), channels)
-
-    def stages(self) -> list[Stage]:
-        """Returns the one stage, which trains the fusion with the student."""
-        losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        return [self.main_stage(losses, self.review.trainable_variables)]
+        self.review = review(levels(student.output, "passed"), levels(teacher.output, "pre"), channels)
+        self.trained = [self.review]
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the loss by its weight at this time of the stage."""
-        own = self.review(levels(batch.student, "post"), training=True)
-        rising = warmup(batch.progress, self.warmup_share, _WARMUP_STEPS)
+        own = self.review(levels(batch.student, "passed"), training=True)
+        rising = warmup(batch, self.warmup_share, _WARMUP_EPOCHS)
         return rising * self.weight * hierarchical_context_loss(own, levels(batch.teacher, "pre"))

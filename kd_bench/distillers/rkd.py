@@ -18,8 +18,7 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative
 from kd_bench.distillers.base import Batch, Distiller
-from kd_bench.distillers.replicas import global_batch
-from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
+from kd_bench.distillers.tensors import constant, global_batch, in_float32, require_same_shape
 
 _SMALLEST_SQUARED_DISTANCE = 1e-12
 

@@ -13,9 +13,7 @@ import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive
 from kd_bench.distillers.base import Batch, Distiller, Loss
-from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
-
-_SMALLEST_SQUARED_LENGTH = 1e-8
+from kd_bench.distillers.tensors import centred, constant, in_float32, require_same_shape
 
 
 def kl_divergence(target_logits: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor | float = 1.0) -> tf.Tensor:
@@ -43,8 +41,7 @@ def standardized(logits: tf.Tensor) -> tf.Tensor:
         logits: z, `[B,K]`.
     """
     logits = in_float32(logits)
-    centred = logits - tf.reduce_mean(logits, axis=-1, keepdims=True)
-    return logits.shape[-1] ** 0.5 * tf.math.l2_normalize(centred, axis=-1, epsilon=_SMALLEST_SQUARED_LENGTH)
+    return logits.shape[-1] ** 0.5 * centred(logits, axis=-1)
 
 
 def scores(standardize: bool) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -4,20 +4,20 @@ Images that activate the teacher alike should activate the student alike: the ma
 of a batch are matched. There is no connector: maps may differ in size and channels. The pairs are those of the global
 batch, so that replicas do not change them.
 
-The loss falls as 1 / B: see `batch_size.py`. It does not depend on the size of the maps, because the rows of the
+The loss falls as 1 / B: see `scaling.py`. It does not depend on the size of the maps, because the rows of the
 matrices have length 1.
 """
 
 from typing import Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative
 from kd_bench.distillers.base import Batch, Distiller, Outputs
-from kd_bench.distillers.batch_size import batch_ratio
-from kd_bench.distillers.replicas import global_batch
-from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
+from kd_bench.distillers.scaling import batch_ratio
+from kd_bench.distillers.tensors import constant, global_batch, in_float32, require_same_shape
 
 
 def similarity_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
@@ -71,12 +71,16 @@ class SimilarityPreserving(Distiller):
         self.points = slice(-1, None) if points == "last" else slice(None)
         self.batch_scaling = batch_scaling
 
+    def prepare(self, labels: np.ndarray, batch_size: int) -> None:
+        """Scales the weight to the batch."""
+        if self.batch_scaling:
+            self.adjust("weight", self.weight * batch_ratio(batch_size))
+
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted loss on the global batch, the same on every replica."""
         students, teachers = (self._maps(outputs) for outputs in (batch.student, batch.teacher))
         losses = [similarity_loss(*maps) for maps in zip(students, teachers, strict=True)]
-        weight = self.weight * (batch_ratio(students[-1]) if self.batch_scaling else 1)
-        return weight * tf.add_n(losses)
+        return self.weight * tf.add_n(losses)
 
     def _maps(self, outputs: Outputs) -> list[tf.Tensor]:
         return [global_batch(in_float32(features)) for features in outputs["passed"][self.points]]

@@ -10,9 +10,8 @@ import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative
-from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.classifier import classifier_of
-from kd_bench.distillers.connectors import connector
+from kd_bench.distillers.base import Batch, Distiller
+from kd_bench.distillers.connectors import classifier_of, connector
 from kd_bench.distillers.tensors import in_float32, squared_error
 
 
@@ -39,11 +38,7 @@ class SoftmaxRegression(Distiller):
         self.regression_weight = regression_weight
         self.classifier = classifier_of(teacher)
         self.connector = connector(student.output["post"][-1], teacher.output["embedding"], ending="relu")
-
-    def stages(self) -> list[Stage]:
-        """Returns the one stage, which trains the connector with the student."""
-        losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        return [self.main_stage(losses, self.connector.trainable_variables)]
+        self.trained = [self.connector]
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted sum of the two errors."""

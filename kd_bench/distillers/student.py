@@ -1,6 +1,6 @@
 """The plain student: cross-entropy with the labels, no teacher. What every method must beat."""
 
-from kd_bench.distillers.base import Distiller, Stage
+from kd_bench.distillers.base import Distiller, Loss
 
 
 class Student(Distiller):
@@ -8,6 +8,6 @@ class Student(Distiller):
 
     teacher_init = None
 
-    def stages(self) -> list[Stage]:
-        """Returns the one stage."""
-        return [self.main_stage({"task": self.task_loss})]
+    def terms(self) -> dict[str, Loss]:
+        """Returns the cross-entropy alone."""
+        return {"task": self.task_loss}

@@ -10,14 +10,13 @@ would pull to 0.69.
 """
 
 import math
-from typing import Literal
 
 import keras
 import tensorflow as tf
 
 from kd_bench.checks import NonNegative, Positive
-from kd_bench.distillers.base import Batch, Distiller, Stage
-from kd_bench.distillers.connectors import require_same_size
+from kd_bench.distillers.base import Batch, Distiller
+from kd_bench.distillers.connectors import require_same_sizes
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.errors import ConfigError
 from kd_bench.layers import convolution
@@ -74,10 +73,7 @@ def mean_network(student: keras.KerasTensor, teacher: keras.KerasTensor) -> kera
 
 
 class VariationalInformation(Distiller):
-    """One stage: cross-entropy + weight * the sum over all groups of vid_loss on the maps they pass on (`passed`).
-
-    `tap=raw` takes the maps before batch norm and ReLU instead. On Wide ResNets the two are the same.
-    """
+    """One stage: cross-entropy + weight * the sum over all groups of vid_loss on the maps they pass on (`passed`)."""
 
     min_points = 1
 
@@ -89,32 +85,25 @@ class VariationalInformation(Distiller):
         weight: NonNegative,
         initial_variance: Positive,
         eps: Positive,
-        tap: Literal["passed", "raw"] = "passed",
     ) -> None:
         super().__init__(student, teacher)
         self.weight = weight
         self.eps = eps
-        self.tap = tap
-        own, theirs = student.output[tap], teacher.output[tap]
-        for student_map, teacher_map in zip(own, theirs, strict=True):
-            require_same_size("VID", student_map, teacher_map)
+        own, theirs = student.output["passed"], teacher.output["passed"]
+        require_same_sizes("VID", own, theirs)
         start = keras.initializers.Constant(vid_initial_raw_variance(initial_variance, eps))
         self.mean_networks = [mean_network(*maps) for maps in zip(own, theirs, strict=True)]
         self.raw_variances = [
             self.add_weight(shape=(target.shape[-1],), initializer=start, name=f"raw_variance_{level}")
             for level, target in enumerate(theirs)
         ]
-
-    def stages(self) -> list[Stage]:
-        """Returns the one stage, which trains means and variances with the student."""
-        means = [variable for network in self.mean_networks for variable in network.trainable_variables]
-        losses = {"task": self.task_loss, "distill": self.distillation_loss}
-        return [self.main_stage(losses, [*means, *self.raw_variances], no_weight_decay=self.raw_variances)]
+        self.trained = [*self.mean_networks, *self.raw_variances]
+        self.no_weight_decay = self.raw_variances
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted sum over the groups."""
         losses = []
-        maps = zip(batch.student[self.tap], batch.teacher[self.tap], strict=True)
+        maps = zip(batch.student["passed"], batch.teacher["passed"], strict=True)
         for (own, theirs), network, raw_variance in zip(maps, self.mean_networks, self.raw_variances, strict=True):
             losses.append(vid_loss(network(own, training=True), raw_variance, theirs, self.eps))
         return self.weight * tf.add_n(losses)

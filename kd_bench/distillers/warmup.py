@@ -1,19 +1,31 @@
 """How the weight of a term rises at the start of a stage, in runs of any length."""
 
+from fractions import Fraction
+
 import tensorflow as tf
 
+from kd_bench.distillers.base import Batch
 
-def warmup(progress: tf.Tensor, share: float, steps: int) -> tf.Tensor:
-    """Returns what a weight has risen to, in equal steps: 1 / steps at first, 1 in the last step and after it.
+_LARGEST_DENOMINATOR = 10**6
+"""Of a share in decimals. Products with the steps of a run fit into 64 bits."""
 
-    Authors raise weights from epoch to epoch and count epochs from 1. With their number of epochs and
-    share = steps / epochs, each step is one epoch, and the weights are theirs.
+
+def warmup(batch: Batch, share: float | str, rises: int) -> tf.Tensor:
+    """Returns what a weight has risen to, in equal steps: 1 / rises at first, 1 in the last of them and after it.
+
+    Authors raise weights from epoch to epoch. Where they count epochs from 1, share = rises / epochs has their weight
+    in every training step: whole numbers are compared, so no step is early or late.
 
     Args:
-        progress: how much of the stage is complete, in [0, 1).
+        batch: of the step.
         share: the rise's share of the stage; 0 for none.
-        steps: how many values the weight takes.
+        rises: how many values the weight takes.
+
+    Returns:
+        A float32 scalar.
     """
-    if not share:
-        return tf.ones_like(progress)
-    return tf.minimum(1.0, (tf.floor(steps * progress / share) + 1) / steps)
+    part = Fraction(share).limit_denominator(_LARGEST_DENOMINATOR)
+    if not part:
+        return tf.constant(1.0)
+    complete = batch.step * (rises * part.denominator) // (batch.steps * part.numerator)
+    return tf.minimum(1.0, tf.cast(complete + 1, tf.float32) / rises)

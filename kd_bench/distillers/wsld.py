@@ -3,8 +3,9 @@
 Soft logits regularise. They harm on images that the student already knows better than the teacher does, so each image
 has its own weight: small if the student's cross-entropy is small compared with the teacher's.
 
-The constants are those of the authors' code for ImageNet. It has the cross-entropy with the soft
-labels where here is the divergence: the gradient is the same, because the weights are constants.
+The constants are the authors' for CIFAR-100 (issue 2 of their repository, section 5 of the paper); their code is for
+ImageNet, with other ones. It has the cross-entropy with the soft labels where here is the divergence: the gradient is
+the same, because the weights are constants. It also keeps the teacher in training mode; here it is in inference mode.
 """
 
 import keras
@@ -20,7 +21,7 @@ _EPSILON = 1e-7
 
 
 def wsld_loss(
-    student_logits: tf.Tensor, teacher_logits: tf.Tensor, labels: tf.Tensor, temperature: float = 2.0
+    student_logits: tf.Tensor, teacher_logits: tf.Tensor, labels: tf.Tensor, temperature: float = 4.0
 ) -> tf.Tensor:
     """Returns T**2 * the mean over the batch of weight * KL(softmax(teacher / T) || softmax(student / T)).
 

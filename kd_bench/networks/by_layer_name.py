@@ -1,15 +1,14 @@
 """Turns any functional Keras model into a network for the methods, with outputs chosen by the names of layers.
 
-The named layer of a feature point returns its map `post`. The other maps follow from the layers before it, with the
-same result as in the networks of this package: `pre` is the map that the layer reads, if it is an activation, else
-`post`; `raw` is the map that the batch norm reads, if `pre` comes from a batch norm, else `pre`; `passed` is `post`.
-The config can name any of them instead: `points: [{post: relu_2, passed: add_1}]`.
+The named layer of a feature point returns its map `post`. The other maps follow from it, with the same result as in the
+networks of this package: `pre` is the map that the layer reads, if it is an activation, else `post`; `passed` is
+`post`. The config can name any of them instead: `points: [{post: relu_2, passed: add_1}]`.
 
 The embedding is what the last dense layer or convolution reads, before any dropout; a map is averaged over its
 positions. A softmax at the end is removed, because losses need logits.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -50,7 +49,7 @@ def by_layer_name(
 
     Returns:
         A functional model without nested models, from images `[B,H,W,C]` to a dict: `logits [B,K]` in float32,
-        `embedding [B,D]` if there is one and, with feature points, the lists `raw`, `pre`, `post` and `passed` of maps
+        `embedding [B,D]` if there is one and, with feature points, the lists `pre`, `post` and `passed` of maps
         `[B,h,w,c]`. The model itself if it is already such a network.
 
     Raises:
@@ -153,27 +152,19 @@ def _maps(unrolled: Unrolled, points: Points) -> dict[str, list[keras.KerasTenso
 
 def _maps_of(unrolled: Unrolled, names: Mapping[str, str]) -> dict[str, keras.KerasTensor]:
     given = {kind: _map(unrolled, name) for kind, name in names.items()}
-    post = given["post"]
-    pre = given.get("pre", _before(unrolled, post, _is_activation))
-    return {"raw": _before(unrolled, pre, _is_batch_norm), "pre": pre, "passed": post} | given
+    return {"pre": _before_activation(unrolled, given["post"]), "passed": given["post"]} | given
 
 
-def _before(
-    unrolled: Unrolled, tensor: keras.KerasTensor, is_meant: Callable[[keras.Operation], bool]
-) -> keras.KerasTensor:
-    """Returns what the layer that is meant reads to return the tensor; the tensor if another layer returns it."""
+def _before_activation(unrolled: Unrolled, tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns what an activation reads to return the tensor; the tensor if another layer returns it."""
     maker = unrolled.maker(tensor)
-    return maker.inputs[0] if maker is not None and is_meant(maker.layer) else tensor
+    return maker.inputs[0] if maker is not None and _is_activation(maker.layer) else tensor
 
 
 def _is_activation(layer: keras.Operation) -> bool:
     """Returns whether a layer is an activation, or an operation is one, such as `keras.ops.relu`."""
     is_layer = isinstance(layer, keras.layers.Layer)
     return isinstance(layer, _ACTIVATIONS) or (not is_layer and type(layer).__name__.lower() in _ACTIVATION_OPERATIONS)
-
-
-def _is_batch_norm(layer: keras.Operation) -> bool:
-    return isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _map(unrolled: Unrolled, name: str) -> keras.KerasTensor:

@@ -4,8 +4,8 @@ ResNet-20, -56, -110 and the distillation benchmarks' "8x4" and "32x4" (RepDisti
 whose groups have 64, 128 and 256 channels.
 
 The feature points: a post-activation block computes ReLU(shortcut + F(x)), and F ends in a batch norm. There is no
-batch norm between the sum and its ReLU. At the end of a group the sum is both the residual stream (`raw`) and the input
-of the ReLU (`pre`), so these two are one tensor. `post` is after the ReLU, and the next group reads it.
+batch norm between the sum and its ReLU. At the end of a group, `pre` is the sum. `post` is after the ReLU, and the next
+group reads it.
 
 The batch norm of a point, from which CO takes its margins, is the last one of the residual branch (`bn2` in the public
 `get_bn_before_relu`), although it normalises only one of the two terms of the sum: the last input of the `Add` whose
@@ -48,9 +48,9 @@ def resnet(
             the paper uses on CIFAR).
 
     Returns:
-        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre`,
-        `post` and `passed`, one `[B,h,w,c]` per group, shallow to deep: `raw` and `pre` are the residual sum that ends
-        the group, `post` and `passed` are that sum after its ReLU.
+        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `pre`, `post`
+        and `passed`, one `[B,h,w,c]` per group, shallow to deep: `pre` is the residual sum that ends the group, `post`
+        and `passed` are that sum after its ReLU.
 
     Raises:
         ConfigError: depth is not 6n + 2, or the images are too small.
@@ -70,7 +70,7 @@ def resnet(
         sums.append(summed)
         activations.append(activated)
     embedding = keras.layers.GlobalAveragePooling2D()(activated)
-    points = {"raw": sums, "pre": list(sums), "post": activations, "passed": list(activations)}
+    points = {"pre": sums, "post": activations, "passed": list(activations)}
     return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **points})
 
 

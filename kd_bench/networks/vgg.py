@@ -4,8 +4,8 @@ With batch norm, and one dense layer on the pooled features in place of three: t
 use (RepDistiller and mdistiller, `vgg8_bn`, `vgg13_bn`). Five blocks; a 2x2 max-pooling follows each of the first
 three, so that the maps of 32x32 images measure 32, 16, 8, 4 and 4 pixels.
 
-Where the feature points lie: at the last convolution of a block, before the pooling. `raw` is what that convolution
-returns, `pre` is after its batch norm (from which CO takes its margins), `post` after its ReLU.
+Where the feature points lie: at the last convolution of a block, before the pooling. `pre` is after its batch norm
+(from which CO takes its margins), `post` after its ReLU.
 
 The pair chooses their number, because teacher and student must have the same number: `points` lists the blocks.
 [1,2,3] have the sizes of a three-group network's maps (32, 16 and 8 pixels), so that a VGG pairs with a ResNet or a
@@ -58,9 +58,9 @@ def vgg(
         points: the blocks that end in a feature point, counted from 1.
 
     Returns:
-        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre`,
-        `post` and `passed`, one `[B,h,w,c]` for each of `points`: `raw` is the output of the block's last convolution,
-        `pre` is after its batch norm, `post` after its ReLU, and `passed` is the same as `post`, before any pooling.
+        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `pre`, `post`
+        and `passed`, one `[B,h,w,c]` for each of `points`: `pre` is after the batch norm of the block's last
+        convolution, `post` after its ReLU, and `passed` is the same as `post`, before any pooling.
 
     Raises:
         ConfigError: the points are not blocks from 1 to 5 in rising order, there are more than 4 poolings, or the
@@ -68,20 +68,19 @@ def vgg(
     """
     _check(input_shape, poolings, points)
     images = features = keras.Input(input_shape)
-    taps: dict[str, list[keras.KerasTensor]] = {"raw": [], "pre": [], "post": []}
+    pre, post = [], []
     for block, convolutions in enumerate(CONVOLUTIONS[depth], start=1):
         for _ in range(convolutions):
-            convolved = convolution(stem_channels * WIDENING[block - 1], 3)(features)
-            normalised = batch_norm()(convolved)
+            normalised = batch_norm()(convolution(stem_channels * WIDENING[block - 1], 3)(features))
             features = activated = keras.layers.ReLU()(normalised)
         if block in points:
-            for name, tensor in (("raw", convolved), ("pre", normalised), ("post", activated)):
-                taps[name].append(tensor)
+            pre.append(normalised)
+            post.append(activated)
         if block <= poolings:
             features = keras.layers.MaxPooling2D(2, padding="same")(activated)
     embedding = keras.layers.GlobalAveragePooling2D()(features)
-    taps["passed"] = list(taps["post"])
-    return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **taps})
+    maps = {"pre": pre, "post": post, "passed": list(post)}
+    return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **maps})
 
 
 def _check(input_shape: tuple[int, int, int], poolings: int, points: list[int]) -> None:

@@ -30,9 +30,9 @@ def wide_resnet(
         stem_stride: stride of the first convolution; 1 in the paper.
 
     Returns:
-        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `raw`, `pre`,
-        `post` and `passed`, one `[B,h,w,c]` per group, shallow to deep: `raw` is the residual sum at the group's end,
-        `pre` is after the next batch norm, `post` after its ReLU, and `passed` is what the next layer reads: the sum.
+        A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `pre`, `post`
+        and `passed`, one `[B,h,w,c]` per group, shallow to deep: `passed` is the residual sum at the group's end, which
+        the next layer reads, `pre` is after the next batch norm, and `post` after its ReLU.
 
     Raises:
         ConfigError: depth is not 6n + 4, or the images are too small.
@@ -44,16 +44,15 @@ def wide_resnet(
     images = keras.Input(input_shape)
     features = convolution(stem_channels, 3, stem_stride)(images)
     normalised, activated = _pre_activation(features)
-    points: dict[str, list[keras.KerasTensor]] = {"raw": [], "pre": [], "post": []}
+    points: dict[str, list[keras.KerasTensor]] = {"passed": [], "pre": [], "post": []}
     for group in range(GROUPS):
         for block in range(blocks):
             stride = 2 if group > 0 and block == 0 else 1
             features = _block(features, activated, stem_channels * 2**group * width, stride)
             normalised, activated = _pre_activation(features)
-        for name, tensor in (("raw", features), ("pre", normalised), ("post", activated)):
+        for name, tensor in (("passed", features), ("pre", normalised), ("post", activated)):
             points[name].append(tensor)
     embedding = keras.layers.GlobalAveragePooling2D()(activated)
-    points["passed"] = list(points["raw"])
     return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **points})
 
 

@@ -112,6 +112,40 @@ def test_a_parameter_with_a_python_default_may_be_left_out(module):
         check_parameters("key", "lenient.build", {})
 
 
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "Ending = Literal['linear', 'relu']",
+        "Ending: Any = Literal['linear', 'relu']",
+        "Linear = Literal['linear']\nEnding = Linear | Literal['relu']",
+        "from endings import Ending",
+        "from endings import Other as Ending",
+    ],
+)
+def test_an_alias_of_an_annotation_is_followed(module, imported):
+    module("endings", "Relu = Literal['relu']\nOther = Ending = Union[Literal['linear'], Relu]")
+    module("aliased", f"{imported}\ndef build(*, ending: Ending, others: list[Ending]): ...")
+    key = f"key {imported}"
+    assert check_parameters(key, "aliased.build", {"ending": "relu", "others": ["linear"]})["others"] == ["linear"]
+    with pytest.raises(ConfigError, match=r"\.ending=elu: must be .*linear.*relu"):
+        check_parameters(key, "aliased.build", {"ending": "elu", "others": []})
+
+
+def test_an_assignment_is_no_target_and_hides_none(module):
+    module("no_target", "build = None\ndef build(*, weight: Positive): ...\nEnding = Literal['linear', 'relu']")
+    assert list(keyword_only("key", "no_target.build")) == ["weight"]
+    with pytest.raises(ConfigError, match="no_target defines no function or class 'Ending'"):
+        keyword_only("key", "no_target.Ending")
+
+
+@pytest.mark.parametrize("alias", ["Weight = Weight", "Weight: Any", "def Weight(): ..."])
+def test_an_alias_of_nothing_that_can_be_checked_is_refused(module, alias):
+    name = f"nothing_{len(alias)}"
+    module(name, f"{alias}\ndef build(*, weight: list[Weight]): ...")
+    with pytest.raises(ConfigError, match=r"key\.weight: its annotation 'list\[Weight\]' cannot be checked"):
+        keyword_only("key", f"{name}.build")
+
+
 def test_an_annotation_that_cannot_be_checked_is_refused_with_those_that_can(module):
     module("strange", "def build(*, weight: Weight): ...")
     with pytest.raises(ConfigError, match=r"key\.weight: its annotation 'Weight' cannot be checked; use PositiveInt, "):

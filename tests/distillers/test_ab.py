@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers import references
 from helpers.golden import STUDENT_MAP, TEACHER_MAP
 from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
-from helpers.methods import build, one_step, small_batch
+from helpers.methods import batch_of, build, one_step
 
 from kd_bench.distillers.ab import activation_boundary_loss
-from kd_bench.distillers.base import Batch
 from kd_bench.errors import ConfigError
 
 
@@ -72,8 +70,7 @@ def test_shapes_do_not_broadcast():
 def test_levels_are_weighted_by_a_quarter_a_half_and_one():
     """On 32x32 images, where the weight is the authors'."""
     distiller = build("ab", shape=(32, 32, 1), width=1)
-    images, labels, indices = small_batch(4, (32, 32, 1))
-    batch = Batch(distiller, images, labels, indices, tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller, size=4, shape=(32, 32, 1))
     own, theirs = (
         [feature.numpy().astype(float) for feature in outputs["pre"]] for outputs in (batch.student, batch.teacher)
     )
@@ -112,8 +109,7 @@ def test_soft_targets_alone_are_the_authors_second_stage():
     distiller = build("ab", ["method.stage2=kd"])
     main = distiller.stages()[-1]
     assert list(main.losses) == ["distill"]
-    images, labels, indices = small_batch()
-    batch = Batch(distiller, images, labels, indices, tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller)
     logits = [np.asarray(outputs["logits"], float) for outputs in (batch.student, batch.teacher)]
     expected = references.soft_logits(*logits, 3.0) / 9
     assert one_step(distiller, main)["distill"] == pytest.approx(expected, rel=1e-3)

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.methods import METHODS, build, one_step, small_batch
+from helpers.methods import LABELS, METHODS, build, one_step, small_batch
 
+from kd_bench.config.signature import keyword_only
 from kd_bench.distillers.base import Batch, Distiller, Stage, cross_entropy
 from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.distillers.student import Student
@@ -75,23 +76,54 @@ def test_the_last_stage_is_the_main_one_and_trains_all_that_is_deployed(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_exported_student_is_the_architecture_and_nothing_else(method):
+def test_what_is_deployed_is_the_architecture_and_nothing_else(method):
+    """SimKD alone deploys another network, which test_simkd.py counts."""
     distiller = build(method)
-    network = wide_resnet((8, 8, 1), 10, depth=10, width=1, stem_channels=8, stem_stride=1)
-    if distiller.network == "student" and distiller.deployed is distiller.student:
-        assert distiller.student.count_params() == network.count_params()
-        assert [layer.__class__ for layer in distiller.student.layers] == [layer.__class__ for layer in network.layers]
+    width = 2 if method == "teacher" else 1
+    network = wide_resnet((8, 8, 1), 10, depth=10, width=width, stem_channels=8, stem_stride=1)
+    assert distiller.student.count_params() == network.count_params()
+    assert [layer.__class__ for layer in distiller.student.layers] == [layer.__class__ for layer in network.layers]
+    assert (distiller.deployed is distiller.student) == (method != "simkd")
+
+
+def test_the_main_stage_trains_what_is_deployed_and_then_the_own_parts_in_their_order():
+    student = build("student").student
+    layer, variable = keras.layers.Dense(2), keras.Variable([1.0], name="own")
+    layer.build((None, 3))
+
+    class Own(Student):
+        def __init__(self, student):
+            super().__init__(student, None)
+            self.trained = [variable, layer]
+            self.no_weight_decay = [variable]
+
+    stage = Own(student).stages()[-1]
+    expected = [*student.trainable_variables, variable, *layer.weights]
+    assert [id(one) for one in stage.variables] == [id(one) for one in expected]
+    assert list(stage.no_weight_decay) == [variable]
+
+
+SCALED = {"simkd": ["method.distance=position"], "crd": [f"method.negatives={len(LABELS) + 1}"]}
+"""By these, too, a method uses another value than the config's; and by the options whose names end in `_scaling`."""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_effective_holds_the_values_that_are_used_by_the_names_of_hyperparameters(method):
+    kind = type(build(method))
+    options = keyword_only("method", f"{kind.__module__}.{kind.__name__}")
+    switches = [f"method.{name}=true" for name in options if name.endswith("_scaling")] + SCALED.get(method, [])
+    distiller = build(method, switches)
+    assert set(distiller.effective) <= set(options)
+    assert dict(distiller.effective) == {name: getattr(distiller, name) for name in distiller.effective}
+    assert bool(distiller.effective) == bool(switches)
 
 
 def test_a_variable_without_gradient_is_refused_by_name():
     student = build("student").student
     unused = keras.Variable([1.0], name="unused")
 
-    class Wrong(Student):
-        def stages(self):
-            return [self.main_stage({"task": self.task_loss}, [unused])]
-
-    distiller = Wrong(student, None)
+    distiller = Student(student, None)
+    distiller.trained = [unused]
     with pytest.raises(RuntimeError, match="unused"):
         one_step(distiller, distiller.stages()[0])
 
@@ -102,19 +134,19 @@ def test_a_method_without_a_loss_says_so():
         one_step(distiller, distiller.stages()[0])
 
 
-def test_progress_counts_the_stage(monkeypatch):
+def test_progress_and_epoch_count_the_stage():
     distiller = build("student")
     seen = []
 
     def loss(batch):
-        seen.append(float(batch.progress))
+        seen.append((int(batch.step), batch.steps, float(batch.epoch), float(batch.progress)))
         return distiller.task_loss(batch)
 
-    stage = Stage("main", {"task": loss}, distiller.student.trainable_variables)
+    stage = Stage("main", {"task": loss}, [distiller.student])
     distiller.begin(stage, keras.optimizers.SGD(0.1), 2, 2, run_eagerly=True)
     for _ in range(4):
         distiller.train_step(small_batch())
-    assert seen == [0.0, 0.25, 0.5, 0.75]
+    assert seen == [(0, 4, 0.0, 0.0), (1, 4, 0.0, 0.25), (2, 4, 1.0, 0.5), (3, 4, 1.0, 0.75)]
 
 
 def test_eager_and_graph_agree():
@@ -125,11 +157,6 @@ def test_eager_and_graph_agree():
         return {name: float(value) for name, value in step(small_batch()).items()}
 
     assert logs(True) == pytest.approx(logs(False), rel=1e-5)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_method_that_is_content_warns_of_nothing(method):
-    assert build(method).warnings() == []
 
 
 @pytest.mark.parametrize("method", ["at", "fsp", "kd_eid"])
@@ -183,6 +210,6 @@ def test_every_network_that_learns_labels_learns_smoothed_ones(method):
 @pytest.mark.parametrize("attribute", ["labels", "indices"])
 def test_mixed_images_have_no_label_and_no_place(attribute):
     images, labels, indices = small_batch()
-    batch = Batch(build("student"), images, tf.one_hot(labels, 10), indices, 0.0, 0.0)
+    batch = Batch(build("student"), images, tf.one_hot(labels, 10), indices, 0, 1, 1)
     with pytest.raises(ConfigError, match=r"^augmentation: Student needs the one label .* augmentation.cutmix to 0\.$"):
         getattr(batch, attribute)

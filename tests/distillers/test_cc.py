@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.losses import assert_agrees, assert_finite
-from helpers.methods import build, small_batch
+from helpers.methods import batch_of, build
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.cc import correlation_loss, correlations, neighbour_loss
 
 
@@ -84,7 +83,7 @@ def test_batches_of_two_sizes_do_not_broadcast(loss, generator):
 @pytest.mark.parametrize(("form", "loss"), [("code", neighbour_reference), ("paper", correlation_reference)])
 def test_the_term_is_the_chosen_form_of_the_embeddings(form, loss):
     distiller = build("cc", [f"method.form={form}"])
-    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller)
     outputs = (batch.student["embedding"], batch.teacher["embedding"])
     own, theirs = (model(output).numpy() for model, output in zip(distiller.embeddings, outputs, strict=True))
     assert own.shape == theirs.shape == (8, 128)

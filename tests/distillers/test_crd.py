@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.losses import assert_agrees, assert_finite
-from helpers.methods import LABELS, build, one_step, small_batch
+from helpers.methods import LABELS, batch_of, build, one_step
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.crd import (
     contrastive_loss,
     draw_weights,
@@ -107,10 +106,6 @@ def test_degenerate_embeddings_are_finite(generator):
     assert_finite(loss, *(([embeddings], [entries]) for embeddings, entries in cases))
 
 
-def batch_of(distiller):
-    return Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
-
-
 def test_the_term_compares_each_network_with_the_others_bank():
     distiller = build("crd", ["method.negatives=50"])
     batch = batch_of(distiller)
@@ -126,7 +121,7 @@ def test_the_term_compares_each_network_with_the_others_bank():
     assert float(distiller.distillation_loss(batch)) == pytest.approx(0.8 * total, rel=1e-4)
 
 
-@pytest.mark.parametrize(("negatives", "counted", "effective"), [(50, 50, {}), (65, 64, {"method.negatives": 64.0})])
+@pytest.mark.parametrize(("negatives", "counted", "effective"), [(50, 50, {}), (65, 64, {"negatives": 64.0})])
 def test_there_are_no_more_negatives_than_training_images(negatives, counted, effective):
     distiller = build("crd", [f"method.negatives={negatives}"])
     assert len(LABELS) == 64

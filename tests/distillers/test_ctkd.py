@@ -1,29 +1,25 @@
 import math
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.methods import build, small_batch
+from helpers.methods import batch_of, build, small_batch
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.ctkd import difficulty, reversed_gradient
-from kd_bench.distillers.soft_logits import soft_logits_loss
+from kd_bench.distillers.soft_logits import soft_logits_loss, standardized
 
 
-def batch_of(distiller, progress=0.5):
-    return Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(progress))
-
-
-def test_the_factor_is_that_of_the_authors_in_each_of_240_epochs():
-    for epoch in range(1, 241):
-        authors = (math.cos(min(epoch, 10) * math.pi / 10) + 1) * 0.5 * (0 - -1) + -1  # negative: reverses
-        found = float(difficulty(tf.constant((epoch - 0.5) / 240), 10 / 240))
-        assert found == pytest.approx(-authors, abs=1e-6), epoch
+def test_the_factor_is_that_of_the_authors_in_every_step_of_240_epochs():
+    epochs = np.repeat(np.arange(1, 241), 39)
+    authors = (np.cos(np.minimum(epochs, 10) * math.pi / 10) + 1) * 0.5 * (0 - -1) + -1  # negative: reverses
+    found = difficulty(SimpleNamespace(step=tf.range(len(epochs), dtype=tf.int64), steps=len(epochs)), "10/240")
+    np.testing.assert_allclose(found, -authors, atol=1e-6)
 
 
 def test_without_a_curriculum_the_factor_is_one():
-    assert float(difficulty(tf.constant(0.0), 0.0)) == 1
+    assert float(difficulty(batch_of(build("ctkd")), 0.0)) == 1
 
 
 @pytest.mark.parametrize("graph", [False, True])
@@ -60,6 +56,14 @@ def test_a_step_makes_the_loss_larger_by_the_temperature():
         variable.assign(weight)
     assert float(distiller.raw_temperature.value) != start
     assert float(distiller.distillation_loss(batch_of(distiller))) > before
+
+
+def test_standardized_logits_have_the_same_temperature():
+    distiller = build("ctkd", ["method.standardize=true"])
+    batch = batch_of(distiller)
+    compared = standardized(batch.student["logits"]), standardized(batch.teacher["logits"])
+    expected = 0.9 * float(soft_logits_loss(*compared, 1 + 20 / (1 + math.exp(-1))))
+    assert float(distiller.distillation_loss(batch)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_temperature_stays_in_its_range():

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant, value_and_gradients
-from helpers.methods import build, small_batch
+from helpers.methods import batch_of, build
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.dist import inter_class_loss, intra_class_loss
 
 LOSSES = [inter_class_loss, intra_class_loss]
@@ -112,7 +110,7 @@ def test_shapes_do_not_broadcast(loss, generator):
 
 def test_the_term_is_the_weighted_sum_of_both_losses():
     distiller = build("dist", ["method.inter_weight=3", "method.intra_weight=0.5", "method.temperature=2"])
-    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller)
     student, teacher = (outputs["logits"].numpy().astype(float) for outputs in (batch.student, batch.teacher))
     expected = 3 * inter_reference(student, teacher, 2.0) + 0.5 * intra_reference(student, teacher, 2.0)
     assert float(distiller.distillation_loss(batch)) == pytest.approx(expected, rel=1e-4)

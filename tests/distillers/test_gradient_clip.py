@@ -2,9 +2,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.methods import build, one_step, small_batch
+from helpers.methods import batch_of, build, one_step, small_batch
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.gradient_clip import clip_to_task
 
 
@@ -45,15 +44,15 @@ def test_what_only_one_loss_reaches():
     assert (clip([None], [[np.nan]])[0] == 0).all()
 
 
-def combined(distiller, task, distill, epoch=0.0):
-    batch = Batch(distiller, None, None, None, tf.constant(epoch), tf.constant(0.0))
+def combined(distiller, task, distill, epoch=0):
+    batch = batch_of(distiller, epoch, 10)
     gradients = {"task": [tf.constant(task)], "distill": [tf.constant(distill)]}
     return float(distiller.combine_gradients(gradients, batch)[0])
 
 
 def test_the_ramp_is_the_epochs_sigmoid():
     ramp, constant = build("kd_svd"), build("kd_svd", ["method.clip=constant"])
-    for epoch in (0.0, 1.0, 5.0):
+    for epoch in (0, 1, 5):
         assert combined(ramp, 2.0, 100.0, epoch) == pytest.approx(2 + 2 / (1 + np.exp(-epoch)))
         assert combined(constant, 2.0, 100.0, epoch) == pytest.approx(4.0)
     assert combined(ramp, 2.0, -0.5) == pytest.approx(1.5)

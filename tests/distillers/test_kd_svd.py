@@ -1,21 +1,22 @@
+from functools import partial
+
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant, value_and_gradients
-from helpers.methods import build, small_batch
+from helpers.methods import batch_of, build
 from helpers.vectors import degenerate_pairs, post_relu, reference, tall_and_wide
 
-from kd_bench.distillers.base import Batch
-from kd_bench.distillers.kd_svd import clip_to_task, kd_svd_loss
+from kd_bench.distillers.kd_svd import kd_svd_loss
 from kd_bench.errors import ConfigError
 
 
 # By XLA once: its decompositions take seconds to compile, and test_singular_vectors.py has them for several vectors.
+@pytest.mark.parametrize("method", ["svd", "eid"])
 @pytest.mark.parametrize(("k", "extra", "beta", "xla"), [(1, 3, 8.0, 1e-5), (2, 1, 0.5, None)])
-def test_agrees_with_the_equation(k, extra, beta, xla, generator):
+def test_agrees_with_the_equation(k, extra, beta, xla, method, generator):
     students, teachers = tall_and_wide(generator)
     assert_agrees(
-        lambda s, t: kd_svd_loss(s, t, k, extra, beta),
+        lambda s, t: kd_svd_loss(s, t, k, extra, beta, method),
         lambda s, t: reference(s, t, k, extra, beta),
         [students],
         [teachers],
@@ -40,8 +41,9 @@ def test_opposite_signs_make_the_larger_loss_on_maps_without_negative_values(gen
     assert opposite > 1.5 * equal
 
 
-def test_three_points_and_the_ways_to_decompose_agree(generator):
-    shapes = [(4, 8, 8, 16), (4, 4, 4, 16), (4, 2, 2, 32)]
+@pytest.mark.parametrize("channels", [16, 64])
+def test_three_points_and_the_ways_to_decompose_agree(channels, generator):
+    shapes = [(4, 8, 8, channels), (4, 4, 4, 16), (4, 2, 2, 32)]
     students, teachers = (
         [maps.astype(np.float32) for maps in post_relu(generator, *shapes)] for _ in ("student", "teacher")
     )
@@ -50,6 +52,7 @@ def test_three_points_and_the_ways_to_decompose_agree(generator):
     other, others = value_and_gradients(kd_svd_loss, [students], [teachers, 1, 3, 8.0, "eid"])
     assert other == pytest.approx(value, rel=1e-4)
     for one, two in zip(gradients, others, strict=True):
+        assert np.abs(one).max() > 0
         np.testing.assert_allclose(one, two, atol=2e-4 * np.abs(one).max())
 
 
@@ -66,28 +69,26 @@ def test_is_a_sum_over_the_batch(generator):
     assert float(kd_svd_loss(*twice)) == pytest.approx(2 * float(kd_svd_loss(students, teachers)))
 
 
-def test_degenerate_maps_are_finite(generator):
+@pytest.mark.parametrize("method", ["svd", "eid"])
+def test_degenerate_maps_are_finite(method, generator):
     students, teachers = degenerate_pairs(generator)
-    assert_finite(kd_svd_loss, ([students], [teachers]))
+    assert_finite(partial(kd_svd_loss, method=method), ([students], [teachers]))
 
 
-def test_teacher_is_constant(generator):
-    assert_teacher_is_constant(kd_svd_loss, *tall_and_wide(generator))
+@pytest.mark.parametrize("method", ["svd", "eid"])
+def test_teacher_is_constant(method, generator):
+    assert_teacher_is_constant(partial(kd_svd_loss, method=method), *tall_and_wide(generator))
 
 
-def test_maps_without_k_vectors_are_refused_when_built():
-    with pytest.raises(ConfigError, match=r"KD-SVD: a map of 2x2 positions and .* fewer than 5"):
-        build("kd_svd", ["method.k=5"])
+@pytest.mark.parametrize("method", ["svd", "eid"])
+def test_maps_without_k_vectors_are_refused_when_built(method):
+    with pytest.raises(ConfigError, match=rf"KD-{method.upper()}: a map of 2x2 positions and .* fewer than 5"):
+        build(f"kd_{method}", ["method.k=5"])
 
 
 @pytest.mark.parametrize("method", ["kd_svd", "kd_eid", "mhgd"])
 def test_connected_maps_have_no_negative_values_as_the_teachers_have_none(method):
-    images, labels, indices = small_batch()
     for ending, negative in (("relu", False), ("linear", True)):
         distiller = build(method, [f"method.connector={ending}"])
-        batch = Batch(distiller, images, labels, indices, tf.constant(0.0), tf.constant(0.0))
-        assert all((features.numpy() < 0).any() == negative for features in distiller.student_maps(batch))
-
-
-def test_clip_to_task_is_here_too():
-    assert clip_to_task([None], [None]) == [None]
+        maps = distiller.student_maps(batch_of(distiller))
+        assert all((features.numpy() < 0).any() == negative for features in maps)

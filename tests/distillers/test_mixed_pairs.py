@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers.methods import LABELS, METHODS, one_step
+from helpers.methods import BATCH_SIZE, LABELS, METHODS, one_step
 from hydra.utils import get_class
 
 from kd_bench.config import compose
@@ -16,7 +16,7 @@ def test_a_resnet_teaches_a_vgg(method):
     kind = get_class(config.method.target)
     teacher = None if kind.teacher_init is None else config.model.teacher.build((8, 8, 1), 10)
     distiller = config.method.build(config.model.student.build((8, 8, 1), 10), teacher)
-    distiller.see_labels(LABELS)
+    distiller.prepare(LABELS, BATCH_SIZE)
     for stage in distiller.stages():
         logs = one_step(distiller, stage)
         assert all(np.isfinite(value) for value in logs.values())

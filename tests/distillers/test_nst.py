@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
-from helpers.methods import build, small_batch
+from helpers.methods import batch_of, build
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.nst import nst_loss
 
 
@@ -71,7 +69,7 @@ def test_maps_of_two_sizes_do_not_broadcast(generator):
 @pytest.mark.parametrize(("points", "first"), [("all", 0), ("last", 2)])
 def test_the_term_is_the_weighted_sum_over_the_groups(points, first):
     distiller = build("nst", [f"method.points={points}"])
-    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller)
     pairs = list(zip(batch.student["passed"], batch.teacher["passed"], strict=True))[first:]
     expected = 50 * sum(reference(own.numpy(), theirs.numpy()) for own, theirs in pairs)
     assert float(distiller.distillation_loss(batch)) == pytest.approx(expected, rel=1e-4)

@@ -2,12 +2,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
-from helpers.methods import build, small_batch
+from helpers.methods import LABELS, batch_of, build
 from scipy.special import rel_entr
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.pkt import pkt_loss
 
 
@@ -89,9 +87,9 @@ def test_batches_of_two_sizes_do_not_broadcast(generator):
 @pytest.mark.parametrize("divergence", ["kl", "jeffreys"])
 def test_the_term_is_the_chosen_divergence_of_the_embeddings(divergence):
     distiller = build("pkt", [f"method.divergence={divergence}"])
-    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller)
     student, teacher = (outputs["embedding"].numpy().astype(float) for outputs in (batch.student, batch.teacher))
-    expected = 30000 * 8 / 64 * pkt_reference(student, teacher, divergence)
+    expected = 30000 * pkt_reference(student, teacher, divergence)
     assert float(distiller.distillation_loss(batch)) == pytest.approx(expected, rel=1e-3)
 
 
@@ -101,6 +99,8 @@ def test_with_batch_scaling_every_image_twice_is_the_same_loss(scaling, ratio, g
     embeddings = generator.normal(size=(2, 6, 3)).astype(np.float32)
 
     def loss(copies):
+        distiller.weight = 30000.0
+        distiller.prepare(LABELS, 6 * copies)
         student, teacher = ({"embedding": np.concatenate([rows] * copies)} for rows in embeddings)
         return float(distiller.distillation_loss(SimpleNamespace(student=student, teacher=teacher)))
 

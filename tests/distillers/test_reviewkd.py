@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
-from helpers.methods import build, small_batch
+from helpers.methods import batch_of, build, small_batch
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.reviewkd import context_loss, hierarchical_context_loss, levels
 
 
@@ -68,15 +67,15 @@ def test_shapes_do_not_broadcast(generator):
 
 def test_the_fused_maps_have_the_teachers_shapes():
     distiller = build("reviewkd")
-    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
-    fused = distiller.review(levels(batch.student, "post"))
+    batch = batch_of(distiller)
+    fused = distiller.review(levels(batch.student, "passed"))
     assert [maps.shape for maps in fused] == [maps.shape for maps in levels(batch.teacher, "pre")]
     assert fused[-1].shape == (8, 1, 1, 64)
 
 
 def test_a_shallow_map_depends_on_the_deeper_levels_and_a_deep_one_not_on_the_shallower():
     distiller = build("reviewkd")
-    inputs = [tf.Variable(maps) for maps in levels(distiller.student(small_batch()[0]), "post")]
+    inputs = [tf.Variable(maps) for maps in levels(distiller.student(small_batch()[0]), "passed")]
     with tf.GradientTape(persistent=True) as tape:
         shallow, *_, deep = distiller.review(inputs)
         shallow, deep = tf.reduce_sum(shallow**2), tf.reduce_sum(deep**2)
@@ -85,14 +84,14 @@ def test_a_shallow_map_depends_on_the_deeper_levels_and_a_deep_one_not_on_the_sh
 
 
 def test_the_weight_rises_from_a_twentieth_to_one():
-    distiller = build("reviewkd", ["method.warmup_share=0.5"])
+    distiller = build("reviewkd", ["method.warmup_share=1/2"])
 
-    def loss(progress):
-        return float(distiller.distillation_loss(Batch(distiller, *small_batch(), 0.0, tf.constant(progress))))
+    def loss(step):
+        return float(distiller.distillation_loss(batch_of(distiller, step, 100)))
 
-    whole = loss(0.5)
-    batch = Batch(distiller, *small_batch(), 0.0, 0.0)
-    fused = distiller.review(levels(batch.student, "post"), training=True)
+    whole = loss(50)
+    batch = batch_of(distiller)
+    fused = distiller.review(levels(batch.student, "passed"), training=True)
     pairs = zip(fused, levels(batch.teacher, "pre"), strict=True)
     assert whole == pytest.approx(5 * sum(reference(own.numpy(), theirs.numpy()) for own, theirs in pairs), rel=1e-4)
-    assert loss(0.0) == pytest.approx(whole / 20, rel=1e-4)
+    assert loss(0) == pytest.approx(whole / 20, rel=1e-4)

@@ -2,11 +2,9 @@ import itertools
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
-from helpers.methods import build, small_batch
+from helpers.methods import batch_of, build
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.rkd import rkd_angle_loss, rkd_distance_loss
 
 GOLDEN_STUDENT = np.array([[0, 0], [3, 4], [0, 1], [2, 0]], float)
@@ -105,7 +103,7 @@ def test_batches_of_two_sizes_do_not_broadcast(loss, generator):
 @pytest.mark.parametrize("normalize", [False, True])
 def test_the_term_is_the_losses_of_what_the_options_say(features, normalize):
     distiller = build("rkd", [f"method.features={features}", f"method.normalize={str(normalize).lower()}"])
-    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller)
     found = float(distiller.distillation_loss(batch))
     student, teacher = (outputs[features].numpy().astype(float) for outputs in (batch.student, batch.teacher))
     if normalize:

@@ -1,11 +1,9 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from helpers.methods import build, one_step, small_batch
+from helpers.methods import batch_of, build, one_step, small_batch
 
 from kd_bench.complexity import multiply_adds
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.errors import ConfigError
 from kd_bench.networks.wide_resnet import wide_resnet
@@ -62,11 +60,12 @@ def test_the_saved_network_answers_like_the_deployed_one(tmp_path):
 )
 def test_the_term_is_the_chosen_distance_of_the_projected_maps(distance, reference):
     distiller = build("simkd", ["method.weight=3", f"method.distance={distance}"])
-    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller)
     own, theirs = batch.student["projected"].numpy(), batch.teacher["post"][-1].numpy()
     assert float(distiller.distillation_loss(batch)) == pytest.approx(3 * reference(own, theirs), rel=1e-5)
     sums = {"code": 1, "position": 64, "paper": 64 * own.shape[1] * own.shape[2]}
-    assert distiller.effective == {"method.weight": 3 * sums[distance]}
+    assert distiller.weight == 3 * sums[distance]
+    assert distiller.effective == ({} if distance == "code" else {"weight": distiller.weight})
 
 
 def test_soft_logits_beside_it_train_what_is_deployed():
@@ -96,7 +95,7 @@ def test_the_larger_map_is_pooled(student_size, teacher_size):
 
 
 def one_step_on(distiller, shape):
-    batch = Batch(distiller, *small_batch(shape=shape), tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller, shape=shape)
     return float(distiller.distillation_loss(batch))
 
 

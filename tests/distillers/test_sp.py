@@ -2,11 +2,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
-from helpers.methods import build, small_batch
+from helpers.methods import LABELS, batch_of, build
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.sp import similarity_loss
 
 
@@ -69,28 +67,25 @@ def test_batches_of_two_sizes_do_not_broadcast(generator):
         similarity_loss(generator.normal(size=(4, 3)), generator.normal(size=(1, 3)))
 
 
-@pytest.fixture(scope="module")
-def distiller():
-    return build("sp")
-
-
 @pytest.mark.parametrize(("points", "first"), [("last", 2), ("all", 0)])
 def test_the_term_is_the_sum_of_the_losses_of_the_chosen_maps(points, first):
     distiller = build("sp", [f"method.points={points}"])
-    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller)
     pairs = list(zip(batch.student["passed"], batch.teacher["passed"], strict=True))
     assert len(pairs) == 3
     losses = [similarity_reference(*(maps.numpy().astype(float) for maps in pair)) for pair in pairs[first:]]
-    expected = 3000 * 8 / 64 * sum(losses)
+    expected = 3000 * sum(losses)
     assert float(distiller.distillation_loss(batch)) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize(("scaling", "ratio"), [(True, 1.0), (False, 0.5)])
-def test_with_batch_scaling_every_image_twice_is_the_same_loss(distiller, scaling, ratio, generator, monkeypatch):
-    monkeypatch.setattr(distiller, "batch_scaling", scaling)
+@pytest.mark.parametrize(("scaling", "ratio"), [("true", 1.0), ("false", 0.5)])
+def test_with_batch_scaling_every_image_twice_is_the_same_loss(scaling, ratio, generator):
+    distiller = build("sp", [f"method.batch_scaling={scaling}"])
     maps = generator.normal(size=(2, 6, 2, 2, 3)).astype(np.float32)
 
     def loss(copies):
+        distiller.weight = 3000.0
+        distiller.prepare(LABELS, 6 * copies)
         student, teacher = ({"passed": [np.concatenate([features] * copies)]} for features in maps)
         return float(distiller.distillation_loss(SimpleNamespace(student=student, teacher=teacher)))
 

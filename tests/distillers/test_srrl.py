@@ -1,15 +1,12 @@
 import pytest
-import tensorflow as tf
-from helpers.methods import build, small_batch
-
-from kd_bench.distillers.base import Batch
+from helpers.methods import batch_of, build
 
 
 @pytest.mark.parametrize(("feature", "regression"), [(1.0, 1.0), (2.0, 0.0), (0.0, 3.0)])
 def test_the_term_compares_what_the_teachers_classifier_sees_and_says(feature, regression):
     overrides = [f"method.feature_weight={feature}", f"method.regression_weight={regression}"]
     distiller = build("srrl", overrides)
-    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller)
     maps = distiller.connector(batch.student["post"][-1], training=True).numpy()
     embedding, teacher = maps.mean(axis=(1, 2)), batch.teacher
     kernel, bias = distiller.teacher.get_layer("logits").get_weights()

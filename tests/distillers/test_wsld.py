@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers.golden import LABELS, STUDENT_LOGITS, TEACHER_LOGITS
 from helpers.losses import assert_agrees, assert_finite, assert_teacher_is_constant
-from helpers.methods import build, small_batch
+from helpers.methods import batch_of, build
 from scipy.special import log_softmax, rel_entr, softmax
 
-from kd_bench.distillers.base import Batch
 from kd_bench.distillers.soft_logits import soft_logits_loss
 from kd_bench.distillers.wsld import image_weights, wsld_loss
 
@@ -70,8 +68,8 @@ def test_shapes_do_not_broadcast():
 
 def test_the_term_is_the_weighted_loss_of_the_logits():
     distiller = build("wsld")
-    batch = Batch(distiller, *small_batch(), tf.constant(0.0), tf.constant(0.0))
+    batch = batch_of(distiller)
     student, teacher = (outputs["logits"].numpy() for outputs in (batch.student, batch.teacher))
     labels = batch.labels.numpy()
-    expected = 2.5 * reference(student, teacher, labels, 2.0, weights(student, teacher, labels))
+    expected = 2.25 * reference(student, teacher, labels, 4.0, weights(student, teacher, labels))
     assert float(distiller.distillation_loss(batch)) == pytest.approx(expected, rel=1e-4)

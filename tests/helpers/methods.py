@@ -10,11 +10,15 @@ from hydra.utils import get_class
 
 from kd_bench.config import compose
 from kd_bench.config.network import MAPS
+from kd_bench.distillers.base import Batch
 from kd_bench.networks.wide_resnet import wide_resnet
 from kd_bench.training.optimizers import sgd
 
 LABELS = np.random.default_rng(2).integers(0, 10, 64, dtype=np.int32)
 """Of all images that a small batch may hold."""
+
+BATCH_SIZE = 8
+"""Of a small batch, unless a test asks for another."""
 
 METHODS = sorted(path.stem for path in (Path(compose.CONF) / "method").glob("*.yaml"))
 
@@ -31,7 +35,7 @@ def build(method, overrides=(), shape=(8, 8, 1), **of_teacher):
     teacher = None if kind.teacher_init is None else wide_resnet(shape, 10, **{"width": 2, **sizes, **of_teacher})
     student = wide_resnet(shape, 10, width=2 if kind.network == "teacher" else 1, **sizes)
     distiller = config.method.build(_with_declared(kind, student), teacher and _with_declared(kind, teacher))
-    distiller.see_labels(LABELS)
+    distiller.prepare(LABELS, BATCH_SIZE)
     return distiller
 
 
@@ -47,11 +51,16 @@ def _composed(*arguments):
     return config
 
 
-def small_batch(size=8, shape=(8, 8, 1)):
+def small_batch(size=BATCH_SIZE, shape=(8, 8, 1)):
     """Returns images `[B,H,W,C]`, labels `[B]` and indices `[B]`."""
     generator = np.random.default_rng(1)
     images = generator.normal(size=(size, *shape)).astype(np.float32)
     return tf.constant(images), tf.constant(LABELS[:size]), tf.range(size)
+
+
+def batch_of(distiller, step=0, steps=1, **options):
+    """Returns a small batch as a method sees it at a step of a stage of some steps, each of them an epoch."""
+    return Batch(distiller, *small_batch(**options), tf.constant(step, tf.int64), steps, 1)
 
 
 def one_step(distiller, stage, graph=False):

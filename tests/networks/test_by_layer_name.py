@@ -114,18 +114,16 @@ def test_an_activation_inside_a_layer_is_found_apart_from_it():
     np.testing.assert_allclose(outputs["post"][0], post, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(keras.ops.elu(outputs["pre"][0]), post, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(outputs["embedding"], embedding, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(outputs["raw"][0], outputs["pre"][0])
 
 
 @pytest.mark.parametrize("activation", [keras.ops.leaky_relu, keras.activations.relu6, keras.layers.ReLU()])
 def test_the_map_before_an_activation_of_any_form(activation):
     images = keras.Input(SHAPE)
-    normalised = keras.layers.BatchNormalization(name="norm")(keras.layers.Conv2D(4, 3, name="conv")(images))
+    normalised = keras.layers.BatchNormalization(name="norm")(keras.layers.Conv2D(4, 3)(images))
     active = activation(normalised)
     model = keras.Model(images, keras.layers.Dense(5)(keras.layers.Flatten()(active)))
     found = named(model, [active._keras_history.operation.name])
-    before = {kind: found.output[kind][0]._keras_history.operation.name for kind in ("pre", "raw")}
-    assert before == {"pre": "norm", "raw": "conv"}
+    assert found.output["pre"][0]._keras_history.operation.name == "norm"
 
 
 def test_a_sequential_model_of_blocks():
@@ -196,7 +194,7 @@ WRONG = {
                    ["relu"], "relu is used 2 times"),
     "another number of classes": (lambda: small(keras.layers.Flatten(), keras.layers.Dense(7)), None,
                                   r"small returns \(None, 7\); it must return the logits of 5 classes"),
-    "several outputs": (lambda: keras.Model(HAND_MADE["vgg"].input, HAND_MADE["vgg"].output["raw"]), None,
+    "several outputs": (lambda: keras.Model(HAND_MADE["vgg"].input, HAND_MADE["vgg"].output["post"]), None,
                         "several outputs"),
     "an activation": (lambda: nested("sigmoid"), None, "the last layer, classes, has an activation"),
     "a subclassed model": (Subclassed, None, "returns Subclassed, whose layers cannot be found"),
@@ -204,7 +202,7 @@ WRONG = {
     "another image": (lambda: keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(5)]),
                       None, r"takes \[\(8, 8, 3\)\]; it must take images of shape \(16, 16, 3\)"),
     "half of the maps": (lambda: keras.Model(HAND_MADE["vgg"].input, {n: HAND_MADE["vgg"].output[n]
-                         for n in ("logits", "raw", "post")}), None, "has no pre and no passed"),
+                         for n in ("logits", "post")}), None, "has no pre and no passed"),
 }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def test_outputs_by_name():
     assert outputs["logits"].shape == (None, 100)
     assert outputs["embedding"].shape == (None, 256)
     expected = [(None, 32, 32, 64), (None, 16, 16, 128), (None, 8, 8, 256)]
-    for point in ("raw", "pre", "post"):
+    for point in ("pre", "post", "passed"):
         assert [tensor.shape for tensor in outputs[point]] == expected
 
 
@@ -45,9 +45,9 @@ def test_outputs_by_name():
 def test_points_are_of_one_forward_pass(generator, shortcut):
     network = build(14, shape=(8, 8, 1), channels=4, shortcut=shortcut)
     outputs = network(generator.normal(size=(4, 8, 8, 1)), training=True)
-    for raw, pre, post in zip(outputs["raw"], outputs["pre"], outputs["post"], strict=True):
-        np.testing.assert_array_equal(raw, pre)
+    for pre, post, passed in zip(outputs["pre"], outputs["post"], outputs["passed"], strict=True):
         np.testing.assert_array_equal(post, np.maximum(pre, 0))
+        np.testing.assert_array_equal(passed, post)
         assert np.min(pre) < 0
     np.testing.assert_allclose(outputs["embedding"], np.mean(outputs["post"][-1], axis=(1, 2)), rtol=1e-5)
 
@@ -68,7 +68,7 @@ def test_the_batch_norm_of_a_point_is_the_residual_branchs(generator, depth):
     block_input = norms[-1].output if depth == 8 else network.output["post"][1]
     norms[-1].gamma.assign(0 * norms[-1].gamma)
     norms[-1].beta.assign(0 * norms[-1].beta + 1)
-    probe = keras.Model(network.input, [block_input, network.output["raw"][-1]])
+    probe = keras.Model(network.input, [block_input, network.output["pre"][-1]])
     before, total = (np.array(output) for output in probe(generator.normal(size=(2, 8, 8, 1))))
     if depth == 8:
         np.testing.assert_array_equal(before, np.ones_like(before))
@@ -80,7 +80,7 @@ def test_a_padding_shortcut_keeps_every_second_pixel_and_adds_channels_of_zeros(
     for point in network.output["pre"]:
         branch_norm(point).gamma.assign(np.zeros(point.shape[-1]))
     outputs = network(generator.normal(size=(2, 8, 8, 1)))
-    for shallow, deep in zip(outputs["post"][:-1], outputs["raw"][1:], strict=True):
+    for shallow, deep in zip(outputs["post"][:-1], outputs["pre"][1:], strict=True):
         kept = np.array(shallow)[:, ::2, ::2]
         np.testing.assert_array_equal(deep, np.concatenate([kept, np.zeros_like(kept)], axis=-1))
 
@@ -97,7 +97,7 @@ def test_a_projection_of_the_shape_starts_every_group_that_needs_one():
 
 def test_stem_stride_and_channels():
     outputs = build(8, shape=(28, 28, 1), channels=8, stride=2).output
-    assert [tensor.shape[1:] for tensor in outputs["raw"]] == [(14, 14, 8), (7, 7, 16), (4, 4, 32)]
+    assert [tensor.shape[1:] for tensor in outputs["post"]] == [(14, 14, 8), (7, 7, 16), (4, 4, 32)]
 
 
 def test_multiply_adds_of_resnet_20():

@@ -25,7 +25,7 @@ PAIRS = sorted(path.stem for path in (Path(compose.CONF) / "model").glob("*.yaml
 def test_the_smallest_image_is_taken_and_a_smaller_one_refused(network):
     build, smallest = NETWORKS[network]
     outputs = build((smallest, smallest, 1)).output
-    assert all(min(tensor.shape[1:3]) >= 1 for tensor in outputs["raw"])
+    assert all(min(tensor.shape[1:3]) >= 1 for tensor in outputs["post"])
     for shape in ((smallest - 1, 8, 1), (8, smallest - 1, 1)):
         with pytest.raises(ConfigError, match=rf"\({shape[0]}, {shape[1]}, 1\)"):
             build(shape)
@@ -53,6 +53,6 @@ def test_the_points_of_a_pair_match_in_number_and_size(pair):
         by_layer_name("model", part.build(shape, 10), shape, 10, **part.layers).output
         for part in (config.model.teacher, config.model.student)
     ]
-    for point in ("raw", "pre", "post"):
+    for point in ("pre", "post", "passed"):
         teacher, student = ([tensor.shape[1:3] for tensor in output[point]] for output in outputs)
         assert teacher == student

@@ -37,18 +37,22 @@ def test_outputs_by_name(points, expected):
     outputs = build(8, points).output
     assert outputs["logits"].shape == (None, 100)
     assert outputs["embedding"].shape == (None, 512)
-    for point in ("raw", "pre", "post"):
+    for point in ("pre", "post", "passed"):
         assert [tensor.shape[1:] for tensor in outputs[point]] == expected
 
 
 @pytest.mark.parametrize("depth", [8, 13])
 def test_points_are_of_one_forward_pass(generator, depth):
     network = build(depth, [1, 2, 3, 4, 5], shape=(8, 8, 1), channels=4)
-    outputs = network(generator.normal(size=(4, 8, 8, 1)), training=True)
-    for raw, pre, post in zip(outputs["raw"], outputs["pre"], outputs["post"], strict=True):
-        mean, variance = np.mean(raw, axis=(0, 1, 2)), np.var(raw, axis=(0, 1, 2))
-        np.testing.assert_allclose(pre, (raw - mean) / np.sqrt(variance + 1e-5), atol=1e-4)
+    norms = [point._keras_history.operation for point in network.output["pre"]]
+    probe = keras.Model(network.input, {**network.output, "convolved": [norm.input for norm in norms]})
+    outputs = probe(generator.normal(size=(4, 8, 8, 1)), training=True)
+    maps = (outputs[kind] for kind in ("convolved", "pre", "post", "passed"))
+    for convolved, pre, post, passed in zip(*maps, strict=True):
+        mean, variance = np.mean(convolved, axis=(0, 1, 2)), np.var(convolved, axis=(0, 1, 2))
+        np.testing.assert_allclose(pre, (convolved - mean) / np.sqrt(variance + 1e-5), atol=1e-4)
         np.testing.assert_array_equal(post, np.maximum(pre, 0))
+        np.testing.assert_array_equal(passed, post)
     np.testing.assert_allclose(outputs["embedding"], np.mean(outputs["post"][-1], axis=(1, 2)), rtol=1e-5)
 
 
@@ -56,7 +60,7 @@ def test_points_are_of_one_forward_pass(generator, depth):
 def test_a_pooling_rounds_up_as_a_strided_convolution_does(size, poolings):
     outputs = build(8, [1, 2, 3, 4, 5], shape=(size, size, 1), channels=4, poolings=poolings).output
     sizes = [-(-size // 2 ** min(block, poolings)) for block in range(5)]
-    assert [tensor.shape[1] for tensor in outputs["raw"]] == sizes
+    assert [tensor.shape[1] for tensor in outputs["post"]] == sizes
 
 
 def test_multiply_adds_of_vgg_8():

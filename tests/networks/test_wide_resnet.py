@@ -22,22 +22,23 @@ def test_outputs_by_name():
     assert outputs["logits"].shape == (None, 100)
     assert outputs["embedding"].shape == (None, 256)
     expected = [(None, 32, 32, 64), (None, 16, 16, 128), (None, 8, 8, 256)]
-    for point in ("raw", "pre", "post"):
+    for point in ("pre", "post", "passed"):
         assert [tensor.shape for tensor in outputs[point]] == expected
 
 
 def test_points_are_of_one_forward_pass(generator):
     network = build(10, 1, shape=(8, 8, 1))
     outputs = network(generator.normal(size=(4, 8, 8, 1)), training=True)
-    for pre, post in zip(outputs["pre"], outputs["post"], strict=True):
+    for passed, pre, post in zip(outputs["passed"], outputs["pre"], outputs["post"], strict=True):
+        mean, variance = np.mean(passed, axis=(0, 1, 2)), np.var(passed, axis=(0, 1, 2))
+        np.testing.assert_allclose(pre, (passed - mean) / np.sqrt(variance + 1e-5), atol=1e-4)
         np.testing.assert_array_equal(post, np.maximum(pre, 0))
-        np.testing.assert_allclose(np.mean(pre, axis=(0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(outputs["embedding"], np.mean(outputs["post"][-1], axis=(1, 2)), rtol=1e-5)
 
 
 def test_stem_stride_and_channels():
     outputs = build(10, 1, shape=(28, 28, 1), channels=8, stride=2).output
-    assert [tensor.shape[1:] for tensor in outputs["raw"]] == [(14, 14, 8), (7, 7, 16), (4, 4, 32)]
+    assert [tensor.shape[1:] for tensor in outputs["post"]] == [(14, 14, 8), (7, 7, 16), (4, 4, 32)]
 
 
 def test_multiply_adds_of_wrn_16_4():

@@ -1,11 +1,13 @@
-"""Published weights belong to 32x32 images: there they are what the authors have, elsewhere they are scaled."""
+"""Published weights belong to 32x32 images and to a batch of 64: elsewhere they can be scaled."""
 
 import keras
 import pytest
 from helpers.methods import build, small_batch
 
-from kd_bench.distillers.area import area_ratio
+from kd_bench.build import build as build_run
+from kd_bench.config.compose import jobs
 from kd_bench.distillers.base import Batch
+from kd_bench.distillers.scaling import area_ratio
 from kd_bench.errors import ConfigError
 from kd_bench.networks.by_layer_name import by_layer_name
 from kd_bench.networks.resnet import resnet
@@ -58,7 +60,19 @@ def test_a_weight_is_the_authors_at_32x32_and_scaled_elsewhere(method):
 @pytest.mark.parametrize("method", SCALED)
 def test_scaling_can_be_switched_off(method):
     name, published, _ = SCALED[method]
-    assert getattr(build(method, ["method.area_scaling=false"]), name) == published
+    distiller = build(method, ["method.area_scaling=false"])
+    assert getattr(distiller, name) == published
+    assert distiller.effective == {}
+
+
+@pytest.mark.parametrize(("method", "published"), [("sp", 3000.0), ("pkt", 30000.0)])
+def test_with_batch_scaling_the_weight_is_scaled_by_the_batch_of_the_run(method, published):
+    arguments = [f"method={method}", "batch_size=32"]
+    for scaling, used in (("true", published / 2), ("false", published)):
+        (config,) = jobs([*arguments, f"method.batch_scaling={scaling}"])
+        distiller = build_run(config, None).distiller
+        assert distiller.weight == used
+        assert distiller.effective == ({"weight": used} if scaling == "true" else {})
 
 
 def test_the_papers_attention_distance_does_not_depend_on_the_area():
@@ -72,7 +86,7 @@ def test_the_loss_on_constant_maps_no_longer_depends_on_the_size(method):
     def loss(size):
         distiller = build(method, shape=(size, size, 1))
         images, labels, indices = small_batch(4, (1, 1, 1))
-        batch = Batch(distiller, images + 0 * small_batch(4, (size, size, 1))[0], labels, indices, 0.0, 0.0)
+        batch = Batch(distiller, images + 0 * small_batch(4, (size, size, 1))[0], labels, indices, 0, 1, 1)
         return float(distiller.distillation_loss(batch) if method != "ab" else distiller.boundary_loss(batch))
 
     assert loss(32) == pytest.approx(loss(16), rel=0.5)

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from helpers.methods import small_batch
 
-from kd_bench.distillers.classifier import classifier_of
+from kd_bench.distillers.connectors import classifier_of
 from kd_bench.errors import ConfigError
 from kd_bench.networks.wide_resnet import wide_resnet
 
 
-def test_it_is_the_networks_own():
+def test_the_classifier_is_the_networks_own():
     network = wide_resnet((8, 8, 1), 10, depth=10, width=1, stem_channels=8, stem_stride=1)
     outputs, classifier = network(small_batch()[0]), classifier_of(network)
     np.testing.assert_array_equal(classifier(outputs["embedding"]), outputs["logits"])
