@@ -234,9 +234,14 @@ class Execution:
             setting(self.config, self.parts.precision, self.parts.replicas),
             data=self.parts.data,
             train_data=self.parts.dataset.train_fingerprint,
-            effective={f"method.{name}": value for name, value in self.distiller.effective.items()},
+            effective={f"method.{name}": value for name, value in self._effective().items()},
             sessions=self.attempt.attempts,
         )
+
+    def _effective(self) -> dict[str, float | str]:
+        """Returns the used values of hyper-parameters that are not those of the method's authors, by name."""
+        longer = [stage for stage in self.distiller.stages() if self.parts.plan.is_lengthened(stage)]
+        return self.distiller.effective | {f"{stage.name}_min_steps": stage.min_steps for stage in longer}
 
     def _warnings(self) -> list[str]:
         logits, labels = self.evaluator.latest(), self.parts.held_out.labels

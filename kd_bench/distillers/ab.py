@@ -67,7 +67,7 @@ class ActivationBoundary(Distiller):
         super().__init__(student, teacher)
         self.weight = weight
         if area_scaling:
-            self.adjust("weight", weight / area_ratio(student, teacher))
+            self.adjust("weight", weight, weight / area_ratio(student, teacher))
         self.margin = margin
         self.boundary_share = boundary_share
         self.stage2 = stage2

@@ -94,7 +94,7 @@ class AttentionTransfer(Distiller):
         super().__init__(student, teacher)
         self.beta = beta
         if area_scaling and distance == "code":
-            self.adjust("beta", beta * area_ratio(student, teacher))
+            self.adjust("beta", beta, beta * area_ratio(student, teacher))
         self.power = power
         self.loss_function = attention_transfer_loss if distance == "code" else paper_attention_loss
 

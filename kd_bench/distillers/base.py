@@ -119,8 +119,9 @@ class Stage:
             mean over the samples of its batch (for other losses see `tensors.py`).
         trained: what is trained; each of its variables must get a gradient.
         share: the stage's length, as a fraction of the main stage's epochs.
-        min_steps: the stage's smallest length in steps, rounded up to whole epochs. For networks that are trained
-            without the student and need this many steps also in a short run.
+        min_steps: the stage's smallest length in steps, rounded up to whole epochs: the hyper-parameter
+            `<name>_min_steps`. For networks that are trained without the student and need this many steps also in a
+            short run.
         learning_rate: `stepped`, as in the protocol, or `constant` at its first value.
         learning_rate_scale: factor of the protocol's learning rate.
         no_weight_decay: the variables that weight decay does not change.
@@ -170,7 +171,7 @@ class Distiller(keras.Model):
         step_multiply_adds: of one step of the current stage, over all replicas; None before it was traced, and where
             they cannot be counted.
         own_metrics: what a method logs besides its losses.
-        effective: the used values of hyper-parameters that the method adjusted, by name; see `adjust`.
+        effective: the used values of hyper-parameters that are not those of the authors, by name; see `adjust`.
         label_smoothing: the share of each label that cross-entropy spreads evenly over all classes.
         extra_losses: terms that are added to the main stage of any method, such as soft logits beside it.
     """
@@ -192,7 +193,7 @@ class Distiller(keras.Model):
         self.stage: Stage | None = None
         self.step_multiply_adds: int | None = None
         self.own_metrics: list[keras.Metric] = []
-        self.effective: dict[str, float] = {}
+        self.effective: dict[str, float | str] = {}
         self.label_smoothing = 0.0
         self.extra_losses: dict[str, Loss] = {}
         if teacher is not None:
@@ -228,15 +229,17 @@ class Distiller(keras.Model):
         """Returns the cross-entropy of a network's outputs with the labels: smoothed or mixed, as the run says."""
         return cross_entropy(batch.targets, outputs["logits"], self.label_smoothing)
 
-    def adjust(self, name: str, value: float) -> None:
-        """Uses another value of a hyper-parameter than the config's, and records it.
+    def adjust(self, name: str, published: float | str, value: float | str) -> None:
+        """Uses another value of a hyper-parameter than the published one, and records it if they differ.
 
         Args:
             name: of the hyper-parameter, and of the attribute that holds it.
+            published: the value that the authors use, or that the config gives for networks like theirs.
             value: the one to use.
         """
         setattr(self, name, value)
-        self.effective[name] = float(value)
+        if value != published:
+            self.effective[name] = value
 
     def prepare(self, labels: np.ndarray, batch_size: int) -> None:
         """Tells the method about the run's training images, before its stages are made. Most need nothing of it.

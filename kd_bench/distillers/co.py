@@ -119,7 +119,7 @@ class ComprehensiveOverhaul(Distiller):
         super().__init__(student, teacher)
         self.alpha = alpha
         if area_scaling:
-            self.adjust("alpha", alpha / area_ratio(student, teacher))
+            self.adjust("alpha", alpha, alpha / area_ratio(student, teacher))
         self.teacher_statistics = teacher_statistics
         own, theirs = student.output["pre"], teacher.output["pre"]
         require_same_sizes("CO", own, theirs)

@@ -135,7 +135,7 @@ class ContrastiveRepresentation(Distiller):
         """
         self.all_labels = labels
         if self.negatives > len(labels):
-            self.adjust("negatives", len(labels))
+            self.adjust("negatives", self.negatives, len(labels))
         size = self.embeddings[0].output.shape[-1]
         bound = (3 / size) ** 0.5
         start = keras.initializers.RandomUniform(-bound, bound)

@@ -108,7 +108,7 @@ class FactorTransfer(Distiller):
         super().__init__(student, teacher)
         self.beta = beta
         if area_scaling:
-            self.adjust("beta", beta * area_ratio(student, teacher) ** (power / 2))
+            self.adjust("beta", beta, beta * area_ratio(student, teacher) ** (power / 2))
         self.power = power
         self.reconstruction_power = reconstruction_power
         self.paraphraser_share = paraphraser_share

@@ -81,6 +81,8 @@ class ClippedDistiller(Distiller):
         self.weight = weight
         self.connectors = connectors(student.output["post"], teacher.output["post"], ending=connector)
         self.trained = [self.connectors]
+        if self.connectors.trainable_variables:  # channels differ somewhere
+            self.adjust("connector", "linear", connector)
         if clip != "none":
             self.combine_gradients = self.clipped
         self.dropped = keras.metrics.Mean(name="dropped_gradients")

@@ -86,7 +86,7 @@ class KDSVD(ClippedDistiller):
         self.k = k
         self.extra = extra
         self.beta = beta
-        self.signs = signs
+        self.adjust("signs", "equal", signs)
         require_vectors(f"KD-{self.decomposition.upper()}", [*student.output["post"], *teacher.output["post"]], k)
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:

@@ -66,7 +66,7 @@ class ReusedClassifier(Distiller):
         super().__init__(student, teacher)
         self.weight = weight
         if distance != "code":
-            self.adjust("weight", weight * _entries(student, teacher, distance))
+            self.adjust("weight", weight, weight * _entries(student, teacher, distance))
         self.reusing = _reusing(student, teacher, reduction)
 
     @property

@@ -74,7 +74,7 @@ class SimilarityPreserving(Distiller):
     def prepare(self, labels: np.ndarray, batch_size: int) -> None:
         """Scales the weight to the batch."""
         if self.batch_scaling:
-            self.adjust("weight", self.weight * batch_ratio(batch_size))
+            self.adjust("weight", self.weight, self.weight * batch_ratio(batch_size))
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted loss on the global batch, the same on every replica."""

@@ -118,7 +118,7 @@ class Setting:
         data: The fingerprint of all images and labels (with `validation`: only of the training split), 16 hex digits;
             None if the run failed before they were read.
         train_data: The fingerprint of the training split, 16 hex digits; empty in records of earlier versions.
-        effective: The used values of the hyper-parameters that were scaled to the networks, by key.
+        effective: The used values of hyper-parameters that are not those of the method's authors, by key.
         finished: ISO 8601, in UTC.
         sessions: The attempts, in order: when each began, from which stage and step, at which revision.
     """
@@ -133,7 +133,7 @@ class Setting:
     finished: str
     data: str | None = None
     train_data: str = ""
-    effective: dict[str, float] = field(default_factory=dict)
+    effective: dict[str, float | str] = field(default_factory=dict)
     sessions: list[dict[str, Any]] = field(default_factory=list)
 
 

@@ -31,7 +31,14 @@ class Plan:
 
     def epochs_of(self, stage: Stage) -> int:
         """Returns the stage's length in epochs."""
-        return max(1, round(stage.share * self.epochs), math.ceil(stage.min_steps / self.steps_per_epoch))
+        return max(self._share_of(stage), math.ceil(stage.min_steps / self.steps_per_epoch))
+
+    def is_lengthened(self, stage: Stage) -> bool:
+        """Returns whether the stage is longer than its share, because of its `min_steps`."""
+        return self.epochs_of(stage) > self._share_of(stage)
+
+    def _share_of(self, stage: Stage) -> int:
+        return max(1, round(stage.share * self.epochs))
 
     def steps_of(self, stage: Stage) -> int:
         """Returns the stage's length in steps."""

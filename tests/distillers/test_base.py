@@ -103,19 +103,30 @@ def test_the_main_stage_trains_what_is_deployed_and_then_the_own_parts_in_their_
     assert list(stage.no_weight_decay) == [variable]
 
 
-SCALED = {"simkd": ["method.distance=position"], "crd": [f"method.negatives={len(LABELS) + 1}"]}
-"""By these, too, a method uses another value than the config's; and by the options whose names end in `_scaling`."""
+SWITCHES = {"simkd": ["method.distance=position"], "crd": [f"method.negatives={len(LABELS) + 1}"]}
+"""By these, too, a method departs from its authors' values; and by the options whose names end in `_scaling`."""
+ALWAYS = {"kd_svd": {"connector", "signs"}, "kd_eid": {"connector", "signs"}, "mhgd": {"connector"}}
+"""What departs from them at the defaults, for networks of different widths."""
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_effective_holds_the_values_that_are_used_by_the_names_of_hyperparameters(method):
+def test_effective_holds_the_used_values_that_are_not_the_authors_by_the_names_of_hyperparameters(method):
     kind = type(build(method))
     options = keyword_only("method", f"{kind.__module__}.{kind.__name__}")
-    switches = [f"method.{name}=true" for name in options if name.endswith("_scaling")] + SCALED.get(method, [])
+    switches = [f"method.{name}=true" for name in options if name.endswith("_scaling")] + SWITCHES.get(method, [])
     distiller = build(method, switches)
     assert set(distiller.effective) <= set(options)
     assert dict(distiller.effective) == {name: getattr(distiller, name) for name in distiller.effective}
-    assert bool(distiller.effective) == bool(switches)
+    always = ALWAYS.get(method, set())
+    assert set(distiller.effective) >= always
+    assert bool(set(distiller.effective) - always) == bool(switches)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_smallest_length_of_a_stage_is_a_hyperparameter_of_its_name(method):
+    distiller = build(method)
+    options = keyword_only("method", f"{type(distiller).__module__}.{type(distiller).__name__}")
+    assert {f"{stage.name}_min_steps" for stage in distiller.stages() if stage.min_steps} <= set(options)
 
 
 def test_a_variable_without_gradient_is_refused_by_name():

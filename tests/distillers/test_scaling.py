@@ -54,7 +54,7 @@ def test_a_weight_is_the_authors_at_32x32_and_scaled_elsewhere(method):
         distiller = build(method, ["method.area_scaling=true"], shape=(size, size, 1))
         expected = published * (size / 32) ** (2 * power)
         assert getattr(distiller, name) == pytest.approx(expected)
-        assert distiller.effective == {name: pytest.approx(expected)}
+        assert distiller.effective == ({} if size == 32 else {name: pytest.approx(expected)})
 
 
 @pytest.mark.parametrize("method", SCALED)
