@@ -168,6 +168,7 @@ class Distiller(keras.Model):
             launcher reads it from the source, to train the teacher first.
         supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
         supports_mixed_images: whether the method can learn from images that have no single label and place. A literal.
+        images_per_replica: the size of a replica's share of each batch; None where it is not known in advance.
         step_multiply_adds: of one step of the current stage, over all replicas; None before it was traced, and where
             they cannot be counted.
         own_metrics: what a method logs besides its losses.
@@ -191,6 +192,7 @@ class Distiller(keras.Model):
         self.no_weight_decay: Sequence[keras.Variable] = []
         self.combine_gradients: CombineGradients | None = None
         self.stage: Stage | None = None
+        self.images_per_replica: int | None = None
         self.step_multiply_adds: int | None = None
         self.own_metrics: list[keras.Metric] = []
         self.effective: dict[str, float | str] = {}
@@ -322,6 +324,8 @@ class Distiller(keras.Model):
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """Does one step of the current stage on a replica's share of the global batch: images, targets and indices."""
+        if self.images_per_replica is not None:  # TensorFlow forgets it where it divides a batch between replicas
+            data = tuple(tf.ensure_shape(part, [self.images_per_replica, *part.shape[1:]]) for part in data)
         logs = self._track(self.update(data))
         if not tf.executing_eagerly():  # TensorFlow traces the step, once a stage
             self.step_multiply_adds = multiply_adds_of_updates(tf.compat.v1.get_default_graph())

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from helpers.methods import LABELS, METHODS, build, one_step, small_batch
 
+from kd_bench.complexity import multiply_adds
 from kd_bench.config.signature import keyword_only
 from kd_bench.distillers.base import Batch, Distiller, Stage, cross_entropy
 from kd_bench.distillers.soft_logits import soft_logits_term
@@ -65,6 +66,13 @@ def test_every_term_is_logged_and_not_zero(steps):
         assert set(logs) >= {"loss", *terms}
         assert all(np.isfinite(logs[name]) and abs(logs[name]) > 0 for name in ("loss", *terms))
         assert logs["loss"] == pytest.approx(sum(logs[name] for name in terms), rel=1e-5)
+
+
+def test_the_multiply_adds_of_every_step_can_be_counted(steps):
+    for step in steps:
+        assert step.distiller.step_multiply_adds > 0
+    forward = multiply_adds(steps[-1].distiller.student)
+    assert steps[-1].distiller.step_multiply_adds > 2.9 * 8 * forward  # of 8 images: forward, and nearly twice backward
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# All runs of the CIFAR-100 table, of its lengths and of what is ours, in the order in which they become of use.
+# Stop it at any time: the same command goes on. Arguments are passed to each sweep, such as dataset.data_dir=... outputs=...
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+extra=("$@")
+rows=student,soft_logits,fitnet,at,fsp,dml,kd_eid,ft,ab,rkd,vid,mhgd,co,nst,pkt,sp,cc,crd,srrl,wsld,reviewkd,dkd,dist,simkd,ctkd
+
+sweep() { # runs of a failed sweep are tried again by the next command; the others go on
+  "${PYTHON:-python}" run.py -m hydra/launcher=joblib hydra.launcher.n_jobs="${JOBS:-2}" experiment=cifar100_small \
+    "$@" ${extra[@]+"${extra[@]}"} || failed=1
+}
+failed=0
+
+# 10 % of the images: the table's column, the short lengths, the plain student's curve.
+for method in "$rows" kd_svd; do sweep fraction=0.1 seed=0,1,2 method="$method"; done
+for method in "$rows" kd_svd; do sweep fraction=0.1 epochs=1,3 seed=0,1,2 method="$method"; done
+sweep fraction=0.1 budget=epochs seed=0,1,2 method=student # 585 steps
+sweep fraction=0.1 epochs=6,30,60,120 seed=0,1,2 method=student
+
+# The other columns with one seed, the long length, then two more seeds.
+for method in "$rows" kd_svd; do sweep seed=0 fraction=0.25,0.5,1.0 method="$method"; done
+sweep fraction=0.1 epochs=60 method="$rows"
+for method in "$rows" kd_svd; do sweep seed=1,2 fraction=0.25,0.5,1.0 method="$method"; done
+sweep method=teacher epochs=30 seed=0,1,2
+
+# What is ours: the methods without, or with, what we added to them.
+sweep fraction=0.1 seed=0,1,2 method=ab,co,at method.area_scaling=false
+sweep fraction=0.1 seed=0,1,2 method=sp,pkt method.batch_scaling=true
+sweep fraction=0.1 seed=0,1,2 method=simkd method.distance=position
+sweep fraction=0.1 seed=0,1,2 method=kd_eid method.connector=linear
+sweep fraction=0.1 seed=0,1,2 method=kd_eid method.signs=equal
+sweep fraction=0.1 seed=0,1,2 method=mhgd method.attention_min_steps=0
+sweep fraction=0.1 seed=0,1,2 method=ft method.paraphraser_min_steps=0
+exit $failed
