@@ -29,7 +29,7 @@ def _ending_without_memory() -> Iterator[None]:
 
 
 with quietly(), _ending_without_memory():
-    from kd_bench import data, distillers, experiment, networks  # noqa: F401
+    from kd_bench import data, distillers, execution, networks  # noqa: F401
 
     for room in (data, distillers, networks):
         for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):

@@ -1,8 +1,11 @@
 """What a run's process tells the command."""
 
 import multiprocessing
+import subprocess
+import sys
 
 import pytest
+from helpers.command import ROOT
 
 from kd_bench.config.compose import jobs
 from kd_bench.launch import processes
@@ -30,3 +33,9 @@ def test_a_run_with_own_values_is_built_before_its_teacher_is_trained(value, bui
     (config,) = jobs(["method=fitnet", value, f"outputs={tmp_path}"])
     assert processes.attempt(config).status == REFUSED_STATUS
     assert done == [("fitnet", True) if built else ("teacher", False)]
+
+
+def test_the_server_can_import_what_it_loads_in_advance():
+    """Python says nothing if it cannot, and then every run imports TensorFlow by itself."""
+    command = [sys.executable, "-c", "import kd_bench.launch.preload, kd_bench.execution"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).returncode == 0
