@@ -10,6 +10,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from kd_bench.config.sources import origin, source, tree
@@ -22,6 +23,11 @@ _DERIVED = ("kd_bench.results",)
 _LIBRARIES = ("site-packages", "dist-packages")
 
 
+def files(targets: Iterable[str]) -> list[Path]:
+    """Returns the files of the sources that a run depends on. The argument and the errors are those of `fingerprint`."""
+    return sorted(file for module in _reached(_roots(targets)) if (file := source(module)) is not None)
+
+
 def fingerprint(targets: Iterable[str]) -> str:
     """Returns the fingerprint of the sources that a run depends on: 16 hexadecimal digits.
 
@@ -31,7 +37,11 @@ def fingerprint(targets: Iterable[str]) -> str:
     Raises:
         ConfigError: one of the sources is not valid Python.
     """
-    return _fingerprint(frozenset({LOOP, *(target.rpartition(".")[0] for target in targets)}))
+    return _fingerprint(_roots(targets))
+
+
+def _roots(targets: Iterable[str]) -> frozenset[str]:
+    return frozenset({LOOP, *(target.rpartition(".")[0] for target in targets)})
 
 
 @cache

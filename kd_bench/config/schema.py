@@ -345,6 +345,11 @@ class RunConfig:
         """The fingerprint of the sources that can change the result: 16 hexadecimal digits."""
         return code.fingerprint(identity.targets(self.facts()))
 
+    @property
+    def sources(self) -> list[Path]:
+        """The files of these sources."""
+        return code.files(identity.targets(self.facts()))
+
     @cached_property
     def directory(self) -> Path:
         """The run's folder."""

@@ -4,12 +4,15 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 import kd_bench
 from kd_bench.installation import REPOSITORY
 
+_CODE = ("kd_bench", "conf", "hydra_plugins", "run.py", "tune.py")
+"""What of the repository can change a result."""
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "tensorflow-datasets", "hydra-core")
 
 
@@ -29,14 +32,21 @@ def machine() -> dict[str, str | int | None]:
     }
 
 
-def git_revision(directory: Path | None = REPOSITORY) -> dict[str, str | bool | None]:
-    """Returns the checked-out revision, and whether any file differs from it; None without git or a repository."""
+def git_revision(sources: Iterable[Path] = (), directory: Path | None = REPOSITORY) -> dict[str, str | bool | None]:
+    """Returns the checked-out revision, and whether the code of a run differs from it; None without git or repository.
+
+    Args:
+        sources: the files of the code. One that is not in the repository differs from its revision.
+        directory: the repository.
+    """
     unknown: dict[str, str | bool | None] = {"revision": None, "dirty": None}
     if directory is None:  # a repository around the installed package is the user's
         return unknown
     try:
         revision = _git(directory, "rev-parse", "HEAD")
-        return {"revision": revision, "dirty": bool(_git(directory, "status", "--porcelain"))}
+        changed = _git(directory, "status", "--porcelain", "--untracked-files=no", "--", *_CODE)
+        known = {Path(directory, name).resolve() for name in _git(directory, "ls-files", "-z").split("\0")}
+        return {"revision": revision, "dirty": bool(changed) or not known.issuperset(map(Path.resolve, sources))}
     except (OSError, subprocess.SubprocessError):
         return unknown
 

@@ -77,7 +77,7 @@ def setting(config: RunConfig, precision: str, replicas: int) -> Setting:
         seeds={purpose: seed_for(config.seed, purpose) for purpose in purposes},
         versions=environment.versions(),
         machine=environment.machine(),
-        git=environment.git_revision(),
+        git=environment.git_revision(config.sources),
         code=config.code,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

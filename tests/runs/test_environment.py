@@ -22,7 +22,7 @@ def test_peak_memory_is_plausible():
 
 def test_no_repository_and_no_git_are_null(tmp_path, monkeypatch):
     unknown = {"revision": None, "dirty": None}
-    assert environment.git_revision(tmp_path) == unknown
+    assert environment.git_revision(directory=tmp_path) == unknown
     monkeypatch.setenv("PATH", str(tmp_path))
     assert environment.git_revision() == unknown
 
@@ -32,13 +32,33 @@ def repository(tmp_path):
     def git(*arguments):
         subprocess.run(["git", "-C", tmp_path, *arguments], check=True, capture_output=True)
 
+    (tmp_path / "kd_bench").mkdir()
+    (tmp_path / "kd_bench/method.py").touch()
+    (tmp_path / "README.md").touch()
     git("init")
-    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--allow-empty", "-m", "first")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "first")
     return tmp_path
 
 
-def test_a_repository_has_a_revision_and_may_be_dirty(repository):
-    clean = environment.git_revision(repository)
-    (repository / "new.py").touch()
+def test_a_repository_has_a_revision_and_is_dirty_if_its_code_changed(repository):
+    method = repository / "kd_bench/method.py"
+    clean = environment.git_revision([method], repository)
     assert (len(clean["revision"]), clean["dirty"]) == (40, False)
-    assert environment.git_revision(repository) == clean | {"dirty": True}
+    method.write_text("changed = True")
+    assert environment.git_revision([method], repository) == clean | {"dirty": True}
+
+
+def test_what_a_user_writes_beside_the_code_changes_no_result(repository):
+    (repository / "README.md").write_text("a table")
+    (repository / "report.html").touch()
+    (repository / "kd_bench/unused.py").touch()
+    assert environment.git_revision([repository / "kd_bench/method.py"], repository)["dirty"] is False
+
+
+@pytest.mark.parametrize("place", ["repository/kd_bench/new.py", "elsewhere/mine.py"])
+def test_code_that_is_not_in_the_repository_is_not_its_revision(repository, place, tmp_path_factory):
+    folder = repository if place.startswith("repository") else tmp_path_factory.mktemp("elsewhere")
+    own = folder / place.partition("/")[2]
+    own.touch()
+    assert environment.git_revision([own], repository)["dirty"] is True
