@@ -24,7 +24,7 @@ _LIBRARIES = ("site-packages", "dist-packages")
 
 
 def files(targets: Iterable[str]) -> list[Path]:
-    """Returns the files of the sources that a run depends on. The argument and the errors are those of `fingerprint`."""
+    """Returns the files of the sources that a run depends on; arguments and errors as of `fingerprint`."""
     return sorted(file for module in _reached(_roots(targets)) if (file := source(module)) is not None)
 
 

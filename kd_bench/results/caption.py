@@ -1,5 +1,8 @@
 """The lines below a table: what a reader must know to trust it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from kd_bench.results.frame import places
@@ -17,6 +20,7 @@ def caption_lines(table: Table) -> list[str]:
         _significance(table),
         *([_RANK] if table.ranks else []),
         *_tuned(table),
+        *_ours(table),
         _join(_budget(table), _images(table), _teacher(runs), _precision(runs), _revision(runs)),
         *_incomplete(table),
     ]
@@ -54,6 +58,29 @@ def _tuned(table: Table) -> list[str]:
         f"The values of tuned rows were chosen in each column by trials on held-out training images ({each}). They are "
         "compared and ranked among rows of equally many trials."
     ]
+
+
+def _ours(table: Table) -> list[str]:
+    """Names the used values of hyper-parameters that are not those of a method's authors."""
+    values: dict[str, dict[str, set[Any]]] = {}
+    for row, effective, config in table.runs[["row", "effective", "config"]].itertuples(index=False):
+        given = config["method"]["parameters"]
+        for name, value in ((key.removeprefix("method."), value) for key, value in effective.items()):
+            # Earlier versions recorded each number that a method could have scaled.
+            if not (isinstance(value, float) and value == given.get(name)):
+                values.setdefault(row, {}).setdefault(name, set()).add(value)
+    rows = [f"{row} ({_settings(used)})" for row, used in values.items()]
+    return [f"Values that are ours, not the authors' (docs/methods.md): {', '.join(rows)}."] if rows else []
+
+
+def _settings(values: Mapping[str, set[Any]]) -> str:
+    """Returns settings such as `negatives=1437 to 5000, connector=relu`."""
+    ends = {name: (_number(min(used)), _number(max(used))) for name, used in values.items()}
+    return ", ".join(f"{name}={_span(*both)}" for name, both in ends.items())
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _significance(table: Table) -> str:

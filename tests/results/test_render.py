@@ -128,6 +128,20 @@ def test_the_caption_says_what_the_numbers_rest_on(table):
     assert "1 run unfinished." in found
 
 
+def test_the_caption_names_values_that_are_not_the_authors(table):
+    ours = {"method.negatives": 718, "method.connector": "relu"}
+    found = caption(
+        table(
+            make_record("AT", effective={"method.beta": 62.5}),
+            make_record("CRD", effective=ours),
+            make_record("CRD", fraction=0.5, effective=ours | {"method.negatives": 1437}),
+        )
+    )
+    wanted = "AT (beta=62.5), CRD (negatives=718 to 1437, connector=relu)."
+    assert f"Values that are ours, not the authors' (docs/methods.md): {wanted}" in found
+    assert "not the authors'" not in caption(table(make_record("AT")))
+
+
 def test_the_caption_says_what_was_tested(table):
     calm = [*make_seeds("Student", 0.90, 0.91, 0.92), *make_seeds("AB", 0.93, 0.94, 0.95)]
     wild = make_seeds("AT", 0.3, 0.6, 0.9, fraction=1.0)
