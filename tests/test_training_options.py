@@ -7,9 +7,9 @@ import signal
 import keras
 import numpy as np
 import pytest
-from helpers.attempts import InWrite, attempt
 from helpers.command import aggregate, records
-from helpers.compare import assert_same_run, sessions
+from helpers.compare import assert_same_run, attempts
+from helpers.kills import InWrite, attempt
 
 from kd_bench.config.compose import jobs
 from kd_bench.errors import ConfigError
@@ -47,7 +47,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(outputs, tmp_path):
     arguments = [*RUN, f"outputs={tmp_path}"]
     assert attempt([*arguments, "checkpoint_every=5"], InWrite(7, "half")) == -signal.SIGKILL
     assert attempt([*arguments, "checkpoint_every=5"]) == 0
-    ((_, step),) = sessions(folder_of(tmp_path))[1:]
+    ((_, step),) = attempts(folder_of(tmp_path))[1:]
     assert step % STEPS, "within an epoch"
     assert_same_run(folder_of(outputs), folder_of(tmp_path))
 

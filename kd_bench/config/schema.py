@@ -67,14 +67,14 @@ class Observer(Component):
     """A Keras callback, which sees the run and must not change it.
 
     Attributes:
-        session: makes what is open while the callback is used, such as a run of a tracking service; None without one.
+        tracker: makes what is open while the callback is used, such as a run of a tracking service; None without one.
     """
 
-    session: Component | None = None
+    tracker: Component | None = None
 
     @classmethod
     def parse(cls, key: str, node: Any) -> Self:
-        """Reads a config node with a `_target_`, and perhaps a `session` and the `extra` of this project that it needs.
+        """Reads a config node with a `_target_`, and perhaps a `tracker` and the `extra` of this project that it needs.
 
         Any library's callback can be the target, so only the names of its parameters are checked.
         """
@@ -82,11 +82,11 @@ class Observer(Component):
             raise ConfigError(f"{key}={node}: must be a group with a `_target_`.")
         target = check(f"{key}._target_", node["_target_"], str)
         _require_extra(key, node.get("extra"))
-        own = ("_target_", "extra", "session")
+        own = ("_target_", "extra", "tracker")
         parameters = {name: value for name, value in node.items() if name not in own}
         check_names(key, target, parameters)
-        session = Component.parse(f"{key}.session", node["session"]) if node.get("session") else None
-        return cls(target, parameters, session)
+        tracker = Component.parse(f"{key}.tracker", node["tracker"]) if node.get("tracker") else None
+        return cls(target, parameters, tracker)
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,11 @@ class Outcome(NamedTuple):
 
 
 def run(config: RunConfig, wait: bool = True) -> int:
-    """Returns the status of `attempt`."""
-    return attempt(config, wait).status
+    """Returns the status of `run_after_teacher`."""
+    return run_after_teacher(config, wait).status
 
 
-def attempt(config: RunConfig, wait: bool = True) -> Outcome:
+def run_after_teacher(config: RunConfig, wait: bool = True) -> Outcome:
     """Runs a run in its own process. If its teacher is not done, runs the teacher first, in another process.
 
     Args:

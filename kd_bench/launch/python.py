@@ -35,7 +35,7 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
     config = _config(overrides, config_dir)
     try:
         with forwarding():
-            outcome = processes.attempt(config)
+            outcome = processes.run_after_teacher(config)
     except Interrupted:
         raise KeyboardInterrupt("the run has saved its state; the same call continues") from None
     record = RunFolder(config.directory).state(config).done

@@ -17,7 +17,7 @@ from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.folder import RunFolder
 from kd_bench.training.loop import Plan
 from kd_bench.training.optimizers import learning_rate_of
-from kd_bench.training.sessions import LoggedRun
+from kd_bench.training.trackers import LoggedRun
 
 
 class CallbackError(BenchError):
@@ -163,12 +163,12 @@ def _read(path: Path) -> dict[str, int]:
 
 
 def _opened(name: str, wanted: Observer, run: LoggedRun, stack: contextlib.ExitStack) -> keras.callbacks.Callback:
-    """Opens a callback's session, if it has one, and makes the callback."""
+    """Opens a callback's tracker, if it has one, and makes the callback."""
     with storing(run.logs):
         run.logs.mkdir(exist_ok=True)
     with _naming(name):
-        if wanted.session is not None:
-            stack.enter_context(wanted.session.build(run))
+        if wanted.tracker is not None:
+            stack.enter_context(wanted.tracker.build(run))
         made = wanted.load()(**{key: _filled(value, run) for key, value in wanted.parameters.items()})
     if not isinstance(made, keras.callbacks.Callback):
         raise CallbackError(f"callbacks.{name}: {wanted.target} is not a Keras callback.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command import SHORT, aggregate, records, run, started, wait_for, wait_until
-from helpers.compare import assert_same_run, sessions
+from helpers.compare import assert_same_run, attempts
 
 SLURM = ["-m", "hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1"]
 SWEEP = ["method=student,soft_logits,fitnet", "fraction=0.1", *SHORT]
@@ -66,7 +66,7 @@ def test_a_pre_empted_run_ends_as_an_undisturbed_one(cluster, tmp_path):
     printed, _ = command.communicate(timeout=200)
     assert command.returncode == 0, printed
     (undisturbed,), (pre_empted,) = (tmp_path.glob(f"{name}/{RUN}") for name in ("undisturbed", "pre-empted"))
-    assert [step > 0 for _, step in sessions(pre_empted)] == [False, True]
+    assert [step > 0 for _, step in attempts(pre_empted)] == [False, True]
     assert_same_run(undisturbed, pre_empted)
 
 

@@ -6,9 +6,9 @@ What each file's damage does is tested without processes in tests/runs.
 import shutil
 
 import pytest
-from helpers.attempts import InWrite, attempt
 from helpers.command import SHORT, aggregate, records, run
 from helpers.damage import flip
+from helpers.kills import InWrite, attempt
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import time
 
 import psutil
 import pytest
-from helpers.attempts import After, InWrite, Never, attempt
 from helpers.command import ROOT, started, wait_for
-from helpers.compare import assert_same_run, sessions
+from helpers.compare import assert_same_run, attempts
+from helpers.kills import After, InWrite, attempt
 
 RUN = ["method=fitnet", "epochs=12", "teacher.epochs=1", "deterministic=true", "hardware=cpu"]
 
@@ -46,7 +46,7 @@ def test_twenty_kills_change_nothing(tmp_path, undisturbed):
     killed, done = 0, []
     for kill in kills(seconds):
         outputs = tmp_path / str(len(done))
-        code = attempt([*RUN, f"outputs={outputs}"], kill if killed < 20 else Never())
+        code = attempt([*RUN, f"outputs={outputs}"], kill if killed < 20 else None)
         killed += code == -signal.SIGKILL
         if code == 0:
             done.append(directory(outputs))
@@ -56,7 +56,7 @@ def test_twenty_kills_change_nothing(tmp_path, undisturbed):
         assert_same_run(expected, resumed)
         assert not list(resumed.rglob("*.safetensors"))
     # Most of the kills hit a run that has not begun yet or its teacher, more of them on a slow machine.
-    assert sum(len(sessions(resumed)) - 1 for resumed in done) >= 3
+    assert sum(len(attempts(resumed)) - 1 for resumed in done) >= 3
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_checkpoints_within_an_epoch(tmp_path, undisturbed):
     for kill in (InWrite(9, "half"), InWrite(12, "renamed"), InWrite(7, "written")):
         assert attempt(arguments, kill) == -signal.SIGKILL
     assert attempt(arguments) == 0
-    assert any(step % 20 for _, step in sessions(directory(tmp_path)))
+    assert any(step % 20 for _, step in attempts(directory(tmp_path)))
     assert_same_run(undisturbed[0], directory(tmp_path))
 
 

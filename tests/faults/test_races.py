@@ -8,8 +8,8 @@ import sys
 import time
 
 import pytest
-from helpers.attempts import attempt
 from helpers.command import ROOT, SHORT, records, run, started
+from helpers.kills import attempt
 
 METHODS = ["student", "soft_logits", "fitnet", "at", "fsp", "vid", "rkd", "soft_logits"]
 

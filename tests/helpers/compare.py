@@ -35,7 +35,7 @@ def metrics(directory):
     return [{name: value for name, value in line.items() if not name.endswith("seconds")} for line in lines]
 
 
-def sessions(directory):
-    """Returns where each session began."""
+def attempts(directory):
+    """Returns where each attempt began."""
     record = json.loads((directory / "result.json").read_text())
-    return [(session["stage"], session["step"]) for session in record["setting"]["sessions"]]
+    return [(attempt["stage"], attempt["step"]) for attempt in record["setting"]["sessions"]]

@@ -31,7 +31,7 @@ def test_a_run_with_own_values_is_built_before_its_teacher_is_trained(value, bui
 
     monkeypatch.setattr(processes, "_run_in_process", refuse)
     (config,) = jobs(["method=fitnet", value, f"outputs={tmp_path}"])
-    assert processes.attempt(config).status == REFUSED_STATUS
+    assert processes.run_after_teacher(config).status == REFUSED_STATUS
     assert done == [("fitnet", True) if built else ("teacher", False)]
 
 

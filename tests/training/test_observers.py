@@ -4,9 +4,9 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from helpers.attempts import attempt
 from helpers.command import aggregate
 from helpers.compare import metrics, outcome
+from helpers.kills import attempt
 from helpers.observers import scalars
 
 from kd_bench.config import compose

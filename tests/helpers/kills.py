@@ -10,14 +10,6 @@ from kd_bench.config import compose
 
 
 @dataclass(frozen=True)
-class Never:
-    """No kill."""
-
-    def arm(self):
-        """Does nothing."""
-
-
-@dataclass(frozen=True)
 class After:
     """After so many seconds."""
 
@@ -60,7 +52,7 @@ class InWrite:
         files._write_through, files._write_through_folder = write_or_die, folder_or_die
 
 
-def attempt(arguments, kill=Never()):
+def attempt(arguments, kill=None):
     """Runs the run in a process of its own; returns its exit code, -9 if it was killed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["kd_bench.launch.preload"])
@@ -75,7 +67,8 @@ def _run(arguments, kill):
     from kd_bench import execution
 
     (config,) = compose.jobs(arguments)
-    kill.arm()
+    if kill is not None:
+        kill.arm()
     if (teacher := config.teacher_run()) is not None:
         execution.run(teacher)
     execution.run(config)

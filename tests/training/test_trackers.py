@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from helpers.attempts import attempt
 from helpers.command import run
+from helpers.kills import attempt
 
 DIARY = ["+callbacks.diary._target_=helpers.observers.Diary", "+callbacks.diary.fail_in=2"]
 
@@ -24,7 +24,7 @@ def interrupted(tmp_path, *lines):
 
 def test_weights_and_biases_sees_one_run_with_each_epoch_once(tmp_path):
     pytest.importorskip("wandb")
-    folder = interrupted(tmp_path, "callbacks=wandb", "callbacks.wandb.session.mode=offline")
+    folder = interrupted(tmp_path, "callbacks=wandb", "callbacks.wandb.tracker.mode=offline")
     logged = [record for path in sorted(folder.rglob("*.wandb")) for record in wandb_records(path)]
     assert {record.run.run_id for record in logged if record.HasField("run")} == {folder.name.rpartition("-")[2]}
     history = [
@@ -55,7 +55,7 @@ def test_mlflow_sees_one_run_with_each_epoch_once(tmp_path, monkeypatch):
     pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)  # MLflow keeps files there
     store = f"sqlite:///{tmp_path}/mlflow.db"
-    folder = interrupted(tmp_path, "callbacks=mlflow", f"callbacks.mlflow.session.tracking_uri={store}")
+    folder = interrupted(tmp_path, "callbacks=mlflow", f"callbacks.mlflow.tracker.tracking_uri={store}")
     # In another process: this one makes warnings errors, and the libraries of MLflow warn.
     script = (
         "import json, mlflow\n"
@@ -75,7 +75,7 @@ def test_mlflow_sees_one_run_with_each_epoch_once(tmp_path, monkeypatch):
 def test_runs_that_start_at_once_share_a_new_database_of_mlflow(tmp_path):
     pytest.importorskip("mlflow")
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    store = f"callbacks.mlflow.session.tracking_uri=sqlite:///{tmp_path}/mlflow.db"
+    store = f"callbacks.mlflow.tracker.tracking_uri=sqlite:///{tmp_path}/mlflow.db"
     several = ["-m", *launcher, "method=student", "seed=0,1", "epochs=1", "callbacks=mlflow", store]
     done = run(*several, outputs=tmp_path / "outputs", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
