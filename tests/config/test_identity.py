@@ -52,8 +52,8 @@ def test_the_facts_of_published_runs_have_their_digests_and_no_default(bundle):
         ("digits", ["method=at"]),
         ("digits", ["method=teacher"]),
         ("digits", ["method=mhgd", "fraction=0.5", "seed=1"]),
-        ("cifar100_small", ["method=soft_logits", "experiment=cifar100_small"]),
-        ("cifar100_small", ["method=co", "experiment=cifar100_small", "fraction=0.1", "seed=1"]),
+        ("cifar100_small", ["method=soft_logits", "experiment=cifar100_small", "budget=epochs"]),
+        ("cifar100_small", ["method=co", "experiment=cifar100_small", "budget=epochs", "fraction=0.1", "seed=1"]),
     ],
 )
 def test_a_command_still_names_the_published_run_and_its_teachers(bundle, arguments):
@@ -68,12 +68,6 @@ def test_a_digest_has_64_bits():
     assert [len(run.digest), len(run.protocol), run.directory.name] == [16, 16, f"seed=0-{run.digest}"]
 
 
-def test_a_parameter_at_its_default_is_the_same_run():
-    plain, same, other = (one("method=at", *more) for more in ([], ["+method.tap=passed"], ["+method.tap=raw"]))
-    assert (same.digest, same.directory, same.variant) == (plain.digest, plain.directory, {})
-    assert other.digest != plain.digest and other.variant == {"method.tap": "raw"}
-
-
 def test_a_default_that_differs_from_the_preset_names_the_run(tmp_path):
     (tmp_path / "experiment").mkdir()
     text = "# @package _global_\ndefaults: [digits]\noptimizer: {schedule: cosine}\n"
@@ -84,15 +78,25 @@ def test_a_default_that_differs_from_the_preset_names_the_run(tmp_path):
     assert back.variant == {"optimizer.schedule": "stepped"}
 
 
-def test_only_a_literal_default_is_no_fact(tmp_path, monkeypatch):
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Writes a method with two defaults, and returns what chooses it."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "my_defaults.py").write_text(
         "from kd_bench.distillers.student import Student\n\n\nUSUAL = 2.0\n\n\n"
         "class Mine(Student):\n"
         "    def __init__(self, student, teacher=None, *, weight: float = -1.0, scale: float = USUAL): ...\n"
     )
-    mine = ["method=student", "method._target_=my_defaults.Mine"]
-    assert one(*mine, "+method.weight=-1").digest == one(*mine).digest
+    return ["method=student", "method._target_=my_defaults.Mine"]
+
+
+def test_a_parameter_at_its_default_is_the_same_run(mine):
+    plain, same, other = (one(*mine, *more) for more in ([], ["+method.weight=-1"], ["+method.weight=2"]))
+    assert (same.digest, same.directory, same.variant) == (plain.digest, plain.directory, plain.variant)
+    assert other.digest != plain.digest and other.variant == plain.variant | {"method.weight": 2.0}
+
+
+def test_only_a_literal_default_is_no_fact(mine):
     assert one(*mine, "+method.scale=2").facts()["method"]["parameters"] == {"scale": 2.0}
 
 
