@@ -94,7 +94,8 @@ def build(config: RunConfig, teacher: FinishedRun | None) -> Parts:
     require_colours(config.augmentation, dataset.train.pixels.shape[-1])
     with _requiring_memory(config), strategy.scope():
         distiller = build_distiller(config, kind, dataset, teacher)
-        distiller.images_per_replica = config.batch_size // replicas
+        if replicas > 1:
+            distiller.images_per_replica = config.batch_size // replicas
         distiller.prepare(images.labels, config.batch_size)
     jit_compile = hardware.resolve_jit(config.jit_compile, strategy, kind.supports_xla)
     plan = _plan(config, dataset, images, distiller, jit_compile)

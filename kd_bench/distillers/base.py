@@ -168,7 +168,7 @@ class Distiller(keras.Model):
             launcher reads it from the source, to train the teacher first.
         supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
         supports_mixed_images: whether the method can learn from images that have no single label and place. A literal.
-        images_per_replica: the size of a replica's share of each batch; None where it is not known in advance.
+        images_per_replica: the size of a replica's share of each batch; None without replicas.
         step_multiply_adds: of one step of the current stage, over all replicas; None before it was traced, and where
             they cannot be counted.
         own_metrics: what a method logs besides its losses.

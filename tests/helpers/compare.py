@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 
-TIMES = {("cost", "seconds"), ("cost", "training_seconds"), ("cost", "peak_memory_bytes")}
+TIMES = {("cost", name) for name in ("seconds", "training_seconds", "stage_seconds", "peak_memory_bytes")}
 CIRCUMSTANCES = {("setting", "finished"), ("setting", "sessions")}
 
 
