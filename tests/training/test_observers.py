@@ -123,6 +123,6 @@ def test_a_run_that_starts_over_starts_its_logs_over(tmp_path):
         own.begin(SimpleNamespace(stop_training=False, stages=list, own_metrics=[]))
         own.end_epoch(0, {"loss": 1.0})
     (written,) = (tmp_path / "logs").glob("*.csv")
-    assert len(written.stem) == 8
+    assert len(written.stem) == 16
     with opened(tmp_path, *csv_file):
         assert not any((tmp_path / "logs").iterdir())
