@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from helpers.command import ROOT, SHORT, records, run
@@ -62,7 +63,7 @@ def test_what_another_process_does_is_left_out_and_waited_for_if_nothing_else_is
     waits = []
     with locked(folder):
         assert names(batches.next_batch(sweep)) == [("student", 1)]
-        monkeypatch.setattr(batches.time, "sleep", lambda _: waits.append(fail(sweep[0].run)))
+        monkeypatch.setattr(batches, "time", SimpleNamespace(sleep=lambda _: waits.append(fail(sweep[0].run))))
         monkeypatch.setenv("KD_BENCH_BEGAN", "0")
         assert batches.next_batch(sweep[:1]) == []
     assert waits
