@@ -286,7 +286,7 @@ class Distiller(keras.Model):
             steps_per_epoch: training steps of an epoch.
             **options: of `keras.Model.compile`.
         """
-        self.stage = stage
+        self.stage, self.step_multiply_adds = stage, None
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         self._measures = _Measures(stage)
         if stage.no_weight_decay:
