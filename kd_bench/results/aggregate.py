@@ -122,9 +122,6 @@ def _tables(runs: Runs, options: argparse.Namespace) -> list[Table]:
     if runs.tabulated.empty:
         raise BenchError("all runs belong to searches (validation above 0): no table shows them; --runs lists them")
     shown = select(runs.tabulated, filters).index
-    labels = sorted(set(runs.tabulated["label"]))
-    if options.reference not in (STUDENT, *labels):
-        raise BenchError(f"--reference {options.reference}: no run has this label; there are: {', '.join(labels)}")
     return build_tables(comparable(runs.tabulated, filters), shown, options.reference, runs.unfinished, runs.repeats)
 
 
@@ -145,7 +142,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="outputs folders and bundles (.jsonl, .jsonl.gz); default: outputs",
     )
     parser.add_argument("--format", choices=FORMATS, default="markdown", help="(default: markdown)")
-    parser.add_argument("--reference", default=STUDENT, metavar="LABEL", help="row to compare with (default: Student)")
+    parser.add_argument("--reference", default=STUDENT, metavar="ROW", help="row to compare with (default: Student)")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures (SVG) into FOLDER")
     parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
     parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=(), help="more columns of the tables")

@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 
 from kd_bench.results.frame import places
+from kd_bench.results.marks import mark_lines
 from kd_bench.results.rows import STUDENT, TEACHER
-from kd_bench.results.significance import LEVEL, OUT_OF_LINE
-from kd_bench.results.table import BETTER, WORSE, Table
+from kd_bench.results.significance import LEVEL
+from kd_bench.results.table import Table, fraction_name
 from kd_bench.runs.record import DONE, FAILED
 
 
@@ -17,11 +18,11 @@ def caption_lines(table: Table) -> list[str]:
     runs = table.runs
     return [
         "A cell is the last epoch's test accuracy in %, mean ± sample standard deviation over seeds (number of seeds).",
-        _significance(table),
+        *mark_lines(table),
         *([_RANK] if table.ranks else []),
         *_tuned(table),
         *_ours(table),
-        _join(_budget(table), _images(table), _teacher(runs), _precision(runs), _revision(runs)),
+        _join(_budget(table), _images(table), _teacher(table), _precision(runs), _revision(runs)),
         *_incomplete(table),
     ]
 
@@ -29,16 +30,11 @@ def caption_lines(table: Table) -> list[str]:
 def gains_caption_lines(table: Table) -> list[str]:
     """Returns the explanations of the table of gains."""
     return [
-        f"A cell is the gain in accuracy over the {table.reference} with the same settings, in points: the mean over "
-        "seeds of the difference between two runs with the same seed, initialisation and batches [95 % confidence "
-        "interval by Student's t] (number of seeds). The intervals are not corrected for multiple comparisons.",
+        f"A cell is the gain in accuracy over the {table.reference} with the same settings, in points: the difference "
+        f"of the means over seeds [simultaneous {100 * (1 - LEVEL):g} % confidence interval] (number of seeds).",
+        *mark_lines(table),
         *_incomplete(table),
     ]
-
-
-def fraction_name(fraction: float) -> str:
-    """Returns a column's name: "Full", "50 %", "12.5 %"."""
-    return "Full" if fraction == 1 else f"{100 * fraction:g} %"
 
 
 _RANK = (
@@ -83,32 +79,11 @@ def _number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _significance(table: Table) -> str:
-    cells = table.cells
-    if cells["test"].isna().all():
-        return f"No cell is compared: a test needs two seeds of a method and of its {table.reference}."
-    lines = [
-        f"`{BETTER}` better, `{WORSE}` worse than the {table.reference} with the same settings: two-sided Dunnett's "
-        f"test per column, over all methods that are compared with it and have two seeds or more; the probability of "
-        f"any false mark in a column is below {100 * LEVEL:g} %."
-    ]
-    apart = cells[cells["test"] == "welch"]
-    if len(apart):
-        columns = apart.groupby("row", sort=False)["fraction"].agg(lambda part: ", ".join(map(fraction_name, part)))
-        names = "; ".join(f"{row} at {named}" for row, named in columns.items())
-        lines.append(
-            f"Tested separately, because a standard deviation is more than {OUT_OF_LINE:g} times the column's median: "
-            f"{names}; by Welch's test with Bonferroni's correction, p < {LEVEL}."
-        )
-    return " ".join(lines)
-
-
 def _budget(table: Table) -> str:
     """Names what is equal at every fraction. Teachers do not count: they are always trained on the full data."""
     budgets = sorted({row.facts["budget"] for row in table.rows if row.label != TEACHER})
-    if not budgets:
-        return "Steps shows the steps of each stage."
-    return f"Budget: equal {' or '.join(budgets)} at every fraction; Steps shows the steps of each stage."
+    equal = f"Budget: equal {' or '.join(budgets)} at every fraction; " if budgets else ""
+    return f"{equal}Steps has the steps of each stage."
 
 
 def _images(table: Table) -> str:
@@ -118,15 +93,19 @@ def _images(table: Table) -> str:
     return f"Training images: {', '.join(reversed(named))}." if named else ""
 
 
-def _teacher(runs: pd.DataFrame) -> str:
-    """Names the accuracy of the teachers that the students learned from."""
-    teachers = runs.dropna(subset="teacher_accuracy").drop_duplicates(["teacher_digest", "teacher_accuracy"])
-    accuracies = teachers["teacher_accuracy"]
-    if teachers.empty:
+def _teacher(table: Table) -> str:
+    """Names the teachers that the students learned from, and how many of the row's teachers they are."""
+    runs = table.runs.dropna(subset="teacher_accuracy").drop_duplicates(["teacher_digest", "teacher_accuracy"])
+    if runs.empty:
         return ""
-    several = f" ({len(teachers)} teachers)" if len(teachers) > 1 else ""
-    lowest, highest = (f"{100 * value:.2f} %" for value in (accuracies.min(), accuracies.max()))
-    return f"Distilled from {_span(lowest, highest)}{several}."
+    lowest, highest = (
+        f"{100 * value:.2f} %" for value in (runs["teacher_accuracy"].min(), runs["teacher_accuracy"].max())
+    )
+    if len(runs) > 1:
+        return f"{len(runs)} teachers ({lowest} to {highest}) taught the students."
+    seed = runs["config"].iloc[0].get("teacher", {}).get("seed")
+    known = "" if seed is None else f"of seed {seed}, "
+    return f"One teacher ({known}{lowest}) taught all students: their ± is without the choice of a teacher."
 
 
 def _precision(runs: pd.DataFrame) -> str:

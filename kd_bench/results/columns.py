@@ -1,4 +1,4 @@
-"""Optional columns of a table: what the networks of its rows cost, and what was measured of their exports."""
+"""Optional columns of a table: other scores than accuracy, costs, and what was measured of exported networks."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,11 +7,30 @@ import pandas as pd
 
 from kd_bench.installation import program
 from kd_bench.results.sources import read_run_exports
-from kd_bench.results.table import CELL, Table
+from kd_bench.results.table import CELL, Table, fraction_name
 from kd_bench.runs.exports import ARTEFACTS, Export
+from kd_bench.runs.record import DONE
 
-COLUMNS = ("parameters", "multiply_adds", "size", "latency")
-"""The names by which columns are chosen."""
+_OF_CELLS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "top5_accuracy": ("Top-5, %", lambda share: f"{100 * share:.2f}"),
+    "negative_log_likelihood": ("NLL", lambda nats: f"{nats:.3f}"),
+    "calibration_error": ("ECE, %", lambda share: f"{100 * share:.2f}"),
+    "agreement": ("Agreement, %", lambda share: f"{100 * share:.2f}"),
+    "teacher_divergence": ("KL", lambda nats: f"{nats:.3f}"),
+    "seconds": ("Seconds", lambda time: f"{time:,.0f}"),
+    "training_multiply_adds": ("Multiply-adds of training", lambda count: f"{count:.3g}"),
+}
+"""Columns whose values differ between the cells of a row: a header, and how the mean over seeds is written."""
+
+_EXPLAINED = {
+    "top5_accuracy": "top-5 accuracy",
+    "negative_log_likelihood": "NLL, the negative log-likelihood in nats an image",
+    "calibration_error": "ECE, the expected calibration error (15 bins)",
+    "agreement": "agreement with the teacher's classes",
+    "teacher_divergence": "KL(teacher || student) in nats an image",
+    "seconds": "seconds of the run, on whatever machine made it",
+    "training_multiply_adds": "multiply-adds of the whole training, the teacher's and the method's included",
+}
 
 _MEASURED: dict[str, tuple[str, Callable[[Export], float]]] = {
     "size": ("size_bytes", lambda export: export.size_bytes),
@@ -19,13 +38,16 @@ _MEASURED: dict[str, tuple[str, Callable[[Export], float]]] = {
 }
 """What `size` and `latency` show: the name in CSV and JSON, and the value. There is a column for each format."""
 
-_SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
+_OF_ROWS: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("Parameters", lambda count: f"{count:,.0f}"),
     "multiply_adds": ("Multiply-adds", lambda count: f"{count:,.0f}"),
     **{f"size_bytes_{form}": (f"Size, kB ({form})", lambda size: f"{size / 1000:,.1f}") for form in ARTEFACTS},
     **{f"latency_ms_{form}": (f"Latency, ms ({form})", lambda time: f"{time:,.3f}") for form in ARTEFACTS},
 }
-"""The header of each column in Markdown and LaTeX, and how its values are written."""
+"""Columns whose values belong to a row's network: a header, and how the median over the row's runs is written."""
+
+COLUMNS = ("parameters", "multiply_adds", *_MEASURED, *_OF_CELLS)
+"""The names by which columns are chosen."""
 
 
 def column_values(table: Table, names: Sequence[str]) -> pd.DataFrame:
@@ -38,34 +60,63 @@ def column_values(table: Table, names: Sequence[str]) -> pd.DataFrame:
     Raises:
         DamageError: A file with measurements cannot be read.
     """
-    runs = table.runs.reset_index(drop=True)
+    runs = table.runs[table.runs["status"] == DONE].reset_index(drop=True)
     exports = _exports(runs) if set(names) & set(_MEASURED) else []
     columns = {name: _values(runs, exports, name) for name in names}
     return pd.concat([runs[CELL], *columns.values()], axis=1)
 
 
+def cell_values(values: pd.DataFrame) -> pd.DataFrame:
+    """Returns the value of each column in each cell: scores and costs are means over seeds, the others medians."""
+    how = {str(name): "mean" if name in _OF_CELLS else "median" for name in values if name not in CELL}
+    return values.groupby(CELL).agg(how)
+
+
 def row_texts(values: pd.DataFrame) -> pd.DataFrame:
-    """Returns the texts of columns, from the medians over each row's runs; missing where no run has a value."""
-    medians = values.drop(columns="fraction").groupby("row").median()
-    shown = [(medians[name], *_SHOWN[str(name)]) for name in medians]
-    texts = {header: [None if pd.isna(value) else text(value) for value in column] for column, header, text in shown}
-    return pd.DataFrame(texts, index=medians.index, dtype=object)
+    """Returns the texts of columns by row; missing where no run has a value.
+
+    Scores and costs have a column for each fraction, if they differ.
+    """
+    parts: list[pd.DataFrame] = []
+    for name in values.columns.drop(CELL):
+        header, text = (_OF_CELLS | _OF_ROWS)[name]
+        if name in _OF_CELLS:
+            parts.append(fraction_columns(cell_values(values)[name].map(text, "ignore"), header))
+        else:
+            parts.append(values.groupby("row")[name].median().map(text, "ignore").to_frame(header))
+    return pd.concat(parts, axis=1).astype(object) if parts else pd.DataFrame(index=[])
+
+
+def fraction_columns(texts: pd.Series, header: str) -> pd.DataFrame:
+    """Returns a column for each fraction, from the largest, or a single one if the texts of each row are equal.
+
+    Args:
+        texts: By row and fraction.
+        header: Of the single column; the others also have the fraction's name.
+    """
+    columns = texts.unstack("fraction").sort_index(axis=1, ascending=False).dropna(axis=1, how="all")
+    if (columns.nunique(axis=1) <= 1).all():
+        return texts.groupby("row").first().to_frame(header)
+    return columns.rename(columns=lambda fraction: f"{header} ({fraction_name(fraction)})")
 
 
 def column_lines(table: Table, names: Sequence[str]) -> list[str]:
     """Returns the explanations of chosen columns, for the caption."""
-    if not names:
-        return []
-    line = f"{', '.join(names)}: the median over the runs of a row".replace("_", "-").capitalize()
+    of_cells = [_EXPLAINED[name] for name in names if name in _EXPLAINED]
+    scores = [f"Means over seeds: {'; '.join(of_cells)}."] if of_cells else []
+    of_rows = [name.replace("_", "-") for name in names if name not in _OF_CELLS]
+    medians = [f"{', '.join(of_rows)}: the median over the runs of a row.".capitalize()] if of_rows else []
+    return [" ".join([*scores, *medians, *_export_lines(table, names)])] if names else []
+
+
+def _export_lines(table: Table, names: Sequence[str]) -> list[str]:
     if not set(names) & set(_MEASURED):
-        return [f"{line}."]
+        return []
     exports = [export for run in _exports(table.runs) for export in run]
     if not exports:
-        return [f"{line}. None of these runs was exported: {program('export')} RUN measures size and latency."]
+        return [f"None of these runs was exported: {program('export')} RUN measures size and latency."]
     processors = "; ".join(sorted({export.processor or "an unknown processor" for export in exports}))
-    return [
-        f"{line}. Size and latency are of exported networks; latency is of single images on one thread of {processors}."
-    ]
+    return [f"Size and latency are of exported networks; latency is of single images on one thread of {processors}."]
 
 
 def _exports(runs: pd.DataFrame) -> list[list[Export]]:
@@ -80,4 +131,4 @@ def _values(runs: pd.DataFrame, exports: Sequence[Sequence[Export]], name: str) 
     prefix, value = _MEASURED[name]
     found = [{f"{prefix}_{export.format}": value(export) for export in run} for run in exports]
     there = {key for run in found for key in run}
-    return pd.DataFrame(found, index=runs.index, columns=[key for key in _SHOWN if key in there], dtype="float64")
+    return pd.DataFrame(found, index=runs.index, columns=[key for key in _OF_ROWS if key in there], dtype="float64")

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from kd_bench.results.sources import FoundRun, read_curves, read_sources
-from kd_bench.runs.folder import run_name
+from kd_bench.runs.folder import RunFolder, run_name
 from kd_bench.runs.record import (
     DONE,
     FAILED,
@@ -28,6 +28,7 @@ SAME_RUN = [*SAME_ROW, "fraction", "seed"]
 _PARTS: dict[str, type] = {"run": Run, "scores": Scores, "cost": Cost}
 _DTYPES: dict[Any, str] = {int: "Int64", int | None: "Int64", float: "float64", float | None: "float64"}
 _DERIVED_DTYPES = {"steps": "Int64", "training_multiply_adds": "Int64", "validation": "float64"}
+_PREDICTIONS = RunFolder(Path()).predictions.name
 _SETTING = ("precision", "replicas", "code", "data", "effective", "finished")
 
 
@@ -111,6 +112,7 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
         "status": [record.status for record in records],
         "reason": [record.reason for record in records],
         "warnings": [record.warnings for record in records],
+        "predictions": [record.files.get(_PREDICTIONS) for record in records],
     }
     for name, kind in _PARTS.items():
         columns |= _attributes([getattr(record, name) for record in records], [field.name for field in fields(kind)])
@@ -146,11 +148,26 @@ def split_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Of several, a run that is done counts before one that failed, and then the one that finished last. Exact copies of a
     record are not reported as repeats.
     """
-    complete = frame.assign(**settled(frame), done=frame["status"] == DONE)
-    ranked = complete.sort_values(["done", "finished"], ascending=False, kind="stable")
-    copied = ranked.duplicated([*SAME_RUN, "done", "finished"]).reindex(frame.index)
+    ranked = _newest_first(frame.assign(**settled(frame)))
+    copied = ranked.duplicated([*SAME_RUN, "status", "finished"]).reindex(frame.index)
     repeated = ranked.duplicated(SAME_RUN).reindex(frame.index)
     return frame[~repeated].reset_index(drop=True), frame[repeated & ~copied].reset_index(drop=True)
+
+
+def newest(runs: pd.DataFrame) -> pd.DataFrame:
+    """Returns the run that counts of each fraction and seed: see `split_repeats`.
+
+    Args:
+        runs: The runs of one row of a table.
+    """
+    return runs[~_newest_first(runs).duplicated(["fraction", "seed"]).reindex(runs.index)]
+
+
+def _newest_first(runs: pd.DataFrame) -> pd.DataFrame:
+    by_status = runs.assign(done=runs["status"] == DONE).sort_values(
+        ["done", "finished"], ascending=False, kind="stable"
+    )
+    return by_status.drop(columns="done")
 
 
 def settled(frame: pd.DataFrame) -> dict[str, pd.Series]:

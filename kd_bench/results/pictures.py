@@ -14,9 +14,9 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from kd_bench.results.caption import fraction_name
 from kd_bench.results.frame import load_curves
-from kd_bench.results.table import BETTER, CELL, WORSE, Table, mark
+from kd_bench.results.rows import TEACHER
+from kd_bench.results.table import BETTER, CELL, WORSE, Table, fraction_name, mark
 from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.record import DONE
 
@@ -88,7 +88,7 @@ def draw_gains(table: Table) -> Picture | None:
     columns = alt.Column("fraction:N", sort=_fractions(table), title=None)
     chart = _gain_layers(points, _names(table)).properties(width=150, height=alt.Step(17)).facet(column=columns)
     subtitle = [
-        "Mean difference of runs with the same seed, with 95 % confidence interval; the colours are the table's marks.",
+        "Difference of the means, with the simultaneous 95 % confidence interval of the test that gives the marks.",
         "A number at the edge is a value outside the axis.",
     ]
     return _finished(chart, f"Gain over the {table.reference}", subtitle, table)
@@ -103,7 +103,9 @@ def draw_accuracy(table: Table) -> Picture | None:
         "Mean over seeds, ± standard deviation, against the fraction of the training data.",
         "A number at the edge is a value below the axis.",
     ]
-    return _finished(chart, "Accuracy with less data", subtitle, table)
+    in_data_only = all(row.facts["budget"] == "steps" for row in table.rows if row.label != TEACHER)
+    title = "Accuracy with less data" if in_data_only else "Accuracy with less data and fewer steps"
+    return _finished(chart, title, subtitle, table)
 
 
 def draw_curves(table: Table) -> Picture | None:

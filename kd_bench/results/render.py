@@ -8,10 +8,9 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from kd_bench.results.caption import caption_lines, fraction_name, gains_caption_lines
-from kd_bench.results.columns import column_lines, column_values, row_texts
-from kd_bench.results.rows import Row
-from kd_bench.results.table import CELL, WORSE, Table, mark
+from kd_bench.results.caption import caption_lines, gains_caption_lines
+from kd_bench.results.columns import cell_values, column_lines, column_values, fraction_columns, row_texts
+from kd_bench.results.table import CELL, WORSE, Table, fraction_name, mark
 from kd_bench.runs.record import DONE
 
 FORMATS = ("markdown", "csv", "latex", "json")
@@ -64,15 +63,13 @@ def gain_text(cell: Any) -> str:
     if pd.isna(cell["gain"]):
         return MISSING
     interval = "" if pd.isna(cell["gain_low"]) else f" [{100 * cell['gain_low']:+.2f}, {100 * cell['gain_high']:+.2f}]"
-    return f"{100 * cell['gain']:+.2f}{interval} ({cell['pairs']})"
+    return f"{100 * cell['gain']:+.2f}{interval} ({cell['n']})"
 
 
-def steps_text(row: Row) -> str:
-    """Returns the training steps of each stage, at the largest fraction with a run that is done."""
-    done = row.runs.loc[row.runs["status"] == DONE, ["fraction", "steps_by_stage"]]
-    if done.empty:
-        return MISSING
-    return "+".join(map(str, done.sort_values("fraction")["steps_by_stage"].iloc[-1].values()))
+def steps_texts(table: Table) -> pd.Series:
+    """Returns the training steps of each stage, such as `1560+5850`, by row and fraction."""
+    done = table.runs[table.runs["status"] == DONE].drop_duplicates(CELL).set_index(CELL)
+    return done["steps_by_stage"].map(lambda steps: "+".join(map(str, steps.values())))
 
 
 def grid(table: Table, gains: bool = False, columns: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
@@ -87,7 +84,7 @@ def grid(table: Table, gains: bool = False, columns: Sequence[str] = ()) -> tupl
     else:
         if table.ranks:
             body["Rank"] = [_rank_text(table.ranks.get(name)) for name in names]
-        body["Steps"] = [steps_text(row) for row in table.rows]
+        body = body.join(fraction_columns(steps_texts(table), "Steps"))
         body = body.join(row_texts(column_values(table, columns)))
     return ["Method", *body], [[name, *cells] for name, *cells in body.fillna(MISSING).itertuples()]
 
@@ -146,7 +143,7 @@ def _entries(table: Table, columns: Sequence[str]) -> pd.DataFrame:
     entries = table.cells.assign(rank=table.cells["row"].map({name: rank for name, (rank, _) in table.ranks.items()}))
     entries.insert(0, "dataset", table.dataset)
     entries.insert(1, "model", table.model)
-    return entries.join(column_values(table, columns).groupby(CELL).median().convert_dtypes(), on=CELL)
+    return entries.join(cell_values(column_values(table, columns)).convert_dtypes(), on=CELL)
 
 
 def _render_frame(frame: pd.DataFrame, form: str) -> str:

@@ -2,14 +2,15 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from kd_bench.config import WITH_SOFT_LOGITS, without
-from kd_bench.results.frame import SAME_ROW, settled
+from kd_bench.results.frame import SAME_ROW, newest, settled
+from kd_bench.results.reproduction import merge_codes, repeated_seeds
 
 TEACHER, STUDENT = "Teacher", "Student"
 ROW_ORDER = (
@@ -31,12 +32,14 @@ class Row:
             chose.
         runs: The row's part of the runs' data frame.
         facts: The facts of one of the runs, for facts that all runs share.
+        reproduced: The seeds of which runs of several codes are there, with the same predictions; the newest counts.
     """
 
     name: str
     overrides: dict[str, Any]
     runs: pd.DataFrame
     facts: Mapping[Any, Any]
+    reproduced: list[int]
 
     @property
     def label(self) -> str:
@@ -63,28 +66,46 @@ class Row:
 def build_rows(runs: pd.DataFrame) -> list[Row]:
     """Returns the rows of one table, in its order."""
     completed = runs.assign(**settled(runs))
-    groups = [group for _, group in completed.groupby(SAME_ROW, sort=False, dropna=False)]
+    groups = list(_groups(completed))
     facts = [group.iloc[0].to_dict() | {"experiment": _leading_experiment(group)} for group in groups]
     overrides = [_shared_overrides(group) for group in groups]
-    names = _names(facts, overrides)
-    return sorted(map(Row, names, overrides, groups, facts), key=_place)
+    reproduced = map(repeated_seeds, groups)
+    return sorted(map(Row, _names(facts, overrides), overrides, map(newest, groups), facts, reproduced), key=_place)
 
 
-def find_reference(row: Row, rows: list[Row], label: str) -> Row | None:
-    """Returns the row with this label that differs from the given row only in the method.
+def find_references(row: Row, rows: Sequence[Row], wanted: str) -> list[Row]:
+    """Returns the rows that differ from the given row only in the method: one, if it can be compared.
 
-    If there are several, returns the one with the same code; if that does not decide, None.
+    If there are several, they have different code, and do not reproduce each other. Then one of the row's own code or,
+    failing that, of its revision is its reference.
+
+    Args:
+        row: The row to compare.
+        rows: All rows of the table.
+        wanted: The label or the name of the reference.
     """
-    candidates = [other for other in rows if other.label == label and other.has_default_method]
+    candidates = [other for other in rows if _is_wanted(other, wanted)]
     if row.label == TEACHER or row in candidates:
-        return None
+        return []
     # A plain student has no teacher: what its config says about a teacher does not matter.
-    with_teacher = STUDENT not in (row.label, label)
-    wanted = row.circumstances(with_teacher)
-    alike = [other for other in candidates if other.circumstances(with_teacher) == wanted]
-    if len(alike) > 1:
-        alike = [other for other in alike if other.facts["code"] == row.facts["code"]]
-    return alike[0] if len(alike) == 1 else None
+    with_teacher = STUDENT not in (row.label, *(other.label for other in candidates))
+    circumstances = row.circumstances(with_teacher)
+    alike = [other for other in candidates if other.circumstances(with_teacher) == circumstances]
+    for origin in ("code", "revision"):
+        own = [other for other in alike if set(other.runs[origin].dropna()) & set(row.runs[origin].dropna())]
+        if len(alike) > 1 and own:
+            alike = own
+    return alike
+
+
+def _is_wanted(row: Row, wanted: str) -> bool:
+    return row.name == wanted or (row.label == wanted and row.has_default_method)
+
+
+def _groups(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yields the runs of each row."""
+    for _, group in runs.groupby([name for name in SAME_ROW if name != "code"], sort=False, dropna=False):
+        yield from (part for _, part in group.groupby(merge_codes(group), sort=False))
 
 
 def _leading_experiment(runs: pd.DataFrame) -> str:

@@ -3,13 +3,37 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-import pandas as pd
 
 LEVEL = 0.05
+"""The nominal probability of any false mark in a column."""
 OUT_OF_LINE = 5.0
 """A row is out of line if its standard deviation is more than this many times the median of its column."""
+
+_NODES = 96
+_DEVIATIONS = 8.5  # 1e-17 of a normal distribution lies outside.
+_TAIL = 1e-13
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The comparison of a row with the reference of its column.
+
+    Attributes:
+        test: "dunnett" or "welch".
+        p_value: Two-sided, corrected for the number of rows in the column.
+        low: The lower end of the simultaneous confidence interval of the difference of the means, which excludes 0 just
+            if the p-value is below `LEVEL`.
+        high: Its upper end.
+    """
+
+    test: str
+    p_value: float
+    low: float
+    high: float
 
 
 def deviation(values: Sequence[float]) -> float:
@@ -17,88 +41,136 @@ def deviation(values: Sequence[float]) -> float:
     return 0.0 if len(set(values)) == 1 else float(np.std(values, ddof=1))
 
 
-def compare(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) -> dict[str, tuple[str, float]]:
-    """Tests which rows of one column differ from the reference, two-sided.
+def compare(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) -> dict[str, Comparison]:
+    """Compares the rows of one column with the reference.
 
     Rows with a similar spread are tested together by Dunnett's test, which pools their variances. A row that is out of
     line (a method that diverged with some seeds) would hide the differences of the others. It is tested alone, by
-    Welch's test. If the reference is out of line, all rows are tested in this way. The p-values of Welch's tests get
-    Bonferroni's correction.
+    Welch's test. If the reference is out of line, all rows are tested in this way. Each row has an equal part of
+    `LEVEL`: by Bonferroni's inequality the parts of Welch's tests and that of Dunnett's test have the sum `LEVEL`.
 
     Args:
         samples: At least two accuracies per row.
         reference: At least two accuracies.
 
     Returns:
-        The test, "dunnett" or "welch", and the p-value of each row. Rows without any spread to compare with are left
-        out.
+        The comparison of each row. Rows without any spread to compare with are left out.
     """
     apart = _out_of_line(samples, reference)
     pooled = {name: values for name, values in samples.items() if name not in apart}
-    found = {name: ("dunnett", p_value) for name, p_value in dunnett_p_values(pooled, reference).items()}
+    found = dunnett(pooled, reference, len(pooled) / len(samples))
     for name in apart:
-        p_value = welch_p_value(samples[name], reference)
-        if p_value is not None:
-            found[name] = ("welch", min(1.0, len(apart) * p_value))
+        alone = welch(samples[name], reference, 1 / len(samples))
+        found |= {} if alone is None else {name: alone}
     return found
 
 
-def dunnett_p_values(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) -> dict[str, float]:
-    """Returns the p-values of Dunnett's test, which takes the number of rows into account.
+def dunnett(
+    samples: Mapping[str, Sequence[float]], reference: Sequence[float], share: float = 1.0
+) -> dict[str, Comparison]:
+    """Compares rows with a reference by Dunnett's test and its simultaneous intervals, two-sided.
 
     C. W. Dunnett, "A multiple comparison procedure for comparing several treatments with a control", JASA 50 (1955),
-    1096-1121. SciPy integrates with random numbers: a fixed seed makes a table reproducible.
+    1096-1121; for unequal numbers of seeds, "New tables for multiple comparisons with a control", Biometrics 20 (1964),
+    482-491. Seeds are not paired: the test takes all accuracies of a column as independent.
+
+    Args:
+        samples: At least two accuracies per row.
+        reference: At least two accuracies.
+        share: The part of `LEVEL` that these rows have together.
 
     Returns:
-        The p-values to four digits, about SciPy's accuracy; none if no row has any spread.
+        The comparison of each row; none if no row has any spread.
     """
-    if not samples or all(deviation(group) == 0 for group in (reference, *samples.values())):
+    groups = [reference, *samples.values()]
+    freedom = sum(len(group) - 1 for group in groups)
+    pooled = math.sqrt(sum((len(group) - 1) * deviation(group) ** 2 for group in groups) / freedom)
+    if not samples or pooled == 0:
         return {}
-    from scipy.stats import dunnett  # The import takes half a second, and is needed only here.
+    ratios = tuple(len(group) / len(reference) for group in samples.values())
+    quantile = _quantile(1 - share * LEVEL, ratios, freedom)
+    found = {}
+    for name, values in samples.items():
+        difference = float(np.mean(values) - np.mean(reference))
+        error = pooled * math.sqrt(1 / len(values) + 1 / len(reference))
+        p_value = (1 - _probability_within(abs(difference) / error, ratios, freedom)) / share
+        reach = quantile * error
+        found[name] = Comparison("dunnett", min(max(p_value, 0.0), 1.0), difference - reach, difference + reach)
+    return found
 
-    with warnings.catch_warnings():
-        # Equal accuracies in one row are no problem, because the variance is pooled.
-        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        p_values = dunnett(*samples.values(), control=reference, rng=0).pvalue
-    return {name: round(float(p), 4) for name, p in zip(samples, p_values, strict=True)}
 
-
-def welch_p_value(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Returns the two-sided p-value of Welch's t-test of equal means.
+def welch(first: Sequence[float], second: Sequence[float], share: float = 1.0) -> Comparison | None:
+    """Compares two samples by Welch's t-test, two-sided.
 
     B. L. Welch, "The generalization of 'Student's' problem when several different population variances are involved",
     Biometrika 34 (1947), 28-35.
 
+    Args:
+        first: At least two accuracies.
+        second: At least two accuracies, which are subtracted.
+        share: The part of `LEVEL` that this test has.
+
     Returns:
-        The p-value to four digits; None if neither side has any spread.
+        The comparison; None if neither side has any spread.
     """
     if deviation(first) == deviation(second) == 0:
         return None
-    from scipy.stats import ttest_ind_from_stats
+    from scipy.stats import ttest_ind  # The import takes a second, and is seldom needed.
 
-    groups = [(np.mean(values), deviation(values), len(values)) for values in (first, second)]
-    return round(float(ttest_ind_from_stats(*groups[0], *groups[1], equal_var=False).pvalue), 4)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)  # Equal values on one side are no problem.
+        test = ttest_ind(first, second, equal_var=False)
+    interval = test.confidence_interval(1 - share * LEVEL)
+    return Comparison("welch", min(1.0, float(test.pvalue) / share), float(interval.low), float(interval.high))
 
 
-def paired_gain(method: pd.Series, reference: pd.Series) -> tuple[float, float, int]:
-    """Returns the mean difference over the seeds that both have. Runs of one seed share initialisation and batches.
-
-    Args:
-        method: Accuracies by seed.
-        reference: Accuracies by seed.
-
-    Returns:
-        The mean, the half-width of its 95 % confidence interval (Student's t, n - 1 degrees of freedom; NaN for fewer
-        than two seeds), and the number of seeds n. Without a common seed the mean is NaN.
-    """
-    differences = (method - reference).dropna()
-    count = len(differences)
-    if count <= 1:
-        return float(differences.mean()), math.nan, count
+def _quantile(probability: float, ratios: tuple[float, ...], freedom: int) -> float:
+    """Returns the value that the largest |t| of all rows does not exceed with this probability."""
+    from scipy.optimize import brentq
     from scipy.special import stdtrit
 
-    quantile = float(stdtrit(count - 1, 1 - LEVEL / 2))
-    return float(differences.mean()), quantile * deviation(differences.tolist()) / count**0.5, count
+    tail = (1 - probability) / 2
+    single, bonferroni = stdtrit(freedom, 1 - tail), stdtrit(freedom, 1 - tail / len(ratios))
+    excess = lambda limit: _probability_within(limit, ratios, freedom) - probability  # noqa: E731
+    return float(brentq(excess, 0.99 * single, 1.01 * bonferroni, xtol=1e-10))
+
+
+def _probability_within(limit: float, ratios: tuple[float, ...], freedom: int) -> float:
+    """Returns the probability that no row's |t| exceeds the limit, if no row differs from the reference.
+
+    Given the reference's mean and the pooled deviation, the rows' means are independent. The integral over both is
+    taken with Gauss and Legendre's nodes: Dunnett (1955), section 4, for any numbers of seeds.
+
+    Args:
+        limit: Of |t|.
+        ratios: For each row, the number of its seeds, divided by that of the reference.
+        freedom: The degrees of freedom of the pooled deviation.
+    """
+    from scipy.special import ndtr
+
+    means, deviations, weights = _nodes(freedom)
+    inside = np.ones_like(weights)
+    for ratio in set(ratios):
+        centre, reach = math.sqrt(ratio) * means, limit * math.sqrt(1 + ratio) * deviations
+        inside *= (ndtr(centre + reach) - ndtr(centre - reach)) ** ratios.count(ratio)
+    return float((weights * inside).sum())
+
+
+@cache
+def _nodes(freedom: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns nodes of the reference's mean and of the pooled deviation, both in true deviations, and their weights."""
+    from scipy.special import chdtri, gammaln
+
+    places, weights = np.polynomial.legendre.leggauss(_NODES)
+    means = _DEVIATIONS * places
+    of_means = _DEVIATIONS * weights * np.exp(-(means**2) / 2) / math.sqrt(2 * math.pi)
+    low, high = (math.sqrt(chdtri(freedom, tail) / freedom) for tail in (1 - _TAIL, _TAIL))
+    deviations = (low + high) / 2 + (high - low) / 2 * places
+    half = freedom / 2
+    density = math.log(2) + half * math.log(half) - gammaln(half) - half * deviations**2
+    density += (freedom - 1) * np.log(deviations)
+    of_deviations = (high - low) / 2 * weights * np.exp(density)
+    return means[:, None], deviations[None, :], of_means[:, None] * of_deviations[None, :]
 
 
 def _out_of_line(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) -> list[str]:

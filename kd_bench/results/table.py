@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from kd_bench.errors import BenchError
 from kd_bench.results.frame import OUTPUTS, SAME_TABLE, places, read_runs, tested
-from kd_bench.results.rows import STUDENT, Row, build_rows, find_reference
-from kd_bench.results.significance import LEVEL, compare, deviation, paired_gain
+from kd_bench.results.rows import STUDENT, Row, build_rows, find_references
+from kd_bench.results.significance import LEVEL, compare, deviation
 from kd_bench.runs.record import DONE
 
 BETTER, WORSE = "*", "†"
@@ -18,6 +19,8 @@ CELL = ["row", "fraction"]
 
 Samples = Mapping[tuple[str, float], pd.Series]
 """The accuracies by seed of each row at each fraction."""
+References = Mapping[str, Sequence[str]]
+"""The names of the rows that each row could be compared with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,8 @@ class Table:
     """The results on one dataset and model.
 
     Attributes:
-        reference: The label of the rows that the others are compared with.
+        reference: The label or the name of the rows that the others are compared with.
+        references: The names of the rows that each row, by its name, could be compared with: it is if there is one.
         cells: One row per table row and fraction, in the table's order; docs/results.md explains the columns.
         ranks: The mean rank of each row that has one, and the number of columns in this mean.
         unfinished: The folders of runs on this dataset and model without a record.
@@ -35,6 +39,7 @@ class Table:
     dataset: str
     model: str
     reference: str
+    references: dict[str, list[str]]
     rows: list[Row]
     cells: pd.DataFrame
     ranks: dict[str, tuple[float, int]]
@@ -52,15 +57,20 @@ class Table:
         return pd.concat([row.runs.assign(row=row.name) for row in self.rows])
 
 
+def fraction_name(fraction: float) -> str:
+    """Returns a column's name: "Full", "50 %", "12.5 %"."""
+    return "Full" if fraction == 1 else f"{100 * fraction:g} %"
+
+
 def load_tables(*sources: str | Path, reference: str = STUDENT) -> list[Table]:
     """Returns the tables of outputs folders and bundles, for a notebook.
 
     Args:
         sources: Outputs folders and bundles; `outputs` if none is given.
-        reference: The label of the rows to compare with.
+        reference: The label or the name of the rows to compare with.
 
     Raises:
-        BenchError: A source is missing, or is a bundle that cannot be read at all.
+        BenchError: A source is missing, or is a bundle that cannot be read at all, or there is no such reference.
     """
     runs = read_runs([Path(source) for source in sources] or [OUTPUTS])
     return build_tables(runs.frame, None, reference, runs.unfinished, runs.repeats)
@@ -79,28 +89,45 @@ def build_tables(
         runs: Finished runs, as `read_runs` returns them.
         shown: The index of the selected runs. A row without any of them is left out of its table, after all rows have
             been compared.
-        reference: The label of the rows to compare with.
+        reference: The label or the name of the rows to compare with.
         unfinished: Folders of runs without a record.
         repeats: Runs that were left out.
+
+    Raises:
+        BenchError: No row has the label or the name of the reference.
     """
-    tables, runs = [], tested(runs)
-    for (dataset, model), group in runs.groupby(SAME_TABLE):
-        rows = build_rows(_with_teachers(group, runs))
-        cells = _build_cells(rows, reference)
+    runs = tested(runs)
+    subjects = {subject: build_rows(_with_teachers(group, runs)) for subject, group in runs.groupby(SAME_TABLE)}
+    _check_reference(reference, [row for rows in subjects.values() for row in rows])
+    tables = []
+    for (dataset, model), rows in subjects.items():
+        references = _references(rows, reference)
+        cells = _build_cells(rows, references)
         kept = [row for row in rows if shown is None or row.runs.index.isin(shown).any()]
         inside = f"/{dataset}/{model}/"  # Only the folder of an unfinished run is known.
         table = Table(
             dataset=str(dataset),
             model=str(model),
             reference=reference,
+            references=references,
             rows=kept,
             cells=cells[cells["row"].isin([row.name for row in kept])],
-            ranks=_ranks(rows, cells),
+            ranks=_ranks(rows, cells, _references(rows, STUDENT)),
             unfinished=[folder for folder in unfinished if inside in f"/{folder}"],
             repeats=_count(repeats, dataset, model),
         )
         tables += [table] if kept else []
     return tables
+
+
+def _check_reference(wanted: str, rows: Sequence[Row]) -> None:
+    known = {name: None for row in rows for name in (row.label, row.name)}
+    if wanted != STUDENT and wanted not in known:
+        raise BenchError(f"reference {wanted}: no row has this label or name; there are: {', '.join(known)}")
+
+
+def _references(rows: Sequence[Row], wanted: str) -> dict[str, list[str]]:
+    return {row.name: [other.name for other in find_references(row, rows, wanted)] for row in rows}
 
 
 def _with_teachers(group: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -119,20 +146,20 @@ def mark(cell: Mapping[str, float]) -> str:
     """Returns the mark of a cell that is significantly better or worse than its reference; else an empty text."""
     if not cell["p_value"] < LEVEL:
         return ""
-    return BETTER if cell["difference"] > 0 else WORSE
+    return BETTER if cell["gain"] > 0 else WORSE
 
 
-def _build_cells(rows: Sequence[Row], reference: str) -> pd.DataFrame:
+def _build_cells(rows: Sequence[Row], references: References) -> pd.DataFrame:
     runs = _ordered_runs(rows)
     done = runs[runs["status"] == DONE]
     samples: Samples = dict(iter(done.set_index("seed").groupby(CELL)["last_accuracy"]))
-    parts = [_scores(done), _failures(runs[runs["status"] != DONE]), _comparisons(rows, samples, reference)]
+    parts = [_scores(done), _failures(runs[runs["status"] != DONE]), _comparisons(references, samples)]
     order = pd.MultiIndex.from_frame(runs[CELL].drop_duplicates())
     cells = pd.concat([part.reindex(order) for part in parts], axis=1)
     cells[["n", "failed"]] = cells[["n", "failed"]].fillna(0).astype("Int64")
     for name in ("seeds", "runs", "failed_runs"):
         cells[name] = [value if isinstance(value, list) else [] for value in cells[name]]
-    return cells.astype({"pairs": "Int64"}).reset_index()
+    return cells.reset_index()
 
 
 def _ordered_runs(rows: Sequence[Row]) -> pd.DataFrame:
@@ -167,10 +194,10 @@ def _failures(failed: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"failed": cells.size(), "failed_runs": cells["place"].agg(list)})
 
 
-def _comparisons(rows: Sequence[Row], samples: Samples, label: str) -> pd.DataFrame:
+def _comparisons(references: References, samples: Samples) -> pd.DataFrame:
     """Returns the comparison of each cell with its reference row, which differs only in the method."""
     compared: dict[tuple[str, float], dict[str, object]] = {}
-    for reference, members in _families(rows, label).items():
+    for reference, members in _families(references).items():
         for fraction in [fraction for row, fraction in samples if row == reference]:
             column = {name: samples[name, fraction] for name in members if (name, fraction) in samples}
             compared |= {
@@ -181,42 +208,32 @@ def _comparisons(rows: Sequence[Row], samples: Samples, label: str) -> pd.DataFr
     return pd.DataFrame(list(compared.values()), index=index, columns=_COMPARED).astype(_NUMBERS)
 
 
-_NUMBERS = dict.fromkeys(("difference", "gain", "gain_low", "gain_high", "pairs", "p_value"), "float64")
+_NUMBERS = dict.fromkeys(("gain", "gain_low", "gain_high", "p_value"), "float64")
 _COMPARED = ["reference", *_NUMBERS, "test"]
 
 
-def _families(rows: Sequence[Row], label: str) -> dict[str, list[str]]:
-    """Returns the names of the rows that have the same reference row, by the name of the reference."""
+def _families(references: References) -> dict[str, list[str]]:
+    """Returns the names of the rows that are compared with the same row, by the name of this reference."""
     families: dict[str, list[str]] = {}
-    for row in rows:
-        reference = find_reference(row, list(rows), label)
-        if reference is not None:
-            families.setdefault(reference.name, []).append(row.name)
+    for name, found in references.items():
+        if len(found) == 1:
+            families.setdefault(found[0], []).append(name)
     return families
 
 
 def _column(column: Mapping[str, pd.Series], baseline: pd.Series) -> dict[str, dict[str, object]]:
+    """Returns the gain of each row of a column, and with two seeds of both sides its interval and test."""
     repeated = {name: values.tolist() for name, values in column.items() if len(values) > 1}
-    tests = compare(repeated, baseline.tolist()) if repeated and len(baseline) > 1 else {}
-    return {name: _comparison(values, baseline) | _test(tests.get(name)) for name, values in column.items()}
-
-
-def _comparison(values: pd.Series, baseline: pd.Series) -> dict[str, object]:
-    gain, reach, pairs = paired_gain(values, baseline)
-    return {
-        "difference": values.mean() - baseline.mean(),
-        "gain": gain,
-        "gain_low": gain - reach,
-        "gain_high": gain + reach,
-        "pairs": pairs,
+    found = compare(repeated, baseline.tolist()) if repeated and len(baseline) > 1 else {}
+    gains: dict[str, dict[str, object]] = {
+        name: {"gain": values.mean() - baseline.mean()} for name, values in column.items()
     }
+    for name, one in found.items():
+        gains[name] |= {"gain_low": one.low, "gain_high": one.high, "p_value": one.p_value, "test": one.test}
+    return gains
 
 
-def _test(found: tuple[str, float] | None) -> dict[str, object]:
-    return {} if found is None else {"test": found[0], "p_value": found[1]}
-
-
-def _ranks(rows: Sequence[Row], cells: pd.DataFrame) -> dict[str, tuple[float, int]]:
+def _ranks(rows: Sequence[Row], cells: pd.DataFrame, students: References) -> dict[str, tuple[float, int]]:
     """Returns the mean rank by accuracy over the columns of the row's Student (1 is best), and the number of columns.
 
     Only methods with the hyper-parameters of their preset and with a result in each of these columns are ranked.
@@ -224,7 +241,7 @@ def _ranks(rows: Sequence[Row], cells: pd.DataFrame) -> dict[str, tuple[float, i
     means = cells.pivot(index="row", columns="fraction", values="mean")
     default = {row.name for row in rows if row.has_default_method}
     ranks: dict[str, tuple[float, int]] = {}
-    for student, members in _families(rows, STUDENT).items():
+    for student, members in _families(students).items():
         columns = [fraction for fraction in means if pd.notna(means[fraction][student])]
         ranked = means[columns].loc[[name for name in members if name in default]].dropna()
         if len(ranked) > 1 and columns:

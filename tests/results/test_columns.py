@@ -127,3 +127,20 @@ def test_other_views_have_no_columns(outputs, view, capsys):
     with pytest.raises(SystemExit):
         main(["--outputs", str(outputs), "--columns", "size", view])
     assert "--columns is for tables of accuracies" in capsys.readouterr().err
+
+
+def test_scores_and_costs_are_means_of_each_cell(capsys, tmp_path):
+    scores = {"negative_log_likelihood": 0.5, "calibration_error": 0.02, "agreement": 0.75}
+    for seed, fraction in ((0, 1.0), (1, 1.0), (0, 0.5)):
+        values = {name: value * (1 + seed) * fraction for name, value in scores.items()}
+        write_run(tmp_path, make_record("AT", seed=seed, fraction=fraction, **values))
+    write_run(tmp_path, make_record("AT", seed=2, failed="NaN"))
+    chosen = ("negative_log_likelihood", "calibration_error", "agreement", "training_multiply_adds")
+    assert main(["--outputs", str(tmp_path), "--columns", *chosen]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    header, _, row = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:5])
+    found = dict(zip(header, row, strict=True))
+    assert (found["NLL (Full)"], found["NLL (50 %)"]) == ("0.750", "0.250")
+    assert (found["ECE, % (Full)"], found["ECE, % (50 %)"]) == ("3.00", "1.00")
+    assert (found["Agreement, % (Full)"], found["Agreement, % (50 %)"]) == ("112.50", "37.50")
+    assert lines[-1].startswith("Means over seeds: NLL, the negative log-likelihood in nats an image; ECE, ")

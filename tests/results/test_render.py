@@ -52,9 +52,9 @@ def test_latex_is_a_table_with_caption_and_label_of_plain_symbols(tables):
 def test_gains_are_a_table_of_their_own(tables):
     text = render_tables(tables, "markdown", gains=True)
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert [cell.strip() for cell in lines[-1].split("|")[1:-1]] == ["KD_SVD", "-5.00 [-5.00, -5.00] (3)", MISSING]
+    assert [cell.strip() for cell in lines[-1].split("|")[1:-1]] == ["KD_SVD", "-5.00 [-7.27, -2.73] (3)", MISSING]
     assert not any(line.startswith("| Student") for line in lines)
-    assert "95 % confidence interval" in text
+    assert "simultaneous 95 % confidence interval" in text
 
 
 def test_json_traces_each_number_to_its_runs(tables):
@@ -68,7 +68,8 @@ def test_json_traces_each_number_to_its_runs(tables):
     svd, failed = entries[2:]
     assert svd["mean"] == pytest.approx(0.86)
     assert svd["sd"] == pytest.approx(0.01)
-    assert (svd["reference"], svd["test"], svd["pairs"]) == ("Student", "dunnett", 3)
+    assert (svd["reference"], svd["test"]) == ("Student", "dunnett")
+    assert svd["gain_low"] < svd["gain"] < svd["gain_high"] < 0
     assert svd["gain"] == pytest.approx(-0.05)
     assert 0 < svd["p_value"] < 0.05
     assert (svd["n"], svd["failed"], svd["seeds"], len(svd["runs"])) == (3, 0, [0, 1, 2], 3)
@@ -120,7 +121,7 @@ def test_the_caption_says_what_the_numbers_rest_on(table):
     assert "sample standard deviation" in found
     assert "equal steps at every fraction" in found
     assert "Training images: 1437 (Full), 718 (50 %)." in found
-    assert "Distilled from 97.00 % to 98.00 % (2 teachers)." in found
+    assert "2 teachers (97.00 % to 98.00 %) taught the students." in found
     assert "Networks in float32." in found
     assert "Made at revision 0f3c0f3." in found
     assert "1 run failed: `outputs/digits/wrn_16_2_wrn_10_1/ft/fraction=1/seed=0-" in found
@@ -146,15 +147,35 @@ def test_the_caption_says_what_was_tested(table):
     calm = [*make_seeds("Student", 0.90, 0.91, 0.92), *make_seeds("AB", 0.93, 0.94, 0.95)]
     wild = make_seeds("AT", 0.3, 0.6, 0.9, fraction=1.0)
     assert "than the Student with the same settings: two-sided Dunnett's test per column" in caption(table(*calm))
-    assert "Tested separately" not in caption(table(*calm))
+    assert "Tested alone" not in caption(table(*calm))
     assert (
-        "Tested separately, because a standard deviation is more than 5 times the column's median: AT at Full"
+        "Tested alone, because a standard deviation is more than 5 times the column's median: AT at Full; by Welch's"
         in caption(table(*calm, *wild))
     )
 
 
-def test_the_caption_says_why_nothing_is_marked(table):
-    assert "a test needs two seeds of a method and of its Student" in caption(table(make_record("AT")))
+def test_the_caption_says_why_cells_are_not_compared(table):
+    found = caption(
+        table(
+            *make_seeds("Student", 0.90, 0.91),
+            *make_seeds("Student", 0.8, 0.81, fraction=0.25),
+            *make_seeds("AT", 0.93, 0.94),
+            make_record("AT", fraction=0.5),
+            make_record("AT", fraction=0.25),
+            make_record("AB"),
+            *make_seeds("FT", 0.9, 0.91, overrides={"epochs": 3}),
+        )
+    )
+    assert "Not compared, because a test needs two seeds of a row and of the Student: AT at 25 %; AB at Full." in found
+    assert "Not compared, because the Student has no run there: AT at 50 %." in found
+    assert "Not compared, because no Student has the same settings: FT (epochs=3) at Full." in found
+    assert "`*` better" in found
+
+
+def test_the_caption_says_that_equal_accuracies_have_no_test(table):
+    found = caption(table(*make_seeds("Student", 0.9, 0.9), *make_seeds("AT", 0.9, 0.9)))
+    assert "Not compared, because all accuracies are equal: AT at Full." in found
+    assert "`*` better" not in found
 
 
 def test_the_caption_tells_the_warnings_of_runs(table):
@@ -176,3 +197,8 @@ def test_the_caption_tells_of_uncommitted_changes(table):
 def test_a_teacher_has_no_say_in_the_budget(table):
     found = table(make_record("Teacher", budget="epochs"), make_record("AT", budget="steps"))
     assert "equal steps at every fraction" in caption(found)
+
+
+def test_one_teacher_is_said_to_have_taught_all(table):
+    found = caption(table(*make_seeds("Student", 0.9, 0.91, teacher_accuracy=None), *make_seeds("AT", 0.9, 0.91)))
+    assert "One teacher (of seed 0, 98.00 %) taught all students" in found
