@@ -23,12 +23,13 @@ def versions() -> dict[str, str | None]:
 
 
 def machine() -> dict[str, str | int | None]:
-    """Returns the machine's platform, processor and memory. TensorFlow lists the accelerators."""
+    """Returns the machine's platform, processor and memory, and what it computes with on CPUs."""
     return {
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
         "memory_bytes": _memory_bytes(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
     }
 
 
