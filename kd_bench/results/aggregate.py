@@ -14,15 +14,18 @@ from kd_bench.messages import protect_streams, show, warn
 from kd_bench.results.bundle import bundle_name, unbundle
 from kd_bench.results.columns import COLUMNS
 from kd_bench.results.frame import Runs, read_runs, with_hyper_parameters
+from kd_bench.results.lengths import read_costs
 from kd_bench.results.problems import list_altered, list_problems
 from kd_bench.results.readme import block_names, update_blocks
-from kd_bench.results.render import FORMATS, render_runs, render_tables
+from kd_bench.results.render import render_runs
 from kd_bench.results.rows import STUDENT
 from kd_bench.results.selection import Filters, comparable, select
 from kd_bench.results.sources import bundle_runs
 from kd_bench.results.status import read_status
 from kd_bench.results.status_text import render_status
 from kd_bench.results.table import Table, build_tables
+from kd_bench.results.text import FORMATS
+from kd_bench.results.views import ACCURACY, GAINS, LENGTHS, View
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,9 +88,10 @@ def _print(runs: Runs, options: argparse.Namespace) -> None:
     elif options.plots:
         from kd_bench.results.pictures import write_pictures  # Altair takes half a second to import.
 
-        show("\n".join(map(str, write_pictures(_tables(runs, options), options.plots))))
+        pictures = _view(options).pictures(_tables(runs, options))
+        show("\n".join(map(str, write_pictures(pictures, options.plots))))
     else:
-        show(render_tables(_tables(runs, options), options.format, options.gains, options.columns))
+        show(_view(options).text(_tables(runs, options), options.format))
 
 
 def _bundle(runs: Runs, options: argparse.Namespace) -> None:
@@ -97,24 +101,45 @@ def _bundle(runs: Runs, options: argparse.Namespace) -> None:
 
 
 def _update(options: argparse.Namespace) -> None:
-    """Writes the blocks of a file. A named block shows the source with this name; a block without a name shows all."""
+    """Writes the blocks of a file. A named block shows the source with this name; a block without a name shows all.
+
+    The block `name.lengths` shows the lengths of the source `name`, and so on.
+    """
     contents = {}
-    for name in block_names(options.update):
+    for block in block_names(options.update):
+        name, _, kind = block.partition(".")
         sources = [source for source in options.outputs if name in ("", bundle_name(source))]
         if name and len(sources) != 1:
-            raise BenchError(f"{options.update}: its block {name} needs exactly one {name}.jsonl in --outputs")
-        contents[name] = _block(_tables(read_runs(sources), options), name, options)
+            raise BenchError(f"{options.update}: its block {block} needs exactly one {name}.jsonl in --outputs")
+        own = argparse.Namespace(**vars(options) | _BLOCKS.get(kind, {}))
+        if kind not in ("", *_BLOCKS):
+            raise BenchError(f"{options.update}: its block {block} needs one of the views {', '.join(_BLOCKS)}")
+        contents[block] = _block(_tables(read_runs(sources), own), name, own)
     update_blocks(options.update, contents)
     show(f"{options.update}: results updated")
 
 
+_BLOCKS: dict[str, dict[str, Any]] = {
+    "presets": {"presets_only": True},
+    GAINS: {"view": GAINS},
+    LENGTHS: {"view": LENGTHS},
+}
+"""The options that a block's ending sets."""
+
+
 def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:
-    text = render_tables(tables, "markdown", options.gains, options.columns)
+    view = _view(options)
+    text = view.text(tables, "markdown")
     if not options.plots:
         return text
     from kd_bench.results.pictures import markdown_images, write_pictures
 
-    return f"{text}\n\n{markdown_images(write_pictures(tables, options.plots, name), options.update.parent)}"
+    paths = write_pictures(view.pictures(tables, name), options.plots)
+    return "\n\n".join(filter(None, [text, markdown_images(paths, options.update.parent)]))
+
+
+def _view(options: argparse.Namespace) -> View:
+    return View(options.view, options.columns, read_costs(options.costs) if options.costs else None)
 
 
 def _tables(runs: Runs, options: argparse.Namespace) -> list[Table]:
@@ -145,7 +170,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--reference", default=STUDENT, metavar="ROW", help="row to compare with (default: Student)")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures (SVG) into FOLDER")
     parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="costs of steps by benchmarks.step, for --lengths")
     parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=(), help="more columns of the tables")
+    parser.set_defaults(view=ACCURACY)
     _add_filters(parser)
     _add_views(parser)
     options = parser.parse_args(arguments)
@@ -156,8 +183,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--html writes HTML; leave --format out")
     if options.plots and (options.runs or options.html or options.bundle or options.unbundle):
         parser.error("--plots draws tables; leave --runs, --html, --bundle and --unbundle out")
-    if options.columns and (options.runs or options.gains or options.bundle or options.unbundle):
-        parser.error("--columns is for tables of accuracies; leave --runs, --gains, --bundle and --unbundle out")
+    if options.columns and (options.runs or options.view != ACCURACY or options.bundle or options.unbundle):
+        parser.error(
+            "--columns is for tables of accuracies; leave --runs, --gains, --lengths, --bundle, --unbundle out"
+        )
+    if options.costs and options.view != LENGTHS and not options.update:
+        parser.error("--costs is for --lengths and for --update")
     if options.unbundle and len(options.outputs) != 1:
         parser.error("--unbundle needs one folder: --outputs FOLDER")
     others = vars(options).keys() - {"status", "outputs"}
@@ -170,7 +201,20 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
     view = parser.add_mutually_exclusive_group()
     view.add_argument("--status", action="store_true", help="list the runs: done, running, interrupted, failed")
     view.add_argument("--runs", action="store_true", help="one line per run instead of the tables")
-    view.add_argument("--gains", action="store_true", help="tables of the gains over the reference, with intervals")
+    view.add_argument(
+        "--gains",
+        dest="view",
+        action="store_const",
+        const=GAINS,
+        help="tables of gains over the reference, with intervals",
+    )
+    view.add_argument(
+        "--lengths",
+        dest="view",
+        action="store_const",
+        const=LENGTHS,
+        help="accuracies beside a student that trains longer",
+    )
     view.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at: tables, pictures and runs")
     view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")
     view.add_argument("--bundle", type=Path, metavar="FILE", help="write the chosen runs into one file")
@@ -183,6 +227,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name}", type=_list_of(str), default=(), metavar="NAMES")
     group.add_argument("--fractions", type=_list_of(float), default=(), metavar="FRACTIONS", help="e.g. 1.0,0.25")
     group.add_argument("--seeds", type=_list_of(int), default=(), metavar="SEEDS", help="e.g. 0,1,2")
+    group.add_argument("--presets-only", action="store_true", help="only runs with all settings of their preset")
 
 
 def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:

@@ -72,6 +72,13 @@ def cell_values(values: pd.DataFrame) -> pd.DataFrame:
     return values.groupby(CELL).agg(how)
 
 
+def score_views(table: Table) -> dict[str, pd.DataFrame]:
+    """Returns the texts of each score and cost that the table's runs have, by row and fraction, by its header."""
+    values = cell_values(column_values(table, list(_OF_CELLS)))
+    texts = {header: values[name].map(text, "ignore") for name, (header, text) in _OF_CELLS.items()}
+    return {header: column.unstack("fraction") for header, column in texts.items() if column.notna().any()}
+
+
 def row_texts(values: pd.DataFrame) -> pd.DataFrame:
     """Returns the texts of columns by row; missing where no run has a value.
 

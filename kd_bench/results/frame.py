@@ -160,7 +160,8 @@ def newest(runs: pd.DataFrame) -> pd.DataFrame:
     Args:
         runs: The runs of one row of a table.
     """
-    return runs[~_newest_first(runs).duplicated(["fraction", "seed"]).reindex(runs.index)]
+    repeated = runs.duplicated(["fraction", "seed"])
+    return runs[~_newest_first(runs).duplicated(["fraction", "seed"]).reindex(runs.index)] if repeated.any() else runs
 
 
 def _newest_first(runs: pd.DataFrame) -> pd.DataFrame:

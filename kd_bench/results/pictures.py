@@ -25,19 +25,18 @@ Picture = alt.TopLevelMixin
 # A font that comes with vl-convert: the layout is the same on every machine.
 _FONT = "Liberation Sans, Arial, sans-serif"
 _COLUMNS = 5
-_BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#767676"
-_VERDICTS = {"better": _BLUE, "worse": _VERMILION, "no difference shown": _GREY, "not tested": "#B0B0B0"}
+BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#767676"
+_VERDICTS = {"better": BLUE, "worse": VERMILION, "no difference shown": GREY, "not tested": "#B0B0B0"}
 _SHAPES = dict(zip(_VERDICTS, ("triangle-up", "triangle-down", "circle", "diamond"), strict=True))
 _FRACTION_COLOURS = ["#0B3C5D", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#D55E00"]
 
 
-def write_pictures(tables: Sequence[Table], folder: Path, name: str = "") -> list[Path]:
-    """Draws the pictures of every table. A picture without data is left out.
+def write_pictures(pictures: Mapping[str, Picture], folder: Path) -> list[Path]:
+    """Writes pictures as SVG.
 
     Args:
-        tables: The tables.
+        pictures: Pictures by the names of their files, without ending.
         folder: Where the files go.
-        name: The beginning of the file names; if empty, the tables' dataset and model are used.
 
     Returns:
         The files.
@@ -47,17 +46,30 @@ def write_pictures(tables: Sequence[Table], folder: Path, name: str = "") -> lis
     """
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    paths = [folder / f"{stem}.svg" for stem in pictures]
+    for path, picture in zip(paths, pictures.values(), strict=True):
+        write_atomically(path, svg(picture))
+    return paths
+
+
+def table_pictures(tables: Sequence[Table], name: str = "") -> dict[str, Picture]:
+    """Draws the pictures of every table, by the names of their files. A picture without data is left out.
+
+    Args:
+        tables: The tables.
+        name: The beginning of the names; if empty, the tables' dataset and model are used.
+    """
+    drawn = {}
     for table in tables:
         subject = [] if name and len(tables) == 1 else [table.dataset, table.model]
         for kind, draw in PICTURES.items():
-            picture = draw(table)
-            if picture is not None:
-                stem = "-".join(re.sub(r"[^\w.]+", "_", part) for part in [*filter(None, [name]), *subject, kind])
-                path = folder / f"{stem}.svg"
-                write_atomically(path, svg(picture))
-                written.append(path)
-    return written
+            drawn[stem(name, *subject, kind)] = draw(table)
+    return {place: picture for place, picture in drawn.items() if picture is not None}
+
+
+def stem(*parts: str) -> str:
+    """Returns the name of a picture's file, without ending, of those of its parts that are not empty."""
+    return "-".join(re.sub(r"[^\w.]+", "_", part) for part in filter(None, parts))
 
 
 def markdown_images(paths: Sequence[Path], folder: Path) -> str:
@@ -91,7 +103,7 @@ def draw_gains(table: Table) -> Picture | None:
         "Difference of the means, with the simultaneous 95 % confidence interval of the test that gives the marks.",
         "A number at the edge is a value outside the axis.",
     ]
-    return _finished(chart, f"Gain over the {table.reference}", subtitle, table)
+    return finished(chart, f"Gain over the {table.reference}", subtitle, table)
 
 
 def draw_accuracy(table: Table) -> Picture | None:
@@ -105,7 +117,7 @@ def draw_accuracy(table: Table) -> Picture | None:
     ]
     in_data_only = all(row.facts["budget"] == "steps" for row in table.rows if row.label != TEACHER)
     title = "Accuracy with less data" if in_data_only else "Accuracy with less data and fewer steps"
-    return _finished(chart, title, subtitle, table)
+    return finished(chart, title, subtitle, table)
 
 
 def draw_curves(table: Table) -> Picture | None:
@@ -122,7 +134,7 @@ def draw_curves(table: Table) -> Picture | None:
         strokeDash=_dash(table),
     )
     subtitle = ["Test accuracy per epoch of the main stage, mean over seeds."]
-    return _finished(_facet(chart, table), "Learning curves", subtitle, table)
+    return finished(_facet(chart, table), "Learning curves", subtitle, table)
 
 
 PICTURES: dict[str, Callable[[Table], Picture | None]] = {
@@ -134,6 +146,7 @@ _ALTERNATIVES = {
     "gains.svg": "Gain of each method over the reference, with confidence intervals",
     "accuracy.svg": "Accuracy of each method over the fraction of the training data",
     "curves.svg": "Learning curves of each method",
+    "lengths.svg": "Accuracy of each method over the cost of its training, beside the plain student's",
 }
 
 
@@ -198,7 +211,7 @@ def _accuracy_layers(table: Table, points: pd.DataFrame) -> Any:
     edge = scale.domain[0]
     base = alt.Chart(points).encode(
         x=alt.X("fraction:O", sort=_fractions(table)[::-1], title=None, axis=alt.Axis(labelAngle=0)),
-        color=alt.Color("role:N", title=None, scale=_scale({"method": _BLUE, table.reference: _GREY})),
+        color=alt.Color("role:N", title=None, scale=_scale({"method": BLUE, table.reference: GREY})),
         strokeDash=_dash(table),
     )
     below = base.transform_filter(alt.datum.accuracy < edge).mark_text(baseline="bottom", fontSize=10)
@@ -266,7 +279,7 @@ def _names(table: Table) -> list[str]:
     return [row.name for row in table.rows]
 
 
-def _finished(chart: alt.FacetChart, title: str, subtitle: list[str], table: Table) -> Picture:
+def finished(chart: Any, title: str, subtitle: list[str], table: Table) -> Picture:
     """Returns the chart with its title, on white: black on a transparent ground cannot be seen on dark pages."""
     heading = alt.Title(f"{title}: {table.dataset}, {table.model}", subtitle=subtitle, anchor="start", offset=12)
     return (

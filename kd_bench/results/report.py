@@ -15,8 +15,9 @@ import vl_convert
 
 from kd_bench.results.frame import load_curves, with_hyper_parameters
 from kd_bench.results.pictures import PICTURES, specification
-from kd_bench.results.render import captions, grid, plain
+from kd_bench.results.render import captions, grid, score_grids
 from kd_bench.results.table import CELL, Table
+from kd_bench.results.text import plain
 from kd_bench.runs.files import storing, write_atomically
 
 
@@ -71,12 +72,14 @@ def _runs(tables: Sequence[Table]) -> pd.DataFrame:
 
 def _table(table: Table, runs: pd.Index, columns: Sequence[str]) -> dict[str, Any]:
     pictures = [draw(table) for draw in PICTURES.values()]
+    scores = score_grids(table)
     return {
         "subject": f"{table.dataset}, {table.model}",
         "fractions": table.fractions,
         "views": {
             "Accuracy": _view(table, False, columns),
             f"Gain over the {table.reference}": _view(table, True, ()),
+            **{title: {"header": grid[0], "lines": grid[1], "captions": []} for title, grid in scores.items()},
         },
         "runs": _places(table, runs),
         "pictures": [specification(picture) for picture in pictures if picture is not None],

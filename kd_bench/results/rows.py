@@ -27,7 +27,7 @@ class Row:
     """Runs that differ only in fraction and seed.
 
     Attributes:
-        name: Unique in its table: the label, and in brackets what distinguishes the row from others.
+        details: What distinguishes the row from others of its label: settings such as `beta=5`, or words.
         overrides: The differences from the preset that most of the runs were started with, without values that a search
             chose.
         runs: The row's part of the runs' data frame.
@@ -35,11 +35,16 @@ class Row:
         reproduced: The seeds of which runs of several codes are there, with the same predictions; the newest counts.
     """
 
-    name: str
+    details: Sequence[str]
     overrides: dict[str, Any]
     runs: pd.DataFrame
     facts: Mapping[Any, Any]
     reproduced: list[int]
+
+    @property
+    def name(self) -> str:
+        """The label and, in brackets, the details; unique in its table."""
+        return name_row(self.label, self.details)
 
     @property
     def label(self) -> str:
@@ -70,7 +75,14 @@ def build_rows(runs: pd.DataFrame) -> list[Row]:
     facts = [group.iloc[0].to_dict() | {"experiment": _leading_experiment(group)} for group in groups]
     overrides = [_shared_overrides(group) for group in groups]
     reproduced = map(repeated_seeds, groups)
-    return sorted(map(Row, _names(facts, overrides), overrides, map(newest, groups), facts, reproduced), key=_place)
+    return sorted(
+        map(Row, _all_details(facts, overrides), overrides, map(newest, groups), facts, reproduced), key=_place
+    )
+
+
+def name_row(label: str, details: Sequence[str]) -> str:
+    """Returns a name such as `AT (beta=5)`."""
+    return f"{label} ({', '.join(details)})" if details else label
 
 
 def find_references(row: Row, rows: Sequence[Row], wanted: str) -> list[Row]:
@@ -148,29 +160,25 @@ _QUALIFIERS: tuple[Callable[[Mapping[Any, Any]], str], ...] = (
 )
 
 
-def _names(facts: list[dict[Any, Any]], overrides: list[dict[str, Any]]) -> list[str]:
-    """Returns a name per row: its label and overrides and, if that is not unique, other facts that differ."""
+def _all_details(facts: list[dict[Any, Any]], overrides: list[dict[str, Any]]) -> list[list[str]]:
+    """Returns the details of each row: its overrides and, if its name is not unique, other facts that differ."""
     labels = [fact["label"] for fact in facts]
     details = list(map(_details, facts, overrides))
     for qualifier in _QUALIFIERS:
         found = defaultdict(set)
         for label, detail, fact in zip(labels, details, facts, strict=True):
-            found[_name(label, detail)].add(qualifier(fact))
+            found[name_row(label, detail)].add(qualifier(fact))
         details = [
-            [*detail, qualifier(fact)] if len(found[_name(label, detail)]) > 1 else detail
+            [*detail, qualifier(fact)] if len(found[name_row(label, detail)]) > 1 else detail
             for label, detail, fact in zip(labels, details, facts, strict=True)
         ]
-    return [_name(label, detail) for label, detail in zip(labels, details, strict=True)]
+    return details
 
 
 def _details(facts: Mapping[Any, Any], overrides: dict[str, Any]) -> list[str]:
-    """Returns what a name has in brackets: whether a search chose values, and what differs from the preset."""
+    """Returns whether a search chose values, and what differs from the preset."""
     tuned = ["tuned"] if _tuned(facts)["trials"] else []
     return [*tuned, *(f"{key.removeprefix(METHOD_PREFIX)}={_value(overrides[key])}" for key in sorted(overrides))]
-
-
-def _name(label: str, details: list[str]) -> str:
-    return f"{label} ({', '.join(details)})" if details else label
 
 
 def _value(value: object) -> str:

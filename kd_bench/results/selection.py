@@ -10,7 +10,11 @@ from kd_bench.errors import BenchError
 
 @dataclass(frozen=True)
 class Filters:
-    """The values to keep of each kind; an empty list keeps all. A method is given by its name or its label."""
+    """The values to keep of each kind; an empty list keeps all. A method is given by its name or its label.
+
+    Attributes:
+        presets_only: Whether only runs without other settings than their preset's are kept.
+    """
 
     dataset: Sequence[str] = ()
     model: Sequence[str] = ()
@@ -18,6 +22,7 @@ class Filters:
     methods: Sequence[str] = ()
     fractions: Sequence[float] = ()
     seeds: Sequence[int] = ()
+    presets_only: bool = False
 
 
 def select(runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
@@ -39,7 +44,11 @@ def comparable(runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
     """
     _check(runs, filters)
     wanted: dict[str, Sequence] = {name: getattr(filters, name) for name in ("dataset", "model", "fractions", "seeds")}
-    return _chosen(runs, wanted)
+    chosen = _chosen(runs, wanted)
+    if not filters.presets_only:
+        return chosen
+    plain = chosen[[not overrides for overrides in chosen["overrides"]]]
+    return _chosen(plain, {})
 
 
 _COLUMNS = {

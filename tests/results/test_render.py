@@ -7,7 +7,8 @@ from helpers.records import make_record, make_seeds
 
 from kd_bench.results.caption import caption_lines
 from kd_bench.results.frame import with_hyper_parameters
-from kd_bench.results.render import MISSING, render_runs, render_tables
+from kd_bench.results.render import render_runs, render_tables
+from kd_bench.results.text import MISSING
 
 RECORDS = [
     *make_seeds("Student", 0.90, 0.91, 0.92),

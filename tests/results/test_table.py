@@ -7,8 +7,9 @@ from scipy import stats
 
 from kd_bench.errors import BenchError
 from kd_bench.results.caption import caption_lines
-from kd_bench.results.render import MISSING, cell_text, grid
+from kd_bench.results.render import grid
 from kd_bench.results.table import build_tables, load_tables, mark
+from kd_bench.results.text import MISSING, cell_text
 
 
 def texts(table):

@@ -1,0 +1,93 @@
+"""Values, grids and sections as text: Markdown and LaTeX for people, CSV and JSON for programs."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from kd_bench.results.table import WORSE, mark
+
+FORMATS = ("markdown", "csv", "latex", "json")
+MISSING = "\N{EN DASH}"
+
+Grid = tuple[list[str], list[list[str]]]
+"""The header and the lines of a table, as texts."""
+
+_LATEX_SYMBOLS = str.maketrans({"±": r"$\pm$", WORSE: r"$^\dagger$", MISSING: "--", "≤": r"$\le$", "·": r"$\cdot$"})
+
+
+def section(subject: str, kind: str, grids: Sequence[Grid], captions: Sequence[str], form: str) -> str:
+    """Returns tables with their title and their captions.
+
+    Args:
+        subject: The title.
+        kind: What the tables show, for the label in LaTeX.
+        grids: The tables.
+        captions: Paragraphs.
+        form: "markdown" or "latex"; the latter needs the package booktabs.
+    """
+    bodies = [grid_text(*grid, form) for grid in grids]
+    if form == "markdown":
+        return "\n\n".join([f"### {subject}", *bodies, *captions])
+    caption = _latex_text(" ".join([f"{subject}.", *captions]))
+    label = re.sub(r"[^a-z0-9]+", "-", f"{kind}-{subject.replace(',', '')}".lower())
+    head = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{label}}}"]
+    return "\n".join([*head, *bodies, r"\end{table}"])
+
+
+def grid_text(header: list[str], lines: list[list[str]], form: str) -> str:
+    """Returns a table in Markdown or LaTeX."""
+    if form == "markdown":
+        escaped = [[text.replace("|", r"\|") for text in line] for line in lines]
+        return tabulate(escaped, header, tablefmt="github", disable_numparse=True)
+    return tabulate(lines, header, tablefmt="latex_booktabs", disable_numparse=True).translate(_LATEX_SYMBOLS)
+
+
+def cell_text(cell: Any) -> str:
+    """Returns the text of a cell in the table, e.g. `97.31 ± 0.42 (3)*, 1 failed`."""
+    if cell["n"] == 0:
+        return f"failed ({cell['failed']})"
+    spread = "" if pd.isna(cell["sd"]) else f" ± {100 * cell['sd']:.2f}"
+    failed = f", {cell['failed']} failed" if cell["failed"] else ""
+    return f"{100 * cell['mean']:.2f}{spread} ({cell['n']}){mark(cell)}{failed}"
+
+
+def plain(value: Any) -> str:
+    """Returns a value as text on one line; an empty text for a missing value."""
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return ";".join(map(str, value))
+    return "" if pd.isna(value) else " ".join(str(value).split())
+
+
+def render_frame(frame: pd.DataFrame, form: str) -> str:
+    """Returns the lines of a frame as CSV or JSON."""
+    if form == "csv":
+        return frame.map(_csv_value).to_csv(index=False, lineterminator="\n").rstrip("\n")
+    entries = [{key: _json_value(value) for key, value in entry.items()} for entry in frame.to_dict("records")]
+    return json.dumps(entries, indent=2, ensure_ascii=False)
+
+
+def _csv_value(value: Any) -> Any:
+    """Returns a value as written in a CSV file: numbers as they are, lists joined by semicolons, dicts as JSON."""
+    return value if isinstance(value, float) else plain(value)
+
+
+def _json_value(value: Any) -> Any:
+    """Returns a value for JSON; missing numbers become null."""
+    return value if isinstance(value, list | dict) or not pd.isna(value) else None
+
+
+_LATEX_ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+    symbol: f"\\{symbol}" for symbol in "&%$#_{}"
+}
+
+
+def _latex_text(text: str) -> str:
+    """Returns the text for LaTeX; text between backquotes is set in typewriter font."""
+    escaped = "".join(_LATEX_ESCAPES.get(letter, letter) for letter in text).translate(_LATEX_SYMBOLS)
+    return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped)

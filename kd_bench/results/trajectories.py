@@ -1,0 +1,109 @@
+"""The picture of lengths: accuracy over the cost of training, the plain student as a line, a trajectory a method."""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from kd_bench.results.lengths import Lengths
+from kd_bench.results.pictures import BLUE, GREY, VERMILION, Picture, finished
+from kd_bench.results.rows import STUDENT
+from kd_bench.results.table import fraction_name
+
+_WIDTH, _HEIGHT, _LABEL = 520, 520, 13
+"""Pixels; the last is the least distance of two labels."""
+_STAGES = {"one stage": BLUE, "several stages": VERMILION}
+
+
+def draw_lengths(lengths: Lengths) -> Picture:
+    """Draws a trajectory for each method, labelled at its end, and the plain student's line with its band."""
+    methods = _trajectories(lengths)
+    top = 100 * float(np.nanmax([lengths.points["mean"].max(), (lengths.curve.means + _spread(lengths)).max()]))
+    low = 100 * float(min(lengths.points["mean"].min(), lengths.curve.means.min()))
+    margin = 0.03 * (top - low)
+    scale = alt.Scale(domain=[low - margin, top + margin], nice=False, zero=False)
+    chart = alt.hconcat(_plot(lengths, methods, scale), _labels(methods, scale), spacing=0)
+    basis = "measured times" if lengths.is_timed else "multiply-adds"
+    subtitle = [
+        f"Test accuracy with {fraction_name(lengths.fraction)} of the images over the cost of the whole training,",
+        f"in steps of the plain student by {basis}. Black: the plain student, ± standard deviation.",
+        "Above it, a teacher is worth more than to train the student longer.",
+    ]
+    return finished(chart, "When distillation beats training longer", subtitle, lengths.table)
+
+
+def _spread(lengths: Lengths) -> np.ndarray:
+    return np.nan_to_num(lengths.curve.deviations)
+
+
+def _trajectories(lengths: Lengths) -> pd.DataFrame:
+    points = lengths.points[lengths.points["method"] != STUDENT]
+    kinds = ["several stages" if len(stages) > 1 else "one stage" for stages in points["stages"]]
+    facts = {"method": points["method"], "length": points["length"], "cost": points["cost"].astype(float)}
+    return pd.DataFrame(facts | {"accuracy": 100 * points["mean"], "stages": kinds})
+
+
+def _plot(lengths: Lengths, methods: pd.DataFrame, scale: alt.Scale) -> Any:
+    curve, spread = lengths.curve, 100 * _spread(lengths)
+    student = pd.DataFrame({"cost": curve.steps, "accuracy": 100 * curve.means})
+    student = student.assign(low=student["accuracy"] - spread, high=student["accuracy"] + spread)
+    x = alt.X("cost:Q", title="cost, steps of the plain student", scale=alt.Scale(type="log", nice=False, padding=12))
+    y = alt.Y("accuracy:Q", title="accuracy, %", scale=scale)
+    base, line = alt.Chart(methods), alt.Chart(student)
+    colour = alt.Color(
+        "stages:N", title="training", scale=alt.Scale(domain=list(_STAGES), range=list(_STAGES.values()))
+    )
+    return alt.layer(
+        line.mark_area(opacity=0.25, color=GREY).encode(
+            x=x, y=alt.Y("low:Q", scale=scale, title="accuracy, %"), y2="high:Q"
+        ),
+        base.mark_line(strokeWidth=1.3, opacity=0.75).encode(x=x, y=y, color=colour, detail="method:N"),
+        base.mark_point(filled=True, size=28, opacity=0.9).encode(
+            x=x, y=y, color=colour, detail="method:N", tooltip=["method", "length", "cost", "accuracy"]
+        ),
+        line.mark_line(color="black", strokeWidth=3, point=alt.OverlayMarkDef(color="black", size=35)).encode(x=x, y=y),
+        alt.Chart(student.tail(1))
+        .mark_text(text="plain student", align="left", dx=8, fontWeight="bold")
+        .encode(x=x, y=y),
+    ).properties(width=_WIDTH, height=_HEIGHT)
+
+
+def _labels(methods: pd.DataFrame, scale: alt.Scale) -> Any:
+    """Returns the methods' names at the heights of their trajectories' ends, moved apart."""
+    ends = methods.sort_values("length").drop_duplicates("method", keep="last").sort_values("accuracy")
+    per_point = (scale.domain[1] - scale.domain[0]) / _HEIGHT
+    heights = _apart(ends["accuracy"].to_numpy(), _LABEL * per_point, *scale.domain)
+    texts = [f"{method} {accuracy:.1f}" for method, accuracy in zip(ends["method"], ends["accuracy"], strict=True)]
+    ends = ends.assign(height=heights, text=texts, start=0, end=1)
+    y = alt.Y("height:Q", scale=scale, axis=None)
+    colour = alt.Color("stages:N", scale=alt.Scale(domain=list(_STAGES), range=list(_STAGES.values())))
+    names = (
+        alt.Chart(ends)
+        .mark_text(align="left", fontSize=11, dx=4)
+        .encode(x=alt.X("end:Q", axis=None, scale=alt.Scale(domain=[0, 1])), y=y, text="text:N", color=colour)
+    )
+    leaders = (
+        alt.Chart(ends)
+        .mark_rule(opacity=0.5)
+        .encode(
+            x=alt.X("start:Q", axis=None, scale=alt.Scale(domain=[0, 1])),
+            x2="end:Q",
+            y=alt.Y("accuracy:Q", scale=scale, axis=None),
+            y2="height:Q",
+            color=colour,
+        )
+    )
+    return alt.layer(leaders, names).properties(width=24, height=_HEIGHT, view=alt.ViewConfig(stroke=None))
+
+
+def _apart(values: np.ndarray, least: float, low: float, high: float) -> np.ndarray:
+    """Returns increasing values, moved up and down as far as needed so that each two differ by `least` or more."""
+    moved = values.astype(float).copy()
+    moved[0] = max(moved[0], low)
+    for place in range(1, len(moved)):
+        moved[place] = max(moved[place], moved[place - 1] + least)
+    moved[-1] = min(moved[-1], high)
+    for place in range(len(moved) - 2, -1, -1):
+        moved[place] = min(moved[place], moved[place + 1] - least)
+    return moved

@@ -1,0 +1,66 @@
+"""What `aggregate` shows of tables: the accuracies, the gains, or the lengths, as text and as pictures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kd_bench.errors import BenchError
+from kd_bench.results.lengths import Lengths, StepCosts, build_lengths
+from kd_bench.results.lengths_text import render_lengths
+from kd_bench.results.render import render_tables
+from kd_bench.results.table import Table, fraction_name
+
+ACCURACY, GAINS, LENGTHS = "accuracy", "gains", "lengths"
+
+
+@dataclass(frozen=True)
+class View:
+    """A way to show tables.
+
+    Attributes:
+        kind: `ACCURACY`, `GAINS` or `LENGTHS`.
+        columns: More columns of tables of accuracies.
+        costs: The measured costs of steps, for lengths.
+    """
+
+    kind: str = ACCURACY
+    columns: Sequence[str] = ()
+    costs: StepCosts | None = None
+
+    def text(self, tables: Sequence[Table], form: str) -> str:
+        """Returns the tables in one of `text.FORMATS`.
+
+        Raises:
+            BenchError: There is nothing to show.
+        """
+        if self.kind == LENGTHS:
+            return render_lengths(self._lengths(tables), form)
+        return render_tables(tables, form, self.kind == GAINS, self.columns)
+
+    def pictures(self, tables: Sequence[Table], name: str = "") -> Mapping[str, Any]:
+        """Draws the pictures, by the names of their files.
+
+        Args:
+            tables: The tables.
+            name: The beginning of the names.
+
+        Raises:
+            BenchError: There is nothing to draw.
+        """
+        from kd_bench.results.pictures import stem, table_pictures  # Altair takes half a second to import.
+        from kd_bench.results.trajectories import draw_lengths
+
+        if self.kind != LENGTHS:
+            return table_pictures(tables, name)
+        found = self._lengths(tables)
+        several = len(found) > 1
+        subject: Callable[[Lengths], Sequence[str]] = lambda one: (  # noqa: E731
+            () if name and not several else (one.table.dataset, one.table.model, fraction_name(one.fraction))
+        )
+        return {stem(name, *subject(one), LENGTHS): draw_lengths(one) for one in found}
+
+    def _lengths(self, tables: Sequence[Table]) -> list[Lengths]:
+        found = [lengths for table in tables for lengths in build_lengths(table, self.costs)]
+        if not found:
+            raise BenchError("no fraction has several lengths of the Student and of a method: train with other epochs=")
+        return found
