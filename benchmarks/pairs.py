@@ -69,7 +69,9 @@ class Pair:
         kind: type[Distiller] = config.method.load()
         keras.utils.set_random_seed(0)
         student = self.teacher() if kind.network == "teacher" else self.student()
-        return config.method.build(student, None if kind.teacher_init is None else self.teacher())
+        distiller: Distiller = config.method.build(student, None if kind.teacher_init is None else self.teacher())
+        distiller.prepare(self.dataset.train.labels, self.batch_size)
+        return distiller
 
     @cached_property
     def dataset(self) -> ImageDataset:
@@ -89,4 +91,7 @@ FASHION = Pair(
     "fashion_mnist, wrn_16_2_wrn_10_1", ("experiment=fashion_mnist",), (28, 28, 1), 10, 60_000, steps=4, rounds=9
 )
 CIFAR = Pair("cifar100, wrn_40_4_wrn_16_4", ("experiment=cifar100",), (32, 32, 3), 100, 50_000, steps=1, rounds=5)
-PAIRS = dict(zip(PAIR_NAMES, (DIGITS, FASHION, CIFAR), strict=True))
+SMALL = Pair(
+    "cifar100, wrn_16_2_wrn_10_1_stride_2", ("experiment=cifar100_small",), (32, 32, 3), 100, 50_000, steps=2, rounds=15
+)
+PAIRS = dict(zip(PAIR_NAMES, (DIGITS, FASHION, CIFAR), strict=True)) | {"cifar100_small": SMALL}

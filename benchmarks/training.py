@@ -8,6 +8,7 @@ from benchmarks.measure import Action
 from benchmarks.pairs import Pair
 from kd_bench.data.batches import training_batches
 from kd_bench.data.images import ImageDataset
+from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.training.hardware import prepare_process, resolve_jit
 
 _ENDLESS = 10**6
@@ -22,10 +23,13 @@ def prepare(pair: Pair, precision: str | None = None) -> str:
     return prepare_process(precision or pair.config().precision, deterministic=False, seed=0)
 
 
-def step_action(pair: Pair, method: str) -> Action:
-    """Returns an action of `pair.steps` steps of the method's main stage, as `fit` does them."""
+def step_action(pair: Pair, method: str, stage: int = -1) -> Action:
+    """Returns an action of `pair.steps` steps of a stage of the method, by default the main one, as `fit` does them."""
     distiller = pair.distiller(method)
-    stage = distiller.stages()[-1]
+    return _steps(pair, distiller, distiller.stages()[stage])
+
+
+def _steps(pair: Pair, distiller: Distiller, stage: Stage) -> Action:
     optimizer = pair.config().optimizer.build(_ENDLESS, stage.learning_rate_scale)
     compiled = resolve_jit("auto", tf.distribute.get_strategy(), distiller.supports_xla)
     distiller.begin(stage, optimizer, 1, _ENDLESS, jit_compile=compiled, steps_per_execution=pair.steps)

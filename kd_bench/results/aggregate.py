@@ -170,7 +170,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--reference", default=STUDENT, metavar="ROW", help="row to compare with (default: Student)")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures (SVG) into FOLDER")
     parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
-    parser.add_argument("--costs", type=Path, metavar="FILE", help="costs of steps by benchmarks.step, for --lengths")
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="costs of steps by benchmarks.cost, for --lengths")
     parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=(), help="more columns of the tables")
     parser.set_defaults(view=ACCURACY)
     _add_filters(parser)

@@ -114,7 +114,7 @@ def build_lengths(table: Table, costs: StepCosts | None = None) -> list[Lengths]
 
 
 def read_costs(path: Path) -> StepCosts:
-    """Reads the costs of steps, which `python -m benchmarks.step` writes.
+    """Reads the costs of steps, which `python -m benchmarks.cost` writes.
 
     Raises:
         BenchError: The file is not readable, or holds something else.
