@@ -29,8 +29,17 @@ def machine() -> dict[str, str | int | None]:
         "processor": processor(),
         "cores": os.cpu_count(),
         "memory_bytes": _memory_bytes(),
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+        "onednn": _uses_onednn(),
     }
+
+
+def _uses_onednn() -> bool | None:
+    """Returns whether TensorFlow computes with oneDNN, which is settled when it is loaded; None before."""
+    if "tensorflow" not in sys.modules:
+        return None
+    from tensorflow.python.util import _pywrap_util_port  # No public function tells.
+
+    return bool(_pywrap_util_port.IsMklEnabled())
 
 
 def git_revision(sources: Iterable[Path] = (), directory: Path | None = REPOSITORY) -> dict[str, str | bool | None]:

@@ -1,5 +1,7 @@
 import json
+import os
 import subprocess
+import sys
 
 import pytest
 
@@ -62,3 +64,12 @@ def test_code_that_is_not_in_the_repository_is_not_its_revision(repository, plac
     own = folder / place.partition("/")[2]
     own.touch()
     assert environment.git_revision([own], repository)["dirty"] is True
+
+
+@pytest.mark.parametrize(("given", "uses"), [(None, True), ("0", False)])
+def test_runs_compute_with_onednn_unless_told_otherwise(given, uses):
+    code = "import kd_bench, tensorflow; from kd_bench.runs.environment import machine; print(machine()['onednn'])"
+    variables = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    variables |= {} if given is None else {"TF_ENABLE_ONEDNN_OPTS": given}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(uses)
