@@ -40,6 +40,7 @@ demo: install ## a real sweep on the digits, then its table: minutes on two CPU 
 table: install ## rewrite README's tables and pictures from docs/results/; print those of outputs/
 	$(BIN)/python aggregate.py --outputs $(BUNDLES) --update README.md --plots docs/results
 	$(BIN)/python aggregate.py --outputs docs/digits_tuned.jsonl.gz --update docs/results.md
+	$(BIN)/python aggregate.py --outputs $(BUNDLES) --update docs/literature.md
 	@if [ -n "$$(find -L outputs -name result.json -print -quit)" ]; then \
 		$(BIN)/python aggregate.py; fi
 

@@ -15,6 +15,7 @@ from kd_bench.results.bundle import bundle_name, unbundle
 from kd_bench.results.columns import COLUMNS
 from kd_bench.results.frame import Runs, read_runs, with_hyper_parameters
 from kd_bench.results.lengths import read_costs
+from kd_bench.results.literature import read_published
 from kd_bench.results.problems import list_altered, list_problems
 from kd_bench.results.readme import block_names, update_blocks
 from kd_bench.results.render import render_runs
@@ -25,7 +26,7 @@ from kd_bench.results.status import read_status
 from kd_bench.results.status_text import render_status
 from kd_bench.results.table import Table, build_tables
 from kd_bench.results.text import FORMATS
-from kd_bench.results.views import ACCURACY, GAINS, LENGTHS, View
+from kd_bench.results.views import ACCURACY, GAINS, LENGTHS, LITERATURE, View
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,7 +112,7 @@ def _update(options: argparse.Namespace) -> None:
         sources = [source for source in options.outputs if name in ("", bundle_name(source))]
         if name and len(sources) != 1:
             raise BenchError(f"{options.update}: its block {block} needs exactly one {name}.jsonl in --outputs")
-        own = argparse.Namespace(**vars(options) | _BLOCKS.get(kind, {}))
+        own = argparse.Namespace(**vars(options) | _beside(sources, options) | _BLOCKS.get(kind, {}))
         if kind not in ("", *_BLOCKS):
             raise BenchError(f"{options.update}: its block {block} needs one of the views {', '.join(_BLOCKS)}")
         contents[block] = _block(_tables(read_runs(sources), own), name, own)
@@ -123,6 +124,7 @@ _BLOCKS: dict[str, dict[str, Any]] = {
     "presets": {"presets_only": True},
     GAINS: {"view": GAINS},
     LENGTHS: {"view": LENGTHS},
+    LITERATURE: {"view": LITERATURE},
 }
 """The options that a block's ending sets."""
 
@@ -138,8 +140,20 @@ def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:
     return "\n\n".join(filter(None, [text, markdown_images(paths, options.update.parent)]))
 
 
+def _beside(sources: Sequence[Path], options: argparse.Namespace) -> dict[str, Path]:
+    """Returns the options that are not given and whose files are beside a bundle, such as `<name>.costs.json`."""
+    if len(sources) != 1:
+        return {}
+    (source,) = sources
+    files = {"costs": f"{bundle_name(source)}.costs.json", "literature": "literature.csv"}
+    paths = {name: source.with_name(file) for name, file in files.items() if getattr(options, name) is None}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
 def _view(options: argparse.Namespace) -> View:
-    return View(options.view, options.columns, read_costs(options.costs) if options.costs else None)
+    costs = read_costs(options.costs) if options.costs else None
+    published = read_published(options.literature) if options.literature else None
+    return View(options.view, options.columns, costs, published)
 
 
 def _tables(runs: Runs, options: argparse.Namespace) -> list[Table]:
@@ -189,6 +203,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         )
     if options.costs and options.view != LENGTHS and not options.update:
         parser.error("--costs is for --lengths and for --update")
+    if options.literature:
+        options.view = LITERATURE
     if options.unbundle and len(options.outputs) != 1:
         parser.error("--unbundle needs one folder: --outputs FOLDER")
     others = vars(options).keys() - {"status", "outputs"}
@@ -215,6 +231,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
         const=LENGTHS,
         help="accuracies beside a student that trains longer",
     )
+    view.add_argument("--literature", type=Path, metavar="FILE", help="gains beside the published ones of a CSV file")
     view.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at: tables, pictures and runs")
     view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")
     view.add_argument("--bundle", type=Path, metavar="FILE", help="write the chosen runs into one file")

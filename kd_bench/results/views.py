@@ -1,16 +1,19 @@
-"""What `aggregate` shows of tables: the accuracies, the gains, or the lengths, as text and as pictures."""
+"""What `aggregate` shows of tables: accuracies, gains, lengths, or the literature, as text and as pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from kd_bench.errors import BenchError
 from kd_bench.results.lengths import Lengths, StepCosts, build_lengths
 from kd_bench.results.lengths_text import render_lengths
+from kd_bench.results.literature import render_literature
 from kd_bench.results.render import render_tables
 from kd_bench.results.table import Table, fraction_name
 
-ACCURACY, GAINS, LENGTHS = "accuracy", "gains", "lengths"
+ACCURACY, GAINS, LENGTHS, LITERATURE = "accuracy", "gains", "lengths", "literature"
 
 
 @dataclass(frozen=True)
@@ -18,14 +21,16 @@ class View:
     """A way to show tables.
 
     Attributes:
-        kind: `ACCURACY`, `GAINS` or `LENGTHS`.
+        kind: One of the constants of this module.
         columns: More columns of tables of accuracies.
         costs: The measured costs of steps, for lengths.
+        published: Published accuracies, for the literature.
     """
 
     kind: str = ACCURACY
     columns: Sequence[str] = ()
     costs: StepCosts | None = None
+    published: pd.DataFrame | None = None
 
     def text(self, tables: Sequence[Table], form: str) -> str:
         """Returns the tables in one of `text.FORMATS`.
@@ -35,6 +40,8 @@ class View:
         """
         if self.kind == LENGTHS:
             return render_lengths(self._lengths(tables), form)
+        if self.kind == LITERATURE:
+            return self._literature(tables, form)
         return render_tables(tables, form, self.kind == GAINS, self.columns)
 
     def pictures(self, tables: Sequence[Table], name: str = "") -> Mapping[str, Any]:
@@ -50,6 +57,8 @@ class View:
         from kd_bench.results.pictures import stem, table_pictures  # Altair takes half a second to import.
         from kd_bench.results.trajectories import draw_lengths
 
+        if self.kind == LITERATURE:
+            return {}
         if self.kind != LENGTHS:
             return table_pictures(tables, name)
         found = self._lengths(tables)
@@ -58,6 +67,12 @@ class View:
             () if name and not several else (one.table.dataset, one.table.model, fraction_name(one.fraction))
         )
         return {stem(name, *subject(one), LENGTHS): draw_lengths(one) for one in found}
+
+    def _literature(self, tables: Sequence[Table], form: str) -> str:
+        if self.published is None or form in ("csv", "json"):
+            raise BenchError("the literature is shown as markdown or latex, beside a file of published accuracies")
+        found = [render_literature(table, build_lengths(table, self.costs), self.published, form) for table in tables]
+        return "\n\n".join(found)
 
     def _lengths(self, tables: Sequence[Table]) -> list[Lengths]:
         found = [lengths for table in tables for lengths in build_lengths(table, self.costs)]
