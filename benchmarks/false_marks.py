@@ -45,11 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _deviations(bundles: Sequence[Path]) -> tuple[np.ndarray, float]:
-    """Returns the standard deviations of the methods, and of the student, in the bundles' tables."""
-    cells = [table.cells[table.cells["n"] >= _ENOUGH].set_index("row")["sd"] for table in load_tables(*bundles)]
-    (student,) = (own[STUDENT] for own in cells if STUDENT in own.index)
-    methods = [value for own in cells for row, value in own.items() if row != STUDENT]
-    return np.array(methods), float(student)
+    """Returns the standard deviations of the methods, and of the first student, in the bundles' tables."""
+    methods: list[float] = []
+    students: list[float] = []
+    for table in load_tables(*bundles):
+        labels = {row.name: row.label for row in table.rows}
+        usual = {row.name for row in table.rows if row.has_default_method}
+        cells = table.cells[(table.cells["n"] >= _ENOUGH) & table.cells["row"].isin(usual)]
+        for row, spread in zip(cells["row"], cells["sd"], strict=True):
+            (students if labels[row] == STUDENT else methods).append(spread)
+    return np.array(methods), students[0]
 
 
 def _columns(rows: np.ndarray, student: float, seeds: int, common: float, count: int) -> np.ndarray:

@@ -64,10 +64,14 @@ class Composer:
         Raises:
             ConfigError: a value is wrong; the message names the key, the value and what is allowed.
         """
-        chosen = tuple(line for line in lines if line.partition("=")[0] in _PRESET_KEYS)
-        if chosen not in self._presets:
-            self._presets[chosen] = containers(self.library.compose(chosen), may_miss=True)
-        return RunConfig.parse(config, self._presets[chosen])
+        preset = self._preset(tuple(line for line in lines if line.partition("=")[0] in _PRESET_KEYS))
+        choices = self._preset(tuple(line for line in lines if not self._is_plain(self._parsed(line))))
+        return RunConfig.parse(config, preset, choices)
+
+    def _preset(self, lines: tuple[str, ...]) -> dict[str, Any]:
+        if lines not in self._presets:
+            self._presets[lines] = containers(self.library.compose(lines), may_miss=True)
+        return self._presets[lines]
 
     def require_keys(self, overrides: Sequence[Override]) -> None:
         """Refuses a value if its key exists only in the choices of a sweep. Hydra first composes without these choices.

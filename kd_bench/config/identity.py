@@ -95,25 +95,41 @@ def directory(run: "RunConfig") -> Path:
     return place / run.model.name / run.method.name / f"fraction={run.fraction:g}" / last
 
 
-def differences(config: Mapping[str, Any], preset: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns what differs from the preset: dotted key -> value. For a component, the value is its name.
+def differences(
+    config: Mapping[str, Any], preset: Mapping[str, Any], choices: Mapping[str, Any], prefix: str = ""
+) -> dict[str, Any]:
+    """Returns what differs from the preset: dotted key -> value.
+
+    A component other than the preset's is given by its name, and by its differences from the chosen component.
 
     Args:
         config: a composed config, whose targets exist.
         preset: its preset, composed. A parameter that it does not set has the default of its target there.
+        choices: the config composed with its choices of groups only.
         prefix: of the keys.
     """
     found: dict[str, Any] = {}
     usual = {**(defaults(config["_target_"]) if "_target_" in config else {}), **preset}
     for name, value in config.items():
-        default = usual.get(name)
+        default: Any = usual.get(name)
+        chosen: Any = choices.get(name)
         if value == default:
             continue
-        if isinstance(value, Mapping) and isinstance(default, Mapping) and value.get("name") == default.get("name"):
-            found |= differences(value, default, f"{prefix}{name}.")
+        if _are_one_component(value, default):
+            found |= differences(
+                value, default, chosen if _are_one_component(value, chosen) else {}, f"{prefix}{name}."
+            )
+        elif _are_one_component(value, chosen) and "name" in value:
+            found[f"{prefix}{name}"] = value["name"]
+            found |= differences(value, chosen, chosen, f"{prefix}{name}.")
         else:
             found[f"{prefix}{name}"] = value["name"] if isinstance(value, Mapping) and "name" in value else value
     return found
+
+
+def _are_one_component(first: Any, second: Any) -> bool:
+    """Returns whether two values are mappings, and with names have the same."""
+    return isinstance(first, Mapping) and isinstance(second, Mapping) and first.get("name") == second.get("name")
 
 
 def shown(run: "RunConfig", variant: Mapping[str, Any]) -> dict[str, Any]:

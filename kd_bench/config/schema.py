@@ -241,12 +241,13 @@ class RunConfig:
     variant: dict[str, Any]
 
     @classmethod
-    def parse(cls, node: Mapping[str, Any], preset: Mapping[str, Any]) -> Self:
+    def parse(cls, node: Mapping[str, Any], preset: Mapping[str, Any], choices: Mapping[str, Any]) -> Self:
         """Checks a composed config, given as plain containers, and returns the run.
 
         Args:
             node: the composed config.
             preset: its preset in the same form. What differs from it names the run.
+            choices: the config in the same form with all its choices of groups and no other value set.
 
         Raises:
             ConfigError: a value has the wrong type, is out of range, unknown or missing; the message names it.
@@ -261,7 +262,7 @@ class RunConfig:
             fraction=1.0 if config.is_teacher else config.fraction,
             seed=0 if config.evaluated else config.seed,
         )
-        config = replace(config, variant=identity.shown(config, identity.differences(node, preset)))
+        config = replace(config, variant=identity.shown(config, identity.differences(node, preset, choices)))
         config.require_consistency()
         return config
 

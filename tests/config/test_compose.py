@@ -220,6 +220,10 @@ def test_overrides_name_what_differs_from_the_preset():
     (run,) = compose.jobs(arguments)
     assert run.variant == {"method.beta": 500, "optimizer.learning_rate": 0.05, "epochs": 40}
     assert compose.jobs(["optimizer=adam"])[0].variant == {"optimizer": "adam"}
+    (tuned,) = compose.jobs(["optimizer=adam", "optimizer.learning_rate=0.01"])
+    assert tuned.variant == {"optimizer": "adam", "optimizer.learning_rate": 0.01}
+    (default,) = compose.jobs(["optimizer=adam", "optimizer.learning_rate=0.001"])
+    assert default.variant == {"optimizer": "adam"}
     assert compose.jobs(["epochs=30", "hardware=cpu", "outputs=x"])[0].variant == {}
 
 
