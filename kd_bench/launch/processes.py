@@ -27,6 +27,7 @@ from kd_bench.errors import BenchError, ConfigError, DataError
 from kd_bench.launch.deaths import cause_of_death, server_died
 from kd_bench.launch.signals import PATIENCE, handling, listening
 from kd_bench.messages import protect_streams, warn
+from kd_bench.runs.command import command_id
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import locked
 from kd_bench.runs.outcome import record_failure
@@ -35,24 +36,14 @@ from kd_bench.surroundings import surroundings
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS = range(4)
-BEGAN = "KD_BENCH_BEGAN"
-"""The environment variable with the start time of the command, for all its processes on all machines."""
 _SMALL_FRACTION = 0.1
 """Below it, a class may be without images."""
 
 
-def begin_command() -> None:
-    """Sets the start time of this command. All processes that it starts inherit it, also jobs of a scheduler."""
-    os.environ.setdefault(BEGAN, str(time.time()))
-
-
 def is_to_do(config: RunConfig) -> bool:
-    """Returns whether a run is not done and has not failed since this command began. A command tries each run once."""
-    folder = RunFolder(config.directory)
-    state = folder.state(config)
-    if state.failure is not None:
-        return folder.record.stat().st_mtime < float(os.environ.get(BEGAN, "inf"))
-    return state.done is None
+    """Returns whether a run is not done and has not failed under this command. A command tries each run once."""
+    state = RunFolder(config.directory).state(config)
+    return state.done is None and not (command_id() and state.failed_under == command_id())
 
 
 class Outcome(NamedTuple):

@@ -15,6 +15,7 @@ from kd_bench.launch import preflight, processes
 from kd_bench.launch.progress import showing_progress
 from kd_bench.launch.signals import forwarding
 from kd_bench.messages import protect_streams
+from kd_bench.runs.command import begin_command
 
 
 def main() -> int:
@@ -22,7 +23,7 @@ def main() -> int:
     protect_streams()
     with preflight.refusing():
         sys.argv[1:] = flags_first(escaped(sys.argv[1:]))
-    processes.begin_command()
+    begin_command()
     with forwarding():
         runs = preflight.preflight(sys.argv[1:])
         _find_config_path()

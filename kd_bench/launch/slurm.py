@@ -20,9 +20,10 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from kd_bench.errors import ConfigError
 from kd_bench.installation import ROOT
-from kd_bench.launch.processes import BEGAN, FAILED_STATUS
+from kd_bench.launch.processes import FAILED_STATUS
 from kd_bench.launch.signals import ask_to_leave, handling
 from kd_bench.messages import say, warn
+from kd_bench.runs.command import COMMAND
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 _PAUSE = 1.0
@@ -49,7 +50,7 @@ def exports() -> list[str]:
     """Returns the script lines that set the environment of a job, even if sbatch does not export any."""
     return [
         f"export PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
-        f"export {BEGAN}={os.environ[BEGAN]}",
+        f"export {COMMAND}={os.environ[COMMAND]}",
         "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}",  # srun does not inherit it from sbatch
     ]
 

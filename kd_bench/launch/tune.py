@@ -13,10 +13,10 @@ from omegaconf import OmegaConf
 
 from kd_bench.config.compose import UnlistedSweepError, jobs
 from kd_bench.installation import ROOT
-from kd_bench.launch import processes
 from kd_bench.launch.preflight import refusing
 from kd_bench.launch.signals import forwarding
 from kd_bench.messages import protect_streams
+from kd_bench.runs.command import begin_command
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 _TRIALS_SEED = 1000
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Tunes and tests one method after the other; returns 0 if all runs are done. What is done is not done again."""
     protect_streams()
     options = _parse(arguments)
-    processes.begin_command()
+    begin_command()
     with refusing():
         for method in options.methods:
             with contextlib.suppress(UnlistedSweepError):  # it can begin

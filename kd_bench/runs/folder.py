@@ -52,6 +52,13 @@ class State:
         """Why the last attempt failed; None if it did not fail."""
         return self.record.reason if self.record is not None and self.record.status == FAILED else None
 
+    @property
+    def failed_under(self) -> str | None:
+        """The id of the command under which the last attempt failed; None if it did not fail."""
+        if self.record is None or self.record.status != FAILED or not self.record.setting.sessions:
+            return None
+        return self.record.setting.sessions[-1].get("command")
+
 
 NEW = State(None, [], resumable=False)
 """The state of a run that nobody has started."""

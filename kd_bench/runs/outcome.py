@@ -1,10 +1,12 @@
 """Makes a run's record from its config and its outcome. Imports no TensorFlow."""
 
 import datetime
+from dataclasses import replace
 from typing import Any
 
 from kd_bench.config.schema import RunConfig
 from kd_bench.runs import environment
+from kd_bench.runs.command import command_id
 from kd_bench.runs.record import DONE, FAILED, Cost, Record, Run, Scores, Setting
 from kd_bench.seeds import seed_for
 
@@ -20,14 +22,15 @@ def record_done(config: RunConfig, **outcome: Any) -> Record:
 
 
 def record_failure(config: RunConfig, reason: str) -> Record:
-    """Returns the record of a run that failed."""
+    """Returns the record of a run that failed under this command."""
+    failed = setting(config, config.precision, replicas=0)
     return Record(
         status=FAILED,
         reason=reason,
         run=_identity(config),
         scores=Scores(),
         cost=Cost(),
-        setting=setting(config, config.precision, replicas=0),
+        setting=replace(failed, sessions=[{"command": command_id()}]),
         config=config.facts(),
     )
 

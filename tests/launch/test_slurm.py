@@ -23,5 +23,5 @@ def test_without_its_plugin_the_message_names_it(monkeypatch):
 
 
 def test_a_job_inherits_when_the_command_began(monkeypatch):
-    monkeypatch.setenv("KD_BENCH_BEGAN", "7.5")
-    assert "export KD_BENCH_BEGAN=7.5" in slurm.exports()
+    monkeypatch.setenv("KD_BENCH_COMMAND", "c0ffee")
+    assert "export KD_BENCH_COMMAND=c0ffee" in slurm.exports()
