@@ -32,6 +32,8 @@ _NOT_SEARCHED = (
     *("fraction", "dataset_fraction", "seed", "subset_seed", "validation"),
 )
 """The keys that define the task. A search by accuracy would choose the easiest task."""
+_DATA_PATHS = ("root", "path", "data_dir", "manual_dir")
+"""The parameters of data sets that are paths."""
 
 resolvers.register()
 
@@ -131,13 +133,19 @@ def of_job(config: DictConfig) -> RunConfig:
     """
     hydra = HydraConfig.get()
     search = [line for line in hydra.overrides.hydra if line.startswith(SEARCH_PATH)]
-    run = composer(hydra.job.config_name, search).checked(containers(config), hydra.overrides.task)
+    with contextlib.chdir(hydra.runtime.cwd):  # With hydra.job.chdir=true, the job runs in another folder.
+        run = composer(hydra.job.config_name, search).checked(containers(config), hydra.overrides.task)
     if hydra.runtime.choices["hydra/launcher"] != "basic":
         run = run.beside_others()
-    if Path(hydra.runtime.cwd) == Path.cwd():
-        return run
-    # With hydra.job.chdir=true, the job does not run in the folder where the command was started.
-    return replace(run, outputs=str(Path(hydra.runtime.cwd, run.outputs)))
+    return run if Path(hydra.runtime.cwd) == Path.cwd() else _with_paths_from(Path(hydra.runtime.cwd), run)
+
+
+def _with_paths_from(folder: Path, run: RunConfig) -> RunConfig:
+    """Returns the run with its relative paths made absolute: they are relative to the folder of the command."""
+    given = run.dataset.parameters
+    paths = {key: str(folder / Path(given[key]).expanduser()) for key in _DATA_PATHS if given.get(key)}
+    dataset = replace(run.dataset, parameters={**given, **paths})
+    return replace(run, outputs=str(folder / run.outputs), dataset=dataset)
 
 
 def _hydra(by: Composer, overrides: Sequence[Override]) -> DictConfig:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGUSR1, SIGUSR2: a run saves its state, then ends with status 128 + n, without a traceback.
+"""Ctrl-C, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP: a run saves its state, then ends with status 128 + n, without a traceback.
 
 Two kinds of processes: the one that the user started (`forwarding`), and those that train (`listening`). A scheduler
 signals all of them at once.
@@ -34,7 +34,8 @@ def forwarding() -> Iterator[None]:
 
     def forward(number: int, frame: FrameType | None) -> None:
         for one in SIGNALS:
-            signal.signal(one, signal.SIG_DFL)
+            if not _is_under_nohup(one):
+                signal.signal(one, signal.SIG_DFL)
         with contextlib.suppress(OSError):
             os.write(sys.stderr.fileno(), b"\nInterrupted: runs save their state; the same command continues.\n")
         ask_to_leave(number)
@@ -68,9 +69,15 @@ def handling(handler: object) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in SIGNALS}  # type: ignore[arg-type]
+    heard = [number for number in SIGNALS if not _is_under_nohup(number)]
+    before = {number: signal.signal(number, handler) for number in heard}  # type: ignore[arg-type]
     try:
         yield
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def _is_under_nohup(number: int) -> bool:
+    """Returns whether this is the signal of a closed terminal, and is to be ignored."""
+    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN

@@ -3,8 +3,8 @@
 import signal
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""Ctrl-C, and the signals that cluster schedulers send before a time limit or a preemption."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+"""Ctrl-C, the signals of cluster schedulers before a time limit or a preemption, and that of a closed terminal."""
 
 
 def signal_status(number: int) -> int:

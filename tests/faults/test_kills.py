@@ -67,6 +67,7 @@ def test_twenty_kills_change_nothing(tmp_path, undisturbed):
         (signal.SIGTERM, os.killpg),  # as schedulers do: to every process of a job, the server among them
         (signal.SIGUSR1, os.killpg),
         (signal.SIGUSR2, os.killpg),
+        (signal.SIGHUP, os.killpg),  # as a terminal that is closed does
     ],
 )
 def test_asked_to_stop_a_run_saves_first_and_goes_on_within_the_epoch(tmp_path, undisturbed, number, send):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helpers.command import ROOT, SHORT, run
 
@@ -83,15 +84,16 @@ def test_help_lists_every_choice_with_a_line(tmp_path):
     assert "budget=steps|epochs" in text
 
 
-def test_results_go_where_the_command_was_started_even_if_the_job_changes_its_folder(tmp_path):
-    arguments = ["method=student", *SHORT, "outputs=results", "hydra.job.chdir=true", "hydra.run.dir=elsewhere"]
-    done = command(*arguments, cwd=tmp_path)
+def test_paths_are_relative_to_the_command_s_folder_even_if_the_job_changes_its_own(tmp_path):
+    generator = np.random.default_rng(0)
+    images, labels = generator.integers(0, 256, (90, 8, 8, 1), np.uint8), np.arange(90) % 3
+    np.savez(tmp_path / "mine.npz", x=images, y=labels)
+    data = ["dataset=arrays", "dataset.path=mine.npz", "outputs=results"]
+    done = command("method=student", *SHORT, *data, "hydra.job.chdir=true", "hydra.run.dir=elsewhere", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (
-        len(list(tmp_path.rglob("result.json"))) == len(list(tmp_path.glob("results/digits/*/*/*/*/result.json"))) == 1
-    )
+    assert len(list(tmp_path.rglob("result.json"))) == len(list(tmp_path.glob("results/mine/*/*/*/*/result.json"))) == 1
     assert list((tmp_path / "elsewhere").iterdir()) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "results"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "mine.npz", "results"]
 
 
 def test_hydra_s_own_files_stay_in_outputs(tmp_path):
