@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -25,7 +25,7 @@ from filelock import Timeout
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError, ConfigError, DataError
 from kd_bench.launch.deaths import cause_of_death, server_died
-from kd_bench.launch.signals import PATIENCE, handling, listening
+from kd_bench.launch.signals import PATIENCE, handling, heard, listening
 from kd_bench.messages import protect_streams, warn
 from kd_bench.runs.command import command_id
 from kd_bench.runs.folder import RunFolder
@@ -106,7 +106,7 @@ def _server() -> ForkServerContext:
     context.set_forkserver_preload(["kd_bench.launch.preload"])
     # A scheduler signals every process of a job. The server and Python's resource tracker must stay alive until the
     # runs have saved and ended. A process that is started here inherits the ignored signals.
-    with handling(signal.SIG_IGN), _import_path(), _script_hidden():
+    with handling(signal.SIG_IGN, SIGNALS), _import_path(), _script_hidden():
         forkserver.ensure_running()
     return context
 
@@ -160,7 +160,7 @@ def _started(config: RunConfig, wait: bool, only_build: bool) -> tuple[BaseProce
     """
     context = _server()
     reader, writer = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(config, wait, only_build, writer))
+    process = context.Process(target=_child, args=(config, wait, only_build, heard(), writer))
     with writer, _script_hidden():
         process.start()
     return process, reader
@@ -187,7 +187,9 @@ def _record_death(config: RunConfig, reason: str) -> Outcome:
     return Outcome(FAILED_STATUS, reason)
 
 
-def _child(config: RunConfig, wait: bool, only_build: bool, reasons: Connection) -> None:
+def _child(
+    config: RunConfig, wait: bool, only_build: bool, signals: Sequence[signal.Signals], reasons: Connection
+) -> None:
     protect_streams()
     # Imported here because the forked process already has TensorFlow: callers of `run` need not import it.
     from kd_bench import execution
@@ -195,7 +197,7 @@ def _child(config: RunConfig, wait: bool, only_build: bool, reasons: Connection)
 
     for number in SIGNALS:  # active after `listening`: no signal may disturb the exit
         signal.signal(number, signal.SIG_IGN)
-    with listening() as interruption:
+    with listening(signals) as interruption:
         threading.Thread(target=_leave_with_parent, daemon=True).start()
         try:
             if only_build:

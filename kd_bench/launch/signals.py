@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import psutil
@@ -20,28 +20,33 @@ PATIENCE = 60.0
 """Seconds in which the training processes must save and exit. Slurm and others kill slower processes anyway."""
 
 
+def heard() -> list[signal.Signals]:
+    """Returns the signals that this process and its runs heed: all but those that `nohup` has made it ignore."""
+    return [one for one in SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+
+
 @contextlib.contextmanager
-def listening() -> Iterator[Interruption]:
+def listening(signals: Sequence[signal.Signals]) -> Iterator[Interruption]:
     """Stores signals while the body, a run, executes. The run decides when to end."""
     interruption = Interruption()
-    with handling(interruption.handle):
+    with handling(interruption.handle, signals):
         yield interruption
 
 
 @contextlib.contextmanager
 def forwarding() -> Iterator[None]:
     """Forwards a signal to the processes that train, waits for them, and exits; a second signal exits at once."""
+    heeded = heard()
 
     def forward(number: int, frame: FrameType | None) -> None:
-        for one in SIGNALS:
-            if not _is_under_nohup(one):
-                signal.signal(one, signal.SIG_DFL)
+        for one in heeded:
+            signal.signal(one, signal.SIG_DFL)
         with contextlib.suppress(OSError):
             os.write(sys.stderr.fileno(), b"\nInterrupted: runs save their state; the same command continues.\n")
         ask_to_leave(number)
         raise Interrupted(signal_status(number))
 
-    with handling(forward):
+    with handling(forward, heeded):
         yield
 
 
@@ -64,20 +69,14 @@ def _trains(process: psutil.Process) -> bool:
 
 
 @contextlib.contextmanager
-def handling(handler: object) -> Iterator[None]:
-    """Sets a handler of `signal.signal` for the signals while the body runs. Only the main thread can have one."""
+def handling(handler: object, signals: Sequence[signal.Signals]) -> Iterator[None]:
+    """Sets a handler of `signal.signal` for signals while the body runs. Only the main thread can have one."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard = [number for number in SIGNALS if not _is_under_nohup(number)]
-    before = {number: signal.signal(number, handler) for number in heard}  # type: ignore[arg-type]
+    before = {number: signal.signal(number, handler) for number in signals}  # type: ignore[arg-type]
     try:
         yield
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
-
-
-def _is_under_nohup(number: int) -> bool:
-    """Returns whether this is the signal of a closed terminal, and is to be ignored."""
-    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN

@@ -21,7 +21,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from kd_bench.errors import ConfigError
 from kd_bench.installation import ROOT
 from kd_bench.launch.processes import FAILED_STATUS
-from kd_bench.launch.signals import ask_to_leave, handling
+from kd_bench.launch.signals import ask_to_leave, handling, heard
 from kd_bench.messages import say, warn
 from kd_bench.runs.command import COMMAND
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
@@ -113,7 +113,7 @@ def requeueing(requeue: Callable[[int, FrameType | None], None]) -> Iterator[Non
             requeue(number, frame)
         raise Interrupted(signal_status(number))
 
-    with handling(leave):
+    with handling(leave, heard()):
         yield
 
 
@@ -125,7 +125,7 @@ def _leaving_alone(array: str) -> Iterator[None]:
         raise Interrupted(signal_status(number))
 
     try:
-        with handling(leave):
+        with handling(leave, heard()):
             yield
     except Interrupted:
         warn(

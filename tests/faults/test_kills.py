@@ -141,7 +141,7 @@ from kd_bench.launch import processes, signals
 
 def stuck(path):
     processes.PATIENCE = 1.0
-    with signals.listening() as interruption:
+    with signals.listening(signals.heard()) as interruption:
         interruption.saving = True  # as within a step, which no signal ends
         threading.Thread(target=processes._leave_with_parent, daemon=True).start()
         Path(path).write_text(str(os.getpid()))
