@@ -99,6 +99,15 @@ def test_the_command_says_what_it_does_and_checks_what_is_typed(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_command_finds_modules_of_the_folder_where_it_is_started(run, tmp_path):
+    (tmp_path / "own/method").mkdir(parents=True)
+    (tmp_path / "own/method/mine.yaml").write_text(CHOICE)
+    (tmp_path / "mine.py").write_text(METHOD)
+    done = run("kd-bench", "run", "--dry-run", "--config-dir=own", "method=mine")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 run: 0 done before, 1 to do." in done.stdout
+
+
 def test_a_script_without_a_main_guard_gets_records_and_reasons(run, tmp_path):
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)  # the user's, which did not make the runs
     (tmp_path / "own/method").mkdir(parents=True)

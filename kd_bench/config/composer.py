@@ -129,6 +129,8 @@ def _set(config: dict[str, Any], key: str, value: Any) -> None:
     *groups, name = key.split(".")
     node: Any = config
     for group in groups:
+        if isinstance(node, dict) and group not in node:
+            raise ConfigError(unknown(key, group, map(str, node)))
         node = node.get(group) if isinstance(node, dict) else None
     if not isinstance(node, dict) or name not in node:
         # The other groups have all keys that can be set; a callback has the parameters of its library.

@@ -1,5 +1,6 @@
 """The config files that Hydra finds: lists groups and choices, composes configs, explains errors."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,14 @@ _IMPOSSIBLE = {
     "start several runs at once instead: docs/cluster.md."
 }
 """Choices that users may expect but that do not exist -> the reason, and what to do instead."""
+
+_ELSEWHERE = {
+    "method": {
+        **{"kd": "soft_logits", "hint": "fitnet", "attention": "at", "similarity": "sp", "correlation": "cc"},
+        **{"kdsvd": "kd_svd", "abound": "ab", "factor": "ft", "ofd": "co", "vanilla": "student", "none": "student"},
+    }
+}
+"""Names of RepDistiller and mdistiller, by group -> ours."""
 
 _SEARCH = "search"
 """The group of the sweeper `search`. The method determines the choice, not the user."""
@@ -79,7 +88,10 @@ class Library:
         choices = self.choices(group)
         if not choices:
             return f"{line}: there is no config group {group!r}."
-        return f"{line}: there is no such {group}. Choose one of: {', '.join(choices)}."
+        ours = _ELSEWHERE.get(group, {}).get(choice.lower())
+        near = [ours] if ours else difflib.get_close_matches(choice, choices, n=1)
+        hint = (f" Here it is {ours}." if ours else f" Did you mean {near[0]}?") if near else ""
+        return f"{line}: there is no such {group}.{hint} Choose one of: {', '.join(choices)}."
 
     def _not_text(self) -> str:
         """Returns the first config file that is not UTF-8, because Hydra's error does not name it."""

@@ -21,6 +21,7 @@ from kd_bench.runs.command import begin_command
 def main() -> int:
     """Does the runs of the command line; returns the exit status."""
     protect_streams()
+    sys.path.append(str(Path.cwd()))  # where a user's own modules are; the command itself is elsewhere
     with preflight.refusing():
         sys.argv[1:] = flags_first(escaped(sys.argv[1:]))
     begin_command()
