@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -27,7 +27,7 @@ from kd_bench.errors import BenchError, ConfigError, DataError
 from kd_bench.launch.deaths import cause_of_death, server_died
 from kd_bench.launch.signals import PATIENCE, handling, heard, listening
 from kd_bench.messages import protect_streams, warn
-from kd_bench.runs.command import command_id
+from kd_bench.runs.command import command_id, command_process
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import locked
 from kd_bench.runs.outcome import record_failure
@@ -198,7 +198,8 @@ def _child(
     for number in SIGNALS:  # active after `listening`: no signal may disturb the exit
         signal.signal(number, signal.SIG_IGN)
     with listening(signals) as interruption:
-        threading.Thread(target=_leave_with_parent, daemon=True).start()
+        for end in _ends():
+            threading.Thread(target=_leave_after, args=(end,), daemon=True).start()
         try:
             if only_build:
                 build(config, None)
@@ -224,11 +225,19 @@ def _reported(reason: str, status: int, reasons: Connection) -> int:
     return status
 
 
-def _leave_with_parent() -> None:
-    """Waits for the end of the command, then tells the run to save and end; kills it if a step takes too long."""
-    parent = multiprocessing.parent_process()
+def _ends() -> list[Callable[[], object]]:
+    """Returns what waits for the ends with which a run ends: of the process that started it, and of the command.
+
+    With a parallel launcher, these are a worker and the process that the user started, which can be killed alone.
+    """
+    parent, command = multiprocessing.parent_process(), command_process()
     assert parent is not None, "this process was started by `run`"
-    parent.join()
+    return [parent.join, *([] if command is None else [command.wait])]
+
+
+def _leave_after(end: Callable[[], object]) -> None:
+    """Waits, then makes this process save and end."""
+    end()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(PATIENCE)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -23,7 +23,7 @@ from kd_bench.installation import ROOT
 from kd_bench.launch.processes import FAILED_STATUS
 from kd_bench.launch.signals import ask_to_leave, handling, heard
 from kd_bench.messages import say, warn
-from kd_bench.runs.command import COMMAND
+from kd_bench.runs.command import COMMAND, PROCESS
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 _PAUSE = 1.0
@@ -51,6 +51,7 @@ def exports() -> list[str]:
     return [
         f"export PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
         f"export {COMMAND}={os.environ[COMMAND]}",
+        f"unset {PROCESS}",  # a job outlives the command that submitted it
         "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}",  # srun does not inherit it from sbatch
     ]
 

@@ -123,6 +123,25 @@ def test_without_its_server_a_run_goes_on_and_its_sweep_comes_back_to_it(tmp_pat
     assert len(list(tmp_path.rglob("result.json"))) == 2
 
 
+def test_with_a_parallel_launcher_runs_end_with_the_command_that_the_user_killed(tmp_path):
+    parallel = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "method=student", "seed=0,1", "epochs=4000"]
+    process = started(*parallel, outputs=tmp_path)
+    for seed in (0, 1):
+        wait_for(tmp_path, f"digits/tiny/student/*/seed={seed}-*/checkpoints/*.safetensors")
+    children = psutil.Process(process.pid).children(recursive=True)
+    training = [
+        one for one in children if one.parent() is not None and "forkserver" in " ".join(one.parent().cmdline())
+    ]
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    gone, alive = psutil.wait_procs(training, timeout=100)
+    assert len(gone) >= 2
+    assert alive == []
+    assert not list(tmp_path.rglob("result.json"))
+    assert len({path.parent for path in tmp_path.rglob("*.safetensors")}) == 2
+
+
 def test_a_step_that_outlives_its_command_is_cut_off(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", STUCK, tmp_path / "pid"], cwd=ROOT)
     (path,) = wait_for(tmp_path, "pid")
@@ -143,7 +162,8 @@ def stuck(path):
     processes.PATIENCE = 1.0
     with signals.listening(signals.heard()) as interruption:
         interruption.saving = True  # as within a step, which no signal ends
-        threading.Thread(target=processes._leave_with_parent, daemon=True).start()
+        end = multiprocessing.parent_process().join
+        threading.Thread(target=processes._leave_after, args=(end,), daemon=True).start()
         Path(path).write_text(str(os.getpid()))
         while True:
             time.sleep(1)
