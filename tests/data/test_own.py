@@ -146,7 +146,7 @@ def test_the_content_and_not_the_path_is_part_of_the_digest(tmp_path, photos):
     ("arguments", "problem"),
     [
         (["dataset=folder"], r"^dataset\.root: Missing mandatory value"),
-        (["dataset=arrays", "dataset.path=/nowhere.npz"], r"^dataset\.content: /nowhere\.npz: there is no such file"),
+        (["dataset=arrays", "dataset.path=/nowhere.npz"], r"^dataset\.path=/nowhere\.npz: there is no such file"),
     ],
 )
 def test_own_data_that_are_not_there_are_refused_before_anything_starts(arguments, problem):
