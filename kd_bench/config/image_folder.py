@@ -162,7 +162,7 @@ def _classes(place: Path, left_out: Counter[str], least: int = 2) -> Classes:
     beside, folders = _content(place)
     if len(folders) < least:
         raise DataError(_few_classes(place, folders))
-    left_out += Counter("images of no class" if _is_image(file) else _kind(file) for file in beside)
+    left_out += Counter(map(_kind, beside))
     return {folder.name: _images(place, folder, left_out) for folder in folders}
 
 
@@ -227,4 +227,6 @@ def _is_image(file: Path) -> bool:
 
 def _kind(file: Path) -> str:
     """Returns what a file is that is left out; a link to nothing is no file."""
+    if _is_image(file):
+        return "images of no class"
     return (file.suffix.lower() or "no ending") if file.is_file() else "no file"

@@ -62,7 +62,8 @@ def load_folder(
 def _remark(folder: ImageFolder) -> str:
     """Returns which folders are the parts, and how many files are left out."""
     parts = f", of {' and '.join(folder.parts)}" if folder.parts else ""
-    return f"{parts}, {folder.left_out.total()} files left out" if folder.left_out else parts
+    count = folder.left_out.total()
+    return parts + (f", {count} {'file' if count == 1 else 'files'} left out" if count else "")
 
 
 def _read(

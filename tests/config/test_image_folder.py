@@ -108,12 +108,18 @@ def test_what_is_no_image_is_counted_and_has_no_effect(photos):
 )
 def test_folders_named_as_parts_are_parts(tmp_path, training, testing):
     root = make(
-        tmp_path, f"{training}/a/0.png", f"{training}/b/0.png", f"{testing}/a/0.png", "labels.csv", "info/0.txt"
+        tmp_path,
+        f"{training}/a/0.png",
+        f"{training}/b/0.png",
+        f"{testing}/a/0.png",
+        "labels.csv",
+        "0.png",
+        "info/0.txt",
     )
     assert names(root) == [{"a": 1, "b": 1}, {"a": 1}]
     listed = list_images(str(root))
     assert listed.parts == (training, testing)
-    assert listed.left_out == {".csv": 1, "info/": 1}
+    assert listed.left_out == {".csv": 1, "images of no class": 1, "info/": 1}
 
 
 def test_validation_images_are_left_out_if_there_are_test_images(tmp_path):
