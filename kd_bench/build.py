@@ -11,7 +11,7 @@ from kd_bench.complexity import multiply_adds
 from kd_bench.config.schema import RunConfig, require_equal_shares
 from kd_bench.data.augmentation import require_colours
 from kd_bench.data.batches import evaluation_batches, require_batches, training_batches
-from kd_bench.data.fractions import hold_out, subset, take
+from kd_bench.data.fractions import hold_out, naming, subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import ConfigError
@@ -104,6 +104,11 @@ def build(config: RunConfig, teacher: FinishedRun | None) -> Parts:
 
 def _images(config: RunConfig, dataset: ImageDataset) -> tuple[Images, Images]:
     """Returns the images to learn from and those to evaluate on; with `validation` the test set is not read."""
+    with naming(dataset.class_names):
+        return _divided(config, dataset)
+
+
+def _divided(config: RunConfig, dataset: ImageDataset) -> tuple[Images, Images]:
     images = take(dataset.train, subset(dataset.train.labels, config.fraction, config.subset_seed))
     if not config.validation:
         return images, dataset.test

@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from kd_bench.errors import ConfigError
+from kd_bench.errors import ConfigError, DataError
 
 _IMPOSSIBLE = {
     "hardware=multi_worker": "a run uses one host, because Keras 3 cannot train across hosts (keras issue 20585); "
@@ -118,5 +118,7 @@ def containers(config: DictConfig, *, may_miss: bool = False) -> dict[str, Any]:
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=not may_miss)  # type: ignore[return-value]
     except OmegaConfBaseException as problem:
         reason = str(problem.msg).splitlines()[0]
-        _, _, of_resolver = reason.partition("raised while resolving interpolation: ")
+        kind, _, of_resolver = reason.partition(" raised while resolving interpolation: ")
+        if kind == DataError.__name__:  # its message names the key that the user has set
+            raise ConfigError(of_resolver) from problem
         raise ConfigError(f"{problem.full_key}: {(of_resolver or reason).rstrip('.')}.") from problem

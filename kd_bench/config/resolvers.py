@@ -1,39 +1,84 @@
 """What configs can write as `${name:path}`. A user's own data are identified by their content, wherever they are."""
 
 import hashlib
+import re
+import zipfile
 from functools import cache
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from kd_bench.config.checksums import file_checksum
+from kd_bench.config.image_folder import list_images, reading
+from kd_bench.errors import DataError
+
+_FORBIDDEN = re.compile(r"^\W|[^\w.:+=@, -]")
+_LONGEST = 100
+"""What `kd_bench.checks.FolderName` allows in a name."""
+
 
 @cache
-def content(place: str) -> str:
-    """Returns 16 hexadecimal digits from the content of a file, or of all files in a folder; nothing for no path.
+def folder_content(root: str | None) -> str:
+    """Returns 16 hexadecimal digits from the content of the images in a folder; nothing if no folder is given.
 
-    In a folder the names of its subfolders count, because they are names of classes, but the names of files do not.
+    The folders of the images count, because they are names of classes, but the names of the files do not.
 
     Raises:
-        FileNotFoundError: there is no such file or folder.
+        DataError: there is no such folder, or its images cannot be listed or read.
     """
-    root = Path(place).expanduser()
-    if not place or root.is_file():
-        return file_checksum(root)[:16] if place else ""
-    if not root.is_dir():
-        raise FileNotFoundError(f"{place}: there is no such file or folder")
-    files = (path for path in root.rglob("*") if path.is_file())
-    entries = sorted(f"{path.parent.relative_to(root).as_posix()} {file_checksum(path)}" for path in files)
-    return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:16]
+    if root is None:
+        return ""
+    images = list_images(str(root))
+    with reading(str(root)):
+        entries = sorted(
+            f"{path.parent.relative_to(images.root).as_posix()} {file_checksum(path)}" for path in images.files()
+        )
+    # The names of folders may be no text.
+    return hashlib.sha256("\n".join(entries).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def file_checksum(path: Path) -> str:
-    """Returns the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+@cache
+def arrays_content(path: str | None) -> str:
+    """Returns 16 hexadecimal digits from the content of an npz file; nothing if no file is given.
+
+    Raises:
+        DataError: there is no such file, or it is no npz file and may be anything, of any size.
+    """
+    if path is None:
+        return ""
+    try:
+        place = Path(str(path)).expanduser()
+        if not place.exists():
+            raise DataError(f"dataset.path={path}: there is no such file.")
+        if not place.is_file():
+            raise DataError(
+                f"dataset.path={path}: is no file; give an npz file, or write dataset=folder dataset.root=."
+            )
+        if not zipfile.is_zipfile(place):
+            raise DataError(f"dataset.path={path}: is not a file that numpy.savez wrote.")
+        return file_checksum(place)[:16]
+    except (OSError, RuntimeError) as problem:  # RuntimeError: there is no such home
+        raise DataError(f"dataset.path={path}: cannot be read ({problem}).") from problem
+
+
+def folder_name(path: str) -> str:
+    """Returns the last name of a folder's path as a name for runs; of `.` that of the current folder."""
+    place = Path(str(path))
+    return _as_name(place.resolve().name if path and place.name in ("", "..") else place.name)
+
+
+def file_name(path: str) -> str:
+    """Returns the name of a file, without its ending, as a name for runs."""
+    return _as_name(Path(str(path)).stem)
+
+
+def _as_name(text: str) -> str:
+    """Returns a text as a name that a run can have: `photos (2)` as `photos _2_`."""
+    return _FORBIDDEN.sub("_", text)[:_LONGEST]
 
 
 def register() -> None:
-    """Tells OmegaConf about `home`, a path with the home folder for `~`, `stem`, its last name, and `content`."""
+    """Tells OmegaConf about these functions, and about `home`, a path with the home folder for `~`."""
     OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()), replace=True)
-    OmegaConf.register_new_resolver("stem", lambda path: Path(path).stem, replace=True)
-    OmegaConf.register_new_resolver("content", content, replace=True)
+    for resolver in (folder_content, arrays_content, folder_name, file_name):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

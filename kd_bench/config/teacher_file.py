@@ -8,8 +8,8 @@ from typing import Any
 
 from hydra.utils import to_absolute_path
 
+from kd_bench.config.checksums import file_checksum
 from kd_bench.config.network import LAYERS, check_layers
-from kd_bench.config.resolvers import file_checksum
 from kd_bench.errors import ConfigError
 
 _NETWORK = "network.keras"

@@ -1,16 +1,16 @@
 """Reads a user's own images from a file of NumPy arrays."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from kd_bench.checks import NonNegativeInt, Probability
 from kd_bench.data.images import ImageDataset, Images, in_canonical_order
-from kd_bench.data.own import own_dataset, split_off_test
+from kd_bench.data.own import own_dataset, readable, split_off_test
 from kd_bench.errors import DataError
 
 _IMAGE_RANK = 4
+_CHANNELS = (1, 3, 4)
 
 
 def load_arrays(
@@ -33,40 +33,55 @@ def load_arrays(
         DataError: the file cannot be read, or its arrays cannot be used.
     """
     del content
-    arrays = _read(Path(path).expanduser())
+    source = f"dataset.path={path}"
+    arrays = _read(source, path)
     if arrays.keys() >= {"x_train", "y_train", "x_test", "y_test"}:
-        train, test = (_images(path, arrays, f"x_{part}", f"y_{part}") for part in ("train", "test"))
+        train, test = (_images(source, arrays, f"x_{part}", f"y_{part}") for part in ("train", "test"))
     elif arrays.keys() >= {"x", "y"}:
-        train, test = split_off_test(_images(path, arrays, "x", "y"), test_share)
+        train, test = split_off_test(source, _images(source, arrays, "x", "y"), test_share)
     else:
         raise DataError(
-            f"dataset.path={path}: has the arrays {', '.join(arrays)}; it needs x_train, y_train, x_test and y_test, "
-            "or x and y."
+            f"{source}: has the arrays {', '.join(arrays)}; it needs x_train, y_train, x_test and y_test, or x and y."
         )
-    return own_dataset(name, train, test, padding, flip)
+    return own_dataset(source, name, train, test, padding, flip)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as problem:
-        raise DataError(f"dataset.path={path}: is not a file that numpy.savez wrote ({problem}).") from problem
+def _read(source: str, path: str) -> dict[str, np.ndarray]:
+    with (
+        readable(f"{source}: is not a file that numpy.savez wrote", "write it again, without objects"),
+        Path(path).expanduser().open("rb") as stream,
+        np.load(stream, allow_pickle=False) as arrays,
+    ):
+        return {name: np.asarray(array) for name, array in arrays.items()}  # of what is no array, the bytes
 
 
-def _images(path: str, arrays: dict[str, np.ndarray], pixels_name: str, labels_name: str) -> Images:
-    pixels, labels = arrays[pixels_name], arrays[labels_name]
+def _images(source: str, arrays: dict[str, np.ndarray], pixels_name: str, labels_name: str) -> Images:
+    labels = _labels(source, labels_name, arrays[labels_name])
+    pixels = arrays[pixels_name]
     if pixels.ndim == _IMAGE_RANK - 1:
         pixels = pixels[..., np.newaxis]
-    if labels.shape == (len(labels), 1):
-        labels = labels[:, 0]
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or (labels < 0).any():
-        raise DataError(
-            f"dataset.path={path}: {labels_name} is {labels.dtype} {labels.shape}, not integers [N] from 0 to K-1."
-        )
     if pixels.ndim != _IMAGE_RANK or pixels.dtype != np.uint8 or len(pixels) != len(labels):
         raise DataError(
-            f"dataset.path={path}: {pixels_name} is {pixels.dtype} {pixels.shape}, not uint8 [{len(labels)}, H, W, C] "
-            f"as {labels_name} has {len(labels)} labels."
+            f"{source}: {pixels_name} is {pixels.dtype} {pixels.shape}, not uint8 [{len(labels)}, H, W, C] as "
+            f"{labels_name} has {len(labels)} labels."
         )
-    return in_canonical_order(Images(pixels, labels.astype(np.int32)))
+    if not pixels.size:
+        raise DataError(f"{source}: {pixels_name} has the shape {pixels.shape}: no images.")
+    if pixels.shape[3] not in _CHANNELS and pixels.shape[1] in _CHANNELS:
+        raise DataError(
+            f"{source}: {pixels_name} has the shape {pixels.shape}, which looks like [N, C, H, W]; save "
+            f"{pixels_name}.transpose(0, 2, 3, 1), which is [N, H, W, C]."
+        )
+    return in_canonical_order(Images(pixels, labels))
+
+
+def _labels(source: str, name: str, labels: np.ndarray) -> np.ndarray:
+    """Returns labels, int32 `[N]`, if they can be labels of N images and are the same numbers in 32 bits."""
+    if labels.shape[1:] == (1,):
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or (labels < 0).any():
+        raise DataError(f"{source}: {name} is {labels.dtype} {labels.shape}, not integers [N] from 0 to K-1.")
+    narrow = labels.astype(np.int32)
+    if (narrow != labels).any():
+        raise DataError(f"{source}: {name} has the label {labels.max()}; labels must be 0 to K-1.")
+    return narrow

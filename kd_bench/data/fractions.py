@@ -3,13 +3,38 @@
 Only the subset seed chooses them, not the run's seed: runs differ by method or by chance, but not in their images.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from kd_bench.data.images import Images
+from kd_bench.data.images import Images, class_name
 from kd_bench.errors import DataError
 from kd_bench.seeds import seed_for
+
+
+class LackingClassError(DataError):
+    """A part of the images has none of a class.
+
+    Attributes:
+        reason: the message, with `{}` in place of the class.
+        label: of the class.
+    """
+
+    def __init__(self, reason: str, label: int) -> None:
+        super().__init__(reason.format(label))
+        self.reason = reason
+        self.label = label
+
+
+@contextlib.contextmanager
+def naming(class_names: Sequence[str]) -> Iterator[None]:
+    """Names the class, instead of its label, if the body raises `LackingClassError`."""
+    try:
+        yield
+    except LackingClassError as lack:
+        raise DataError(lack.reason.format(class_name(lack.label, class_names))) from lack
 
 
 def stratified_order(labels: np.ndarray, subset_seed: int, purpose: str = "subset") -> np.ndarray:
@@ -57,9 +82,10 @@ def subset(labels: np.ndarray, fraction: float, subset_seed: int) -> np.ndarray:
     chosen = order[:size]
     missing = np.setdiff1d(labels, labels[chosen])
     if missing.size:
-        raise DataError(
-            f"fraction={fraction:g} keeps {size} of {len(labels)} images and none of class {missing[0]}; "
-            f"the smallest fraction with every class is {_smallest_fraction(labels[order]):g}."
+        raise LackingClassError(
+            f"fraction={fraction:g} keeps {size} of {len(labels)} images and none of class {{}}; "
+            f"the smallest fraction with every class is {_smallest_fraction(labels[order]):g}.",
+            missing[0],
         )
     return np.sort(chosen)
 
@@ -93,9 +119,10 @@ def hold_out(
     for part, side in (("evaluation", order[:size]), ("training", order[size:])):
         missing = np.setdiff1d(labels, labels[side])
         if missing.size:
-            raise DataError(
-                f"{key}={share:g} leaves {len(side)} of {len(labels)} images for {part} and none of class "
-                f"{missing[0]}; {_workable_shares(labels[order])}"
+            raise LackingClassError(
+                f"{key}={share:g} leaves {len(side)} of {len(labels)} images for {part} and none of class {{}}; "
+                f"{_workable_shares(labels[order])}",
+                missing[0],
             )
     return np.sort(order[size:]), np.sort(order[:size])
 

@@ -59,6 +59,7 @@ class ImageDataset:
         std: float32 [C], of the same pixels; 1 for a constant channel.
         padding: number of pixels by which a training image is padded, by reflection, before a random crop; 0: no crop.
         flip: whether a training image is mirrored, left to right, with probability 1/2.
+        class_names: K names, for messages; none if only the labels are known.
 
     Raises:
         DataError: a part is empty, its pixels are not uint8 [M, H, W, C], or its labels are wrong.
@@ -72,6 +73,7 @@ class ImageDataset:
     std: np.ndarray
     padding: int
     flip: bool
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._require_sound("training", self.train)
@@ -118,7 +120,7 @@ class ImageDataset:
         if unknown.size:
             raise DataError(
                 f"dataset.name={self.name}: its training set has no image of {unknown.size} classes that its test set "
-                f"has, such as {unknown[0]}; choose parts with the same classes."
+                f"has, such as {class_name(unknown[0], self.class_names)}; choose parts with the same classes."
             )
         shared = np.isin(image_digests(test), image_digests(self.train)).sum()
         if shared:
@@ -134,6 +136,11 @@ class ImageDataset:
             digest.update(f"{images.pixels.dtype}{images.labels.dtype}{shape}".encode())
             digest.update(np.sort(image_digests(images)).astype("<u8").data)
         return digest.hexdigest()
+
+
+def class_name(label: int, class_names: Sequence[str]) -> str:
+    """Returns the name of a class for messages: its label, if it has no name."""
+    return class_names[label] if label < len(class_names) else str(label)
 
 
 def _pixels_problem(pixels: np.ndarray) -> str | None:

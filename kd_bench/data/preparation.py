@@ -56,6 +56,8 @@ def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfd
         )
     if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
         raise DataError(f"dataset.manual_dir={manual_dir}: there is no such folder.")
+    if data_dir is not None:
+        _require_outside(name, Path(data_dir).expanduser().absolute())
     try:
         with quietly():
             if manual_dir is not None and name.partition(":")[0] == ManualFashionMNIST.name:
@@ -75,6 +77,14 @@ def _place(name: str, data_dir: str | None) -> Path:
     return Path(data_dir or constants.DATA_DIR).expanduser() / re.split("[/:]", name)[0]
 
 
+def _require_outside(name: str, place: Path) -> None:
+    """Checks that a folder of prepared sets is not the folder of this set or of its version: one level too deep."""
+    first = re.split("[/:]", name)[0]
+    inside = [folder for folder in (place, *place.parents) if folder.name == first]
+    if inside and [*place.glob("dataset_info.json"), *place.glob("*/dataset_info.json")]:
+        raise DataError(f"dataset.data_dir={place}: is inside the set; set dataset.data_dir={inside[0].parent}.")
+
+
 def _hint(name: str, data_dir: str | None) -> str:
     if (place := _place(name, data_dir)).exists():
         return (
@@ -83,7 +93,7 @@ def _hint(name: str, data_dir: str | None) -> str:
             f"dataset=folder dataset.root={place}."
         )
     known = tfds.list_builders(with_community_datasets=False)
-    near = difflib.get_close_matches(name.partition("/")[0], known)
+    near = difflib.get_close_matches(name.partition("/")[0].lower(), known)
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -156,18 +157,30 @@ GROUPS = [
 
 
 @pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in GROUPS for choice in choices(group)])
-def test_every_file_composes(group, choice):
+def test_every_file_composes(group, choice, tmp_path):
     if choice in ("wandb", "mlflow") and importlib.util.find_spec(choice) is None:
         pytest.skip(f"{choice} is not installed")
     needed = {
         "tfds": ["dataset.name=mnist"],
-        "folder": [f"dataset.root={CONF}"],
-        "arrays": [f"dataset.path={CONF / 'config.yaml'}"],
+        "folder": [f"dataset.root={_photos(tmp_path)}"],
+        "arrays": [f"dataset.path={_arrays(tmp_path)}"],
         "file": [f"teacher.path={DIGITS_TEACHER}"],
     }.get(choice, [])
     (run,) = compose.jobs([f"{group}={choice}", *needed])
     if group in ("model", "method", "dataset") and not needed:
         assert getattr(run, group).name == choice
+
+
+def _photos(folder):
+    for name in ("cats", "dogs"):
+        (folder / "photos" / name).mkdir(parents=True)
+        (folder / "photos" / name / "0.png").touch()
+    return folder / "photos"
+
+
+def _arrays(folder):
+    zipfile.ZipFile(folder / "a.npz", "w").close()
+    return folder / "a.npz"
 
 
 def test_every_group_has_a_test():

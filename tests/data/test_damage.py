@@ -195,3 +195,26 @@ def test_once_deleted_it_is_prepared_again(folder, prepared, monkeypatch):
     assert load(folder).fingerprint == load(prepared).fingerprint
     monkeypatch.setattr(digits.Digits, "_generate_examples", None)  # now it is read, not made
     assert np.array_equal(load(folder).test.labels, load(prepared).test.labels)
+
+
+@pytest.mark.parametrize("deeper", ["digits", "digits/1.0.0"])
+@pytest.mark.parametrize("name", ["digits", "digits:1.0.0"])
+def test_a_data_dir_inside_the_set_is_recognised_before_anything_is_prepared(folder, deeper, name):
+    before = sorted(folder.parents[1].rglob("*"))
+    inside = folder.parents[1] / deeper
+    with pytest.raises(DataError) as caught:
+        load_dataset(name, padding=1, data_dir=str(inside))
+    root = folder.parents[1]
+    assert str(caught.value) == f"dataset.data_dir={inside}: is inside the set; set dataset.data_dir={root}."
+    assert sorted(root.rglob("*")) == before
+
+
+def test_a_data_dir_may_have_the_name_of_the_set(prepared, tmp_path):
+    copy = tmp_path / "digits/digits/1.0.0"
+    shutil.copytree(prepared, copy)
+    assert load(copy).num_classes == 10
+
+
+def test_a_name_in_capital_letters_is_recognised(tmp_path):
+    with pytest.raises(DataError, match=r"no such set\. Did you mean .*cifar100"):
+        load_dataset("CIFAR100", data_dir=str(tmp_path))
