@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pandas as pd
 
@@ -183,6 +183,8 @@ def settled(frame: pd.DataFrame) -> dict[str, pd.Series]:
 
 def places(runs: pd.DataFrame) -> list[str]:
     """Returns the paths of the runs, for messages."""
+    if runs.empty:  # pandas forgets the columns
+        return []
     return [f"{source}/{folder}" for source, folder in zip(runs["source"], runs["folder"], strict=True)]
 
 
@@ -194,7 +196,7 @@ def _completed(parts: Sequence[str | None], digests: Iterable[str]) -> list[str 
 
 def _dtypes() -> dict[str, str]:
     """Returns the types of the numeric columns. A column has its type even if all values are missing."""
-    annotations = {field.name: field.type for kind in (*_PARTS.values(), Setting) for field in fields(kind)}
+    annotations = {name: one for kind in (*_PARTS.values(), Setting) for name, one in get_type_hints(kind).items()}
     return {name: _DTYPES[kind] for name, kind in annotations.items() if kind in _DTYPES}
 
 
