@@ -67,7 +67,13 @@ class Composer:
         chosen = tuple(line for line in lines if line.partition("=")[0] in _PRESET_KEYS)
         if chosen not in self._presets:
             self._presets[chosen] = containers(self.library.compose(chosen), may_miss=True)
-        return RunConfig.parse(config, self._presets[chosen])
+        run, method = RunConfig.parse(config, self._presets[chosen]), self._presets[chosen]["method"]["name"]
+        if run.method.name != method and run.method.name in self.library.choices("method"):
+            raise ConfigError(
+                f"method.name={run.method.name}: is the name of another method than {method}; choose another one, or "
+                "set method.label to rename a row."
+            )
+        return run
 
     def require_keys(self, overrides: Sequence[Override]) -> None:
         """Refuses a value if its key exists only in the choices of a sweep. Hydra first composes without these choices.

@@ -6,12 +6,13 @@ Imports no TensorFlow, so that typos are reported within a second.
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_type_hints
+from typing import Annotated, Any, Literal, Self
 
 from kd_bench.checks import (
     Count,
+    Label,
     Name,
     NonNegative,
     NonNegativeInt,
@@ -19,10 +20,11 @@ from kd_bench.checks import (
     Positive,
     PositiveInt,
     Share,
+    Shown,
     check,
     check_keys,
 )
-from kd_bench.config import WITH_SOFT_LOGITS, code, identity, title
+from kd_bench.config import TEACHER_METHOD, WITH_SOFT_LOGITS, code, identity, title
 from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.component import Component
 from kd_bench.config.identity import PRETRAINED
@@ -30,6 +32,7 @@ from kd_bench.config.network import LAYERS, Network
 from kd_bench.config.signature import check_names, class_constant
 from kd_bench.config.teacher_file import read_teacher_file
 from kd_bench.errors import ConfigError
+from kd_bench.typed import annotations
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Labelled(Named):
     def parse(cls, key: str, node: Any) -> Self:
         """Reads a config node that has a `_target_`, a `name` and a `label`."""
         named = super().parse(key, node)
-        return replace(named, label=check(f"{key}.label", node.get("label"), str))
+        return replace(named, label=check(f"{key}.label", node.get("label"), Label))
 
     def beside_soft_logits(self) -> Self:
         """Returns the method with the label of its combination with soft logits."""
@@ -281,6 +284,13 @@ class RunConfig:
                 "could add; leave kd_weight out for it."
             )
         self._require_mixing()
+        for key, value in self.variant.items():
+            check(key, value, Annotated[Any, Shown()])
+        if (self.method.name == TEACHER_METHOD) != self.is_teacher or self.teacher.method.name != TEACHER_METHOD:
+            raise ConfigError(
+                f"method.name={self.method.name}: only the run of a teacher is named {TEACHER_METHOD}, and always; "
+                "choose another method.label to rename a row."
+            )
         wrong = {"Teacher": not self.is_teacher, "Student": self.is_teacher or self.teacher_init is not None}
         if wrong.get(self.method.label):
             raise ConfigError(f"method.label={self.method.label}: is the label of another method; choose another one.")
@@ -420,7 +430,7 @@ def _parse(key: str, node: Any, schema: Any) -> Any:
     if schema == dict[str, Observer]:
         if isinstance(node, Mapping) and "_target_" in node:
             raise ConfigError(f"{key}._target_={node['_target_']}: a callback needs a name; write {key}.mine._target_.")
-        return {name: Observer.parse(f"{key}.{name}", one) for name, one in check(key, node, dict).items()}
+        return {name: Observer.parse(f"{key}.{name}", one) for name, one in check(key, node, dict[Label, Any]).items()}
     if schema == TeacherProtocol | TeacherFile:
         schema = TeacherFile if isinstance(node, Mapping) and "path" in node else TeacherProtocol
     if not is_dataclass(schema):
@@ -430,7 +440,7 @@ def _parse(key: str, node: Any, schema: Any) -> Any:
     if schema is TeacherFile:
         node = read_teacher_file(node)
     check_keys(key, node, [field.name for field in fields(schema)])
-    hints = _hints(schema)
+    hints = annotations(schema)
     prefix = f"{key}." if key else ""
     return schema(**{name: _parse(prefix + name, node[name], hints[name]) for name in node})
 
@@ -443,8 +453,3 @@ def _folder(outputs: str) -> str:
         return str(Path(outputs).expanduser())
     except RuntimeError as problem:
         raise ConfigError(f"outputs={outputs}: there is no such user.") from problem
-
-
-@cache
-def _hints(schema: Any) -> dict[str, Any]:
-    return get_type_hints(schema, include_extras=True)

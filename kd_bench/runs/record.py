@@ -146,9 +146,9 @@ class Setting:
     versions: dict[Label, Label | None]
     machine: dict[str, Any]
     git: dict[Label, Label | bool | None]
-    code: Digest
+    code: Label
     finished: Label
-    data: Digest | None = None
+    data: Label | None = None
     train_data: Label = ""
     effective: dict[Label, float | Label] = field(default_factory=dict)
     sessions: list[dict[str, Any]] = field(default_factory=list)
