@@ -32,9 +32,10 @@ def typed(kind: type[_Kind], document: Any) -> _Kind:
 
 def known(kind: type[_Kind], document: Any) -> _Kind:
     """Returns the dataclass that a part of a document describes: as `typed`, but with other fields in the document."""
-    own = annotations(kind)
-    is_group = isinstance(document, Mapping)
-    return typed(kind, {name: document[name] for name in own if name in document} if is_group else document)
+    if isinstance(document, Mapping):
+        wanted: Any = kind
+        document = {name: document[name] for name in annotations(wanted) if name in document}
+    return typed(kind, document)
 
 
 @cache
@@ -44,18 +45,18 @@ def annotations(kind: Any) -> dict[str, Any]:
 
 
 def _made(key: str, value: Any, kind: Any) -> Any:
-    if not is_dataclass(kind):
+    own = annotations(kind) if is_dataclass(kind) else None  # type: ignore[arg-type]  # it is hashable
+    if own is None:
         return check(key, value, kind)
     if not isinstance(value, Mapping):
         raise ConfigError(f"{key or 'its content'}: must be a group of fields.")
-    own = annotations(kind)
     for name in value:
         if name not in own:
             raise ConfigError(f"{join(key, name)}: is a field that this version does not know.")
     for name in _required(kind):
         if name not in value:
             raise ConfigError(f"{join(key, name)}: is missing.")
-    return kind(**{name: _made(join(key, name), one, own[name]) for name, one in value.items()})  # type: ignore[operator]
+    return kind(**{name: _made(join(key, name), one, own[name]) for name, one in value.items()})
 
 
 @cache

@@ -5,7 +5,7 @@ Imports no TensorFlow, so that typos are reported within a second.
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -284,24 +284,30 @@ class RunConfig:
                 "could add; leave kd_weight out for it."
             )
         self._require_mixing()
-        for key, value in self.variant.items():
-            check(key, value, Annotated[Any, Shown()])
-        if (self.method.name == TEACHER_METHOD) != self.is_teacher or self.teacher.method.name != TEACHER_METHOD:
-            raise ConfigError(
-                f"method.name={self.method.name}: only the run of a teacher is named {TEACHER_METHOD}, and always; "
-                "choose another method.label to rename a row."
-            )
         wrong = {"Teacher": not self.is_teacher, "Student": self.is_teacher or self.teacher_init is not None}
         if wrong.get(self.method.label):
             raise ConfigError(f"method.label={self.method.label}: is the label of another method; choose another one.")
         if class_constant("teacher.method", self.teacher.method.target, "network") != "teacher":
             raise ConfigError(f"teacher.method._target_={self.teacher.method.target}: does not train a teacher.")
+        self._require_names()
         _require_held_out_images(self.dataset.parameters)
         sizes = {"batch_size": self.batch_size}
         if self.teacher_init == PRETRAINED and self.trained_teacher is not None:
             sizes["teacher.batch_size"] = self.trained_teacher.batch_size
         for key, batch_size in sizes.items():
             require_equal_shares(key, batch_size, self.hardware.parameters.get("replicas") or 1)
+
+    def _require_names(self) -> None:
+        """Checks what names the run: the marks of a teacher's run, and texts that can be shown as they are."""
+        for key, value in self.variant.items():
+            check(key, value, Annotated[Any, Shown()])
+        methods = {"method.name": (self.method, self.is_teacher), "teacher.method.name": (self.teacher.method, True)}
+        for key, (method, is_teacher) in methods.items():
+            if (method.name == TEACHER_METHOD) != is_teacher:
+                raise ConfigError(
+                    f"{key}={method.name}: {TEACHER_METHOD} is the name of the run of a teacher, and of no other; set "
+                    "method.label to rename a row."
+                )
 
     def _require_mixing(self) -> None:
         """Checks that nothing mixes images twice, and that the method can learn from mixed images."""
@@ -335,6 +341,13 @@ class RunConfig:
     def trained_teacher(self) -> TeacherProtocol | None:
         """How the teacher is trained; None for a teacher in a file."""
         return self.teacher if isinstance(self.teacher, TeacherProtocol) else None
+
+    def stored(self) -> dict[str, Any]:
+        """The values for the run's folder, as plain containers.
+
+        Of callbacks only the targets: they cannot change the result, and their parameters may be passwords or keys.
+        """
+        return asdict(self) | {"callbacks": {name: one.target for name, one in self.callbacks.items()}}
 
     def facts(self) -> dict[str, Any]:
         """Everything that can change the result, as plain containers."""

@@ -118,7 +118,7 @@ def _update(_: Runs, options: argparse.Namespace) -> None:
     """
     contents = {}
     for block in block_names(options.update):
-        name, _, kind = block.partition(".")
+        name, kind = block.partition(".")[::2]
         sources = [source for source in options.outputs if name in ("", bundle_name(source))]
         if name and len(sources) != 1:
             raise BenchError(f"{options.update}: its block {block} needs exactly one {name}.jsonl in --outputs")

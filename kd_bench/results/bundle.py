@@ -154,7 +154,7 @@ def _line(entry: Entry) -> str:
 def _parse(line: bytes) -> Entry:
     document = read_json(line)
     if not isinstance(document, dict):
-        raise ValueError("is not an entry of a bundle")  # noqa: TRY004  what it holds, not how it is called
+        raise ValueError("is not an entry of a bundle")
     checksum = document.pop("checksum", None)
     entry = typed(Entry, document)
     if checksum != _checksum(document):

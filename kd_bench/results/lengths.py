@@ -15,12 +15,12 @@ import pandas as pd
 
 from kd_bench.checks import NonNegative
 from kd_bench.documents import read_json
-from kd_bench.typed import known
 from kd_bench.errors import BenchError
 from kd_bench.results.rows import STUDENT, TEACHER, Row, name_row
 from kd_bench.results.significance import LEVEL
 from kd_bench.results.table import CELL, Table
 from kd_bench.runs.record import DONE
+from kd_bench.typed import known
 
 LENGTH_KEYS = ("epochs", "budget", "evaluate_every")
 """The keys in which runs of different lengths differ."""

@@ -37,9 +37,9 @@ class Verified:
 
     def lines(self) -> list[str]:
         """Returns what was found, as lines for the terminal."""
-        missing = [f"{len(self.missing)} missing (nothing to compare)"] if self.missing else []
-        counted = f"verified {counting(self.files, 'file')} of {counting(self.runs, 'run')}"
-        return [*self.altered, *self.missing, ", ".join([counted, *missing])]
+        missing = f", {len(self.missing)} missing" if self.missing else ""
+        counted = f"verified {counting(self.files, 'file')} of {counting(self.runs, 'run')}{missing}"
+        return [*self.altered, *self.missing, counted]
 
 
 def verify(runs: Runs) -> Verified:
@@ -56,10 +56,10 @@ def verify(runs: Runs) -> Verified:
 
 def _compare(path: Path, checksum: str, found: Verified) -> None:
     try:
+        if not path.is_file():
+            found.missing.append(f"missing: {path}")
+            return
         same = sha256(path) == checksum
-    except FileNotFoundError:
-        found.missing.append(f"missing: {path}")
-        return
     except OSError as problem:
         found.altered.append(f"unreadable: {path}: cannot be read ({problem.strerror})")
         return

@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from kd_bench.checks import Label, NonNegative, NonNegativeInt, PositiveInt, Probability
 from kd_bench.documents import read_json
@@ -40,7 +39,7 @@ class Export:
         finished: ISO 8601, in UTC.
     """
 
-    format: Literal["saved_model", "litert", "litert_int8", "onnx"]
+    format: Label
     network: Sha256
     size_bytes: NonNegativeInt
     images: PositiveInt
@@ -94,6 +93,9 @@ def read_exports(folder: RunFolder, network: str) -> list[Export]:
 
 def _read(path: Path) -> Export:
     try:
-        return typed(Export, read_json(path.read_bytes()))
+        export = typed(Export, read_json(path.read_bytes()))
+        if export.format != path.stem:
+            raise ValueError(f"it is of the format {export.format}")
+        return export
     except (OSError, ValueError) as error:
         raise DamageError(f"{path}: cannot be read ({error}); delete it, or export the run again") from error

@@ -13,6 +13,7 @@ from kd_bench.checks import (
     Digest,
     Hex,
     Label,
+    Name,
     NonNegative,
     NonNegativeInt,
     PartialShare,
@@ -175,7 +176,7 @@ class Record:
     cost: Cost
     setting: Setting
     config: dict[str, Any]
-    files: dict[Literal["metrics.jsonl", "network.keras", "predictions.npy"], Sha256] = field(default_factory=dict)
+    files: dict[Name, Sha256] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
