@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from kd_bench.checks import check, join
 from kd_bench.errors import ConfigError
+from kd_bench.messages import one_line
 
 _LONGEST = 300
 """The longest message in letters: a wrong value may be long."""
@@ -26,7 +27,7 @@ def typed(kind: type[_Kind], document: Any) -> _Kind:
     try:
         return _made("", document, kind)
     except ConfigError as problem:
-        message = str(problem).rstrip(".")
+        message = one_line(str(problem)).rstrip(".")
         raise ValueError(message if len(message) <= _LONGEST else f"{message[:_LONGEST]}...") from problem
 
 

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import pandas as pd
 
+from kd_bench.checks import LARGEST_INT
 from kd_bench.results.sources import FoundRun, read_curves, read_sources
 from kd_bench.runs.folder import RunFolder, run_name
 from kd_bench.runs.record import (
@@ -118,7 +119,7 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
         columns |= _attributes([getattr(record, name) for record in records], [field.name for field in fields(kind)])
     columns["teacher_digest"] = _completed(columns["teacher_digest"], columns["digest"])
     columns["steps_by_stage"] = columns["steps"]
-    columns["steps"] = [steps and sum(steps.values()) for steps in columns["steps_by_stage"]]
+    columns["steps"] = [_sum((steps or {}).values()) for steps in columns["steps_by_stage"]]
     columns["training_multiply_adds"] = [_sum(counts.values()) for counts in columns["stage_multiply_adds"]]
     columns |= _attributes(settings, _SETTING)
     columns |= {name: [setting.git.get(name) for setting in settings] for name in ("revision", "dirty")}
@@ -213,8 +214,9 @@ def _settled(column: pd.Series, done: pd.Series, keys: list[pd.Series]) -> pd.Se
 
 
 def _sum(counts: Collection[int | None]) -> int | None:
-    """Returns the sum; None if there is nothing to add or a part is unknown."""
-    return None if not counts or None in counts else sum(count for count in counts if count is not None)
+    """Returns the sum; None if there is nothing to add, a part is unknown, or the sum is too large for the table."""
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    return total if counts and total is not None and total <= LARGEST_INT else None
 
 
 def _attributes(parts: Sequence[Any], names: Iterable[str]) -> dict[str, list[Any]]:

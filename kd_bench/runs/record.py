@@ -146,7 +146,7 @@ class Setting:
     seeds: dict[Label, int]
     versions: dict[Label, Label | None]
     machine: dict[str, Any]
-    git: dict[Label, Label | bool | None]
+    git: dict[str, Any]
     code: Label
     finished: Label
     data: Label | None = None
@@ -190,6 +190,8 @@ class Record:
             raise ValueError(f"status is {self.status!r}, not {DONE!r} or {FAILED!r}")
         if self.status == DONE and (accuracy is None or not 0 <= accuracy <= 1):
             raise ValueError(f"status is {DONE!r} but last_accuracy is {accuracy}, not in [0, 1]")
+        if self.status == DONE and not self.cost.steps:
+            raise ValueError(f"status is {DONE!r} without steps")
         if self.status == FAILED and not self.reason:
             raise ValueError(f"status is {FAILED!r} without a reason")
         if not 0 < self.run.fraction <= 1:
@@ -249,6 +251,7 @@ def parse_record(content: bytes) -> Record:
         raise ValueError("is not what was written (its checksum differs)")
     record = typed(Record, document)
     known(_Facts, record.config)
+    known(_Git, record.setting.git)
     return replace(record, run=_with_all_digits(record.run, record.config))
 
 
@@ -276,6 +279,12 @@ _DONE_BEGINS = f'  "schema": {SCHEMA_VERSION},\n  "status": "{DONE}",\n'.encode(
 class _Tuned:
     trials: NonNegativeInt
     keys: list[Label]
+
+
+@dataclass(frozen=True)
+class _Git:
+    revision: Label | None = None
+    dirty: bool | None = None
 
 
 @dataclass(frozen=True)
