@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from kd_bench.checks import (
+    Count,
     Digest,
     Hex,
     Label,
@@ -289,9 +290,11 @@ class _Git:
 
 @dataclass(frozen=True)
 class _Facts:
-    """The entries of a record's config that tables use."""
+    """The entries of a record's config that tables and estimates use."""
 
     method: dict[str, Any]
+    fraction: Share = 1.0
+    epochs: Count = 1
     validation: PartialShare = 0.0
     evaluate_every: PositiveInt = 1
     teacher: dict[str, Any] = field(default_factory=dict)
