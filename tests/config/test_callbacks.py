@@ -30,7 +30,7 @@ def test_options_of_a_callback_are_values_like_any_other():
 @pytest.mark.parametrize(
     "line",
     [
-        "+callbacks.mine.tracker={_target_: kd_bench.training.trackers.mlflow_run, experiment: x, tracking_uri: SECRET}",
+        "+callbacks.mine.tracker={_target_: kd_bench.training.trackers.mlflow_run, experiment: a,tracking_uri: SECRET}",
         "+callbacks.mine.headers={Authorization: SECRET}",
         "+callbacks.mine.root='https://me:SECRET@host'",
         "+callbacks.mine.path=[SECRET]",

@@ -1,4 +1,4 @@
-"""A run's folder that anybody may have made: nothing that it names is called, and no folder that it names is written."""
+"""A run's folder that anybody may have made: nothing that it names is called, and no folder that it names written."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_what_the_config_names_does_not_matter(sent):
 
 def test_a_function_of_the_user_is_called_if_the_command_names_it(sent):
     mine = {"target": "helpers.records.make_record", "name": "mine", "parameters": {}}
-    with pytest.raises(BenchError, match="helpers.records.make_record, .* add --trust and its name"):
+    with pytest.raises(BenchError, match=r"helpers\.records\.make_record, .* add --trust and its name"):
         read_finished(sent(mine))
     assert read_finished(sent(mine), trusted=["helpers.records.make_record"]).data.target == mine["target"]
 
@@ -83,7 +83,7 @@ def test_own_images_are_where_the_config_says(sent, tmp_path):
 
 def test_a_folder_of_prepared_sets_must_be_given(sent, tmp_path):
     config = DIGITS | {"parameters": {"data_dir": "/somewhere", "manual_dir": "/else"}}
-    with pytest.raises(BenchError, match="its data are in /somewhere; .* add --data-dir"):
+    with pytest.raises(BenchError, match=r"its data are in /somewhere; .* add --data-dir"):
         read_finished(sent(DIGITS, config))
     data = read_finished(sent(DIGITS, config), data_dir=str(tmp_path)).data
     assert data.parameters == {"padding": 1, "data_dir": str(tmp_path)}

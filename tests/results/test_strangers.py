@@ -175,8 +175,15 @@ def test_a_bomb_in_place_of_a_record_is_one_line(content, outputs, view):
 
 @pytest.mark.parametrize(
     "lines",
-    [b"null\n", b"[]\n", b'{"stage": "joint", "epoch": "1"}\n', b'{"stage": null, "epoch": 1}\n', b"[" * 99_999 + b"\n"]
-    + [b'{"stage": "joint", "epoch": 1, "test_accuracy": NaN}\n', b"\xff\n"],
+    [
+        b"null\n",
+        b"[]\n",
+        b'{"stage": "joint", "epoch": "1"}\n',
+        b'{"stage": null, "epoch": 1}\n',
+        b"[" * 99_999 + b"\n",
+        b'{"stage": "joint", "epoch": 1, "test_accuracy": NaN}\n',
+        b"\xff\n",
+    ],
 )
 @pytest.mark.parametrize("options", [VIEWS["html"], VIEWS["bundle"]])
 def test_odd_metrics_are_one_line(lines, options, outputs, view):
@@ -208,8 +215,16 @@ BOMB = "a: &a [x, x]\n" + "".join(f"{new}: &{new} [*{old}, *{old}]\n" for old, n
 
 @pytest.mark.parametrize(
     "config",
-    [BOMB, "[" * 100_000, "x: !!python/object/apply:os.system [true]", "- 1", "seed: 1\nepochs: [1", "\x00", "é" * 9]
-    + ['dataset: {name: "a\\nb"}\nmethod: {name: at}\nfraction: 1\nseed: 0\nepochs: 3\nevaluate_every: 1\nvariant: {}'],
+    [
+        BOMB,
+        "[" * 100_000,
+        "x: !!python/object/apply:os.system [true]",
+        "- 1",
+        "seed: 1\nepochs: [1",
+        "\x00",
+        "é" * 9,
+        'dataset: {name: "a\\nb"}\nmethod: {name: at}\nfraction: 1\nseed: 0\nepochs: 3\nevaluate_every: 1\nvariant: {}',
+    ],
 )
 def test_an_odd_config_is_one_line_of_the_status(config, outputs, view):
     folder = outputs / "digits/tiny/at/fraction=1/seed=0-0123456789abcdef"

@@ -92,7 +92,7 @@ def test_a_folder_for_locks_that_others_can_write_to_is_refused(made_by, tempora
     else:
         folder.rmdir()
         folder.symlink_to(temporary) if made_by == "a link" else folder.touch()
-    with pytest.raises(StorageError, match="set the environment variable TMPDIR|cannot be written"):
+    with pytest.raises(StorageError, match=r"set the environment variable TMPDIR|cannot be written"):
         machine_locks()
 
 

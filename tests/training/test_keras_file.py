@@ -74,7 +74,7 @@ def test_code_in_a_lambda_is_not_executed(saved, altered, tmp_path, monkeypatch)
 def test_an_archive_that_unpacks_to_far_more_is_not_unpacked(altered, monkeypatch):
     monkeypatch.setattr(keras_file, "_SMALL", 10**6)
     for part in (CONFIG, WEIGHTS):
-        with pytest.raises(ConfigError, match="it unpacks to 3.* bytes, which no saved network does"):
+        with pytest.raises(ConfigError, match=r"it unpacks to 3.* bytes, which no saved network does"):
             load_model(altered(part, b" " * 30_000_000))
 
 
