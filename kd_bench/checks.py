@@ -5,9 +5,10 @@ import itertools
 import math
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Optional, Union, get_args, get_origin
 
 from kd_bench.errors import ConfigError
@@ -23,7 +24,9 @@ class Range:
     below: float = math.inf
 
     def __contains__(self, value: float) -> bool:
-        return math.isfinite(value) and self.above < value < self.below and self.least <= value <= self.most
+        # A whole number may be larger than any float, which `isfinite` cannot take.
+        finite = isinstance(value, int) or math.isfinite(value)
+        return finite and self.above < value < self.below and self.least <= value <= self.most
 
     def __str__(self) -> str:
         low = f"above {self.above:g}" if self.above > -math.inf else f"at least {self.least:g}"
@@ -54,8 +57,42 @@ class FolderName:
         return re.fullmatch(f"{self.part}(/{self.part})*", value) is not None
 
 
+@dataclass(frozen=True)
+class Hex:
+    """Marks a text of hexadecimal digits, of one of these lengths."""
+
+    lengths: tuple[int, ...]
+
+    def __contains__(self, value: str) -> bool:
+        return len(value) in self.lengths and re.fullmatch("[0-9a-f]*", value) is not None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Marks a text, or containers of texts, that terminals, documents and pictures show as they are.
+
+    They have no control characters, no line breaks, no marks that turn the direction of writing, and none of the
+    markers between which results are written into a document.
+    """
+
+    unfit: ClassVar[re.Pattern[str]] = re.compile(
+        "[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]|<!--|-->"
+    )
+
+    def __contains__(self, value: Any) -> bool:
+        if isinstance(value, dict):
+            return all(name in self and one in self for name, one in value.items())
+        if isinstance(value, list | tuple):
+            return all(one in self for one in value)
+        return not isinstance(value, str) or self.unfit.search(value) is None
+
+
 LARGEST = 1e150
 """The largest number with a fraction that a run accepts: Python can hold its square, which some methods compute."""
+LARGEST_INT = 2**63 - 1
+"""The largest whole number that a run accepts: tables and other programs hold 64 bits."""
+DEPTH = 100
+"""The most containers inside each other that a run accepts: nothing that reads them recursively reaches its limit."""
 PositiveInt = Annotated[int, Range(least=1)]
 Count = Annotated[int, Range(least=1, most=1_000_000)]
 """A number of epochs, or of images in a batch. Products of a few of them fit into TensorFlow's 64-bit integers."""
@@ -71,6 +108,9 @@ ExactShare = Annotated[float | str, Quotient(Range(least=0, below=1))]
 Probability = Annotated[float, Range(least=0, most=1)]
 Name = Annotated[str, FolderName()]
 RisingShares = Annotated[list[Share], Rising()]
+Label = Annotated[str, Shown()]
+Digest = Annotated[str, Hex((8, 16))]
+"""The digest of a run or of what it depends on. Earlier versions wrote eight digits."""
 
 VOCABULARY: dict[str, Any] = {
     "PositiveInt": PositiveInt,
@@ -111,27 +151,50 @@ def check(key: str, value: Any, annotation: Any) -> Any:
     Raises:
         ConfigError: the value is not allowed; the message has the key, the value and what is allowed.
     """
-    origin = get_origin(annotation)
+    origin, arguments = _parts(annotation)
     if origin is Annotated:
-        kind, rule = get_args(annotation)
-        if isinstance(rule, Range):
-            return _number(key, value, kind, rule)
-        if isinstance(rule, Quotient):
-            return _quotient(key, value, rule.bounds)
-        return _name(key, value, rule) if isinstance(rule, FolderName) else _rising(key, value, kind)
+        kind, rule = arguments
+        return _RULES[type(rule)](key, value, kind, rule)
     if origin is Literal:
-        return _choice(key, value, get_args(annotation))
+        return _choice(key, value, arguments)
     if origin is list:
-        return _list(key, value, get_args(annotation)[0])
+        return _list(key, value, arguments[0])
     if origin is tuple:
-        return _tuple(key, value, get_args(annotation))
+        return _tuple(key, value, arguments)
+    if origin is dict:
+        return _mapping(key, value, *arguments)
     if origin in (Union, types.UnionType):
-        return _union(key, value, get_args(annotation))
+        return _union(key, value, arguments)
     if annotation in (int, float):
         return _number(key, value, annotation, Range())
     if annotation in (str, bool) and not isinstance(value, annotation):
         raise ConfigError(f"{key}={value}: must be {_KINDS[annotation]}.")
+    return _bounded(key, value)
+
+
+@cache
+def _parts(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(annotation), get_args(annotation)
+
+
+def _bounded(key: str, value: Any) -> Any:
+    """Returns a value of any type. The numbers in it must be finite and not too large, its containers not too deep."""
+    if problem := _excess(value):
+        raise ConfigError(f"{key}: {problem}.")
     return value
+
+
+def _excess(value: Any, level: int = 0) -> str | None:
+    if isinstance(value, dict | list | tuple):
+        if level == DEPTH:
+            return f"has more than {DEPTH} containers inside each other"
+        parts = value.values() if isinstance(value, dict) else value
+        return next((problem for one in parts if (problem := _excess(one, level + 1))), None)
+    if isinstance(value, float) and not abs(value) <= LARGEST:  # nor is it a NaN
+        return f"has the number {value}; the largest is {LARGEST:g}"
+    if isinstance(value, int) and abs(value) > LARGEST_INT:
+        return f"has the number {value}; the largest is {LARGEST_INT}"
+    return None
 
 
 def _number(key: str, value: Any, kind: type, bounds: Range) -> Any:
@@ -141,10 +204,13 @@ def _number(key: str, value: Any, kind: type, bounds: Range) -> Any:
         raise ConfigError(f"{key}={value}: must be {allowed}.")
     if kind is float and abs(value) > LARGEST:
         raise ConfigError(f"{key}={value}: must be at most {LARGEST:g}.")
+    if kind is int and abs(value) > LARGEST_INT:
+        raise ConfigError(f"{key}={value}: must be at most {LARGEST_INT}.")
     return kind(value)
 
 
-def _quotient(key: str, value: Any, bounds: Range) -> float | str:
+def _quotient(key: str, value: Any, _: Any, rule: Quotient) -> float | str:
+    bounds = rule.bounds
     if not isinstance(value, str):
         return _number(key, value, float, bounds)
     if not re.fullmatch(r"\d{1,6}/[1-9]\d{0,5}", value) or float(Fraction(value)) not in bounds:
@@ -158,7 +224,13 @@ def _list(key: str, value: Any, kind: Any) -> list[Any]:
     return [check(f"{key}[{place}]", item, kind) for place, item in enumerate(value)]
 
 
-def _rising(key: str, value: Any, kind: Any) -> list[Any]:
+def _mapping(key: str, value: Any, names: Any, kind: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key}={value}: must be a group of keys.")
+    return {check(key, name, names): check(join(key, name), one, kind) for name, one in value.items()}
+
+
+def _rising(key: str, value: Any, kind: Any, _: Rising) -> list[Any]:
     items = check(key, value, kind)
     if any(later <= earlier for earlier, later in itertools.pairwise(items)):
         raise ConfigError(f"{key}={value}: must be a list of rising values, such as [0.3,0.6].")
@@ -173,13 +245,37 @@ def _tuple(key: str, value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(check(f"{key}[{place}]", value[place], kind) for place, kind in enumerate(kinds))
 
 
-def _name(key: str, value: Any, rule: FolderName) -> str:
+def _name(key: str, value: Any, _: Any, rule: FolderName) -> str:
     if not isinstance(value, str) or value not in rule:
         raise ConfigError(
             f"{key}={value}: must be a name of letters, digits and _.:+=@,- that can be part of the path of a folder "
             "(at most 100 between two /); it must not be a complete path."
         )
     return value
+
+
+def _hex(key: str, value: Any, _: Any, rule: Hex) -> str:
+    if not isinstance(value, str) or value not in rule:
+        raise ConfigError(f"{key}={value}: must be {' or '.join(map(str, rule.lengths))} hexadecimal digits.")
+    return value
+
+
+def _shown(key: str, value: Any, kind: Any, rule: Shown) -> Any:
+    checked = check(key, value, kind)
+    if checked not in rule:
+        raise ConfigError(f"{key}={value!r}: must have no control characters, no line breaks and no <!-- or -->.")
+    return checked
+
+
+_RULES: dict[type, Callable[[str, Any, Any, Any], Any]] = {
+    Range: _number,
+    Quotient: _quotient,
+    FolderName: _name,
+    Rising: _rising,
+    Hex: _hex,
+    Shown: _shown,
+}
+"""What checks a value by the rule of its annotation."""
 
 
 def _choice(key: str, value: Any, choices: tuple[Any, ...]) -> Any:

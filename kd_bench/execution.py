@@ -1,7 +1,7 @@
 """One run from start to finish: lock, state, build, train, record."""
 
 import traceback
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ class Execution:
         self.evaluator = self.parts.evaluator(self.distiller.deployed)
         with storing(folder.path):
             folder.record.unlink(missing_ok=True)
-        write_atomically(folder.config, yaml.safe_dump(asdict(config), sort_keys=False))
+        write_atomically(folder.config, yaml.safe_dump(config.stored(), sort_keys=False))
         checksum = self.teacher.checksum if self.teacher else ""
         self.attempt = Attempt(folder, data=self.parts.data, teacher=checksum, code=config.code)
 

@@ -22,6 +22,11 @@ def warn(text: str) -> None:
     _print(text, sys.stderr)
 
 
+def one_line(text: str) -> str:
+    """Returns a text that others may have written as one line for a terminal, without control characters."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
+
+
 def show(text: str) -> None:
     """Prints what the command was started for. A reader that has closed the output (head, less) has seen enough.
 

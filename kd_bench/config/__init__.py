@@ -32,7 +32,13 @@ def without(facts: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
         *groups, name = key.split(".")
         node = kept
         for group in groups:
-            node = node.get(group) or node.get("parameters", {}).get(group, {})
+            node = _group(node, group) or _group(_group(node, "parameters"), group)
         node.pop(name, None)
-        node.get("parameters", {}).pop(name, None)
+        _group(node, "parameters").pop(name, None)
     return kept
+
+
+def _group(node: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Returns a group in a group; an empty one if there is none."""
+    found = node.get(name)
+    return found if isinstance(found, dict) else {}

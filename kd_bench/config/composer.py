@@ -66,7 +66,14 @@ class Composer:
         """
         preset = self._preset(tuple(line for line in lines if line.partition("=")[0] in _PRESET_KEYS))
         choices = self._preset(tuple(line for line in lines if not self._is_plain(self._parsed(line))))
-        return RunConfig.parse(config, preset, choices)
+        run = RunConfig.parse(config, preset, choices)
+        method = preset["method"]["name"]
+        if run.method.name != method and run.method.name in self.library.choices("method"):
+            raise ConfigError(
+                f"method.name={run.method.name}: is the name of another method than {method}; choose another one, or "
+                "set method.label to rename a row."
+            )
+        return run
 
     def _preset(self, lines: tuple[str, ...]) -> dict[str, Any]:
         if lines not in self._presets:

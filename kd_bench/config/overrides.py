@@ -105,7 +105,8 @@ def refuse_wrong_choices(overrides: Sequence[Override], groups: Collection[str])
         if isinstance(choice, list) and group not in _SEVERAL_CHOICES:
             several = ",".join(map(str, choice))
             raise ConfigError(f"{line}: a run has one {group}. For one run per choice, write -m {group}={several}.")
-        if not isinstance(choice, str | list):
+        names = choice if isinstance(choice, list) else [choice]
+        if any(not isinstance(name, str) or ".." in name for name in names):
             raise ConfigError(f"{line}: must be the name of a {group}.")
 
 

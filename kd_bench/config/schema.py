@@ -5,13 +5,14 @@ Imports no TensorFlow, so that typos are reported within a second.
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cache, cached_property
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_type_hints
+from typing import Annotated, Any, Literal, Self
 
 from kd_bench.checks import (
     Count,
+    Label,
     Name,
     NonNegative,
     NonNegativeInt,
@@ -19,10 +20,11 @@ from kd_bench.checks import (
     Positive,
     PositiveInt,
     Share,
+    Shown,
     check,
     check_keys,
 )
-from kd_bench.config import WITH_SOFT_LOGITS, code, identity, title
+from kd_bench.config import TEACHER_METHOD, WITH_SOFT_LOGITS, code, identity, title
 from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.component import Component
 from kd_bench.config.identity import PRETRAINED
@@ -30,6 +32,7 @@ from kd_bench.config.network import LAYERS, Network
 from kd_bench.config.signature import check_names, class_constant
 from kd_bench.config.teacher_file import read_teacher_file
 from kd_bench.errors import ConfigError
+from kd_bench.typed import annotations
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Labelled(Named):
     def parse(cls, key: str, node: Any) -> Self:
         """Reads a config node that has a `_target_`, a `name` and a `label`."""
         named = super().parse(key, node)
-        return replace(named, label=check(f"{key}.label", node.get("label"), str))
+        return replace(named, label=check(f"{key}.label", node.get("label"), Label))
 
     def beside_soft_logits(self) -> Self:
         """Returns the method with the label of its combination with soft logits."""
@@ -287,12 +290,25 @@ class RunConfig:
             raise ConfigError(f"method.label={self.method.label}: is the label of another method; choose another one.")
         if class_constant("teacher.method", self.teacher.method.target, "network") != "teacher":
             raise ConfigError(f"teacher.method._target_={self.teacher.method.target}: does not train a teacher.")
+        self._require_names()
         _require_held_out_images(self.dataset.parameters)
         sizes = {"batch_size": self.batch_size}
         if self.teacher_init == PRETRAINED and self.trained_teacher is not None:
             sizes["teacher.batch_size"] = self.trained_teacher.batch_size
         for key, batch_size in sizes.items():
             require_equal_shares(key, batch_size, self.hardware.parameters.get("replicas") or 1)
+
+    def _require_names(self) -> None:
+        """Checks what names the run: the marks of a teacher's run, and texts that can be shown as they are."""
+        for key, value in self.variant.items():
+            check(key, value, Annotated[Any, Shown()])
+        methods = {"method.name": (self.method, self.is_teacher), "teacher.method.name": (self.teacher.method, True)}
+        for key, (method, is_teacher) in methods.items():
+            if (method.name == TEACHER_METHOD) != is_teacher:
+                raise ConfigError(
+                    f"{key}={method.name}: {TEACHER_METHOD} is the name of the run of a teacher, and of no other; set "
+                    "method.label to rename a row."
+                )
 
     def _require_mixing(self) -> None:
         """Checks that nothing mixes images twice, and that the method can learn from mixed images."""
@@ -326,6 +342,13 @@ class RunConfig:
     def trained_teacher(self) -> TeacherProtocol | None:
         """How the teacher is trained; None for a teacher in a file."""
         return self.teacher if isinstance(self.teacher, TeacherProtocol) else None
+
+    def stored(self) -> dict[str, Any]:
+        """The values for the run's folder, as plain containers.
+
+        Of callbacks only the targets: they cannot change the result, and their parameters may be passwords or keys.
+        """
+        return asdict(self) | {"callbacks": {name: one.target for name, one in self.callbacks.items()}}
 
     def facts(self) -> dict[str, Any]:
         """Everything that can change the result, as plain containers."""
@@ -421,7 +444,7 @@ def _parse(key: str, node: Any, schema: Any) -> Any:
     if schema == dict[str, Observer]:
         if isinstance(node, Mapping) and "_target_" in node:
             raise ConfigError(f"{key}._target_={node['_target_']}: a callback needs a name; write {key}.mine._target_.")
-        return {name: Observer.parse(f"{key}.{name}", one) for name, one in check(key, node, dict).items()}
+        return {name: Observer.parse(f"{key}.{name}", one) for name, one in check(key, node, dict[Label, Any]).items()}
     if schema == TeacherProtocol | TeacherFile:
         schema = TeacherFile if isinstance(node, Mapping) and "path" in node else TeacherProtocol
     if not is_dataclass(schema):
@@ -431,7 +454,7 @@ def _parse(key: str, node: Any, schema: Any) -> Any:
     if schema is TeacherFile:
         node = read_teacher_file(node)
     check_keys(key, node, [field.name for field in fields(schema)])
-    hints = _hints(schema)
+    hints = annotations(schema)
     prefix = f"{key}." if key else ""
     return schema(**{name: _parse(prefix + name, node[name], hints[name]) for name in node})
 
@@ -444,8 +467,3 @@ def _folder(outputs: str) -> str:
         return str(Path(outputs).expanduser())
     except RuntimeError as problem:
         raise ConfigError(f"outputs={outputs}: there is no such user.") from problem
-
-
-@cache
-def _hints(schema: Any) -> dict[str, Any]:
-    return get_type_hints(schema, include_extras=True)

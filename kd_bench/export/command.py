@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     forms = list(dict.fromkeys([*options.formats, *([_INT8] if options.int8 else [])]))
     try:
-        runs = [read_finished(path) for path in options.runs]
+        runs = [read_finished(path, options.data_dir, options.trust) for path in options.runs]
         for form in forms:
             require_packages(form)
     except BenchError as problem:
@@ -103,5 +103,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="the folder of a finished run")
     add("--formats", nargs="+", choices=_FORMATS, default=_DEFAULT, help=f"(default: {' '.join(_DEFAULT)})")
+    add("--data-dir", metavar="FOLDER", help="the folder of prepared data sets, if a run had its own dataset.data_dir")
+    add("--trust", nargs="+", default=[], metavar="TARGET", help="your own functions that make the runs' data sets")
     add("--int8", action="store_true", help="also LiteRT in 8-bit integers")
     return parser.parse_args(arguments)

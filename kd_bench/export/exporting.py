@@ -89,7 +89,7 @@ def _require_same_classes(run: Finished, form: str, logits: np.ndarray) -> None:
     """Raises `BenchError` if a network in floats predicts other classes than the run did."""
     if form == "litert_int8":
         return
-    wrong = int(different(logits, run.predictions, _NOISE[run.record.setting.precision]).sum())
+    wrong = int(different(logits, run.predictions, _NOISE.get(run.record.setting.precision, 0.0)).sum())
     if wrong:
         raise BenchError(
             f"{form}: {wrong} of {len(logits)} test images get another class than in {run.folder.predictions}, which "

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kd_bench.errors import BenchError
+from kd_bench.errors import BenchError, DamageError
 from kd_bench.training import hardware
+from kd_bench.training.keras_file import load_keras_file
 from kd_bench.training.saving import INNER, NORMALISATION, READY_TO_USE
 
 
@@ -37,9 +38,12 @@ def load_network(path: Path) -> keras.Model:
     """Returns the network of a run, which takes images on the scale 0 to 255, as all formats can express it.
 
     Raises:
-        BenchError: it takes other images.
+        BenchError: it cannot be loaded, or takes other images.
     """
-    saved = keras.saving.load_model(path)
+    try:
+        saved = load_keras_file(path)
+    except ValueError as problem:
+        raise DamageError(f"{path}: cannot be loaded ({problem}).") from problem
     if saved.name != READY_TO_USE:
         raise BenchError(
             f"{path}: does not normalise its images itself: it is a copy of a teacher's file, or an earlier version "

@@ -86,5 +86,5 @@ def _training(earlier: _Earlier) -> float:
 
 def _length(facts: Mapping[str, Any]) -> float:
     """Returns the length of a run's main stage, in epochs over the full training set; 1 for an evaluation."""
-    share = facts["fraction"] if facts.get("budget") == "epochs" else 1.0
+    share = facts.get("fraction", 1.0) if facts.get("budget") == "epochs" else 1.0
     return facts.get("epochs", 1) * share

@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -10,18 +11,18 @@ from typing import Any
 
 from kd_bench.errors import BenchError
 from kd_bench.installation import program
-from kd_bench.messages import protect_streams, show, warn
+from kd_bench.messages import one_line, protect_streams, show, warn
 from kd_bench.results.bundle import bundle_name, unbundle
 from kd_bench.results.columns import COLUMNS
 from kd_bench.results.frame import Runs, read_runs, with_hyper_parameters
 from kd_bench.results.lengths import read_costs
 from kd_bench.results.literature import read_published
-from kd_bench.results.problems import list_altered, list_problems
+from kd_bench.results.problems import counting, list_problems, verify
 from kd_bench.results.readme import block_names, update_blocks
 from kd_bench.results.render import render_runs
 from kd_bench.results.rows import STUDENT
 from kd_bench.results.selection import Filters, comparable, select
-from kd_bench.results.sources import bundle_runs
+from kd_bench.results.sources import Unreadable, bundle_runs
 from kd_bench.results.status import read_status
 from kd_bench.results.status_text import render_status
 from kd_bench.results.table import Table, build_tables
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         do = _unbundle if options.unbundle else _watch if options.status else _aggregate
         problems = do(options)
     except (OSError, BenchError) as error:
-        warn(f"{Path(sys.argv[0]).name}: {error}")
+        warn(one_line(f"{Path(sys.argv[0]).name}: {error}"))
         return 1
     return 1 if problems else 0
 
@@ -45,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _unbundle(options: argparse.Namespace) -> bool:
     (outputs,) = options.outputs
     restored, problems = unbundle(options.unbundle, outputs)
-    show(f"{outputs}: {restored} run{'' if restored == 1 else 's'} restored from {options.unbundle}")
+    show(f"{outputs}: {counting(restored, 'run')} restored from {options.unbundle}")
     for problem in problems:
-        warn(problem)
+        warn(one_line(problem))
     return bool(problems)
 
 
@@ -55,7 +56,7 @@ def _watch(options: argparse.Namespace) -> bool:
     """Prints the status of the runs; returns whether a file is damaged."""
     status = read_status(options.outputs)
     for message in status.damaged:
-        warn(f"damaged: {message}")
+        warn(one_line(f"damaged: {message}"))
     show(render_status(status, shutil.get_terminal_size().columns))
     return bool(status.damaged)
 
@@ -63,19 +64,28 @@ def _watch(options: argparse.Namespace) -> bool:
 def _aggregate(options: argparse.Namespace) -> bool:
     """Prints or writes the results; returns whether a run failed or a file was changed later."""
     runs = read_runs(options.outputs)
-    altered = list_altered(runs) if options.verify else []
-    for problem in [*list_problems(runs), *altered]:
-        warn(problem)
+    verified = verify(runs) if options.verify else None
+    for problem in [*list_problems(runs), *(verified.lines() if verified else [])]:
+        warn(one_line(problem))
     if runs.frame.empty or (options.update and len(runs.failed) == len(runs.tabulated)):
         sources = ", ".join(map(str, options.outputs))
+        if runs.unreadable:
+            raise BenchError(f"{sources}: no run can be read")
         raise BenchError(f"{sources}: no run is done yet; start one: {program('run')} method=fitnet")
-    if options.update:
-        _update(options)
-    elif options.bundle:
-        _bundle(runs, options)
-    else:
-        _print(runs, options)
-    return bool(len(runs.failed) or runs.unreadable or altered)
+    do = _update if options.update else _bundle if options.bundle else _print
+    left_out = _collecting(lambda: do(runs, options))
+    return bool(len(runs.failed) or runs.unreadable or (verified and verified.altered) or left_out)
+
+
+def _collecting(do: Callable[[], None]) -> bool:
+    """Does something, then prints a line for each file that it could not read; returns whether there was one."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", Unreadable)
+        do()
+    messages = [str(one.message) for one in caught if issubclass(one.category, Unreadable)]
+    for message in dict.fromkeys(messages):
+        warn(one_line(f"unreadable: {message}"))
+    return bool(messages)
 
 
 def _print(runs: Runs, options: argparse.Namespace) -> None:
@@ -98,17 +108,17 @@ def _print(runs: Runs, options: argparse.Namespace) -> None:
 def _bundle(runs: Runs, options: argparse.Namespace) -> None:
     chosen = select(runs.frame, _filters(options))
     bundle_runs(chosen, options.bundle)
-    show(f"{options.bundle}: {len(chosen)} runs")
+    show(f"{options.bundle}: {counting(len(chosen), 'run')}")
 
 
-def _update(options: argparse.Namespace) -> None:
+def _update(_: Runs, options: argparse.Namespace) -> None:
     """Writes the blocks of a file. A named block shows the source with this name; a block without a name shows all.
 
     The block `name.lengths` shows the lengths of the source `name`, and so on.
     """
     contents = {}
     for block in block_names(options.update):
-        name, _, kind = block.partition(".")
+        name, kind = block.partition(".")[::2]
         sources = [source for source in options.outputs if name in ("", bundle_name(source))]
         if name and len(sources) != 1:
             raise BenchError(f"{options.update}: its block {block} needs exactly one {name}.jsonl in --outputs")

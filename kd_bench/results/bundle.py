@@ -9,19 +9,28 @@ import hashlib
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from kd_bench.checks import Label, NonNegativeInt, Probability
 from kd_bench.config import TEACHER_METHOD
+from kd_bench.documents import read_json
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.folder import RunFolder, named_now
 from kd_bench.runs.record import DONE, Record, RecordError, parse_record, read_record
+from kd_bench.typed import typed
 
 ENDINGS = (".jsonl", ".jsonl.gz")
 
-Curve = list[tuple[int, float]]
+_LARGEST = 2**30
+"""The largest bundle in bytes, decompressed. Twenty thousand runs have a tenth of it."""
+_MOST_PARTS, _LONGEST_PART = 20, 255
+"""Of a run's folder: more folders inside each other, or longer names, cannot be made everywhere."""
+
+Curve = list[tuple[NonNegativeInt, Probability]]
 """The test accuracy, in [0, 1], after each evaluated epoch (counted from 1)."""
 
 
@@ -35,7 +44,7 @@ class Entry:
         record: The unchanged content of its `result.json`.
     """
 
-    folder: str
+    folder: Label
     curve: Curve
     record: str
 
@@ -85,15 +94,18 @@ def read_bundle(path: Path) -> tuple[list[Entry], list[str]]:
         BenchError: The file cannot be read at all.
     """
     try:
-        content = path.read_bytes()
-        lines = (gzip.decompress(content) if path.suffix == ".gz" else content).splitlines()
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream:
+            content = stream.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise EOFError(f"it has more than {_LARGEST} bytes")
+        lines = content.splitlines()
     except (OSError, EOFError, zlib.error) as error:
         raise BenchError(f"{path}: cannot be read ({error}); is it a bundle?") from error
     entries, problems = [], []
     for number, line in enumerate(lines, start=1):
         try:
             entries.append(_parse(line))
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             problems.append(f"{path}: line {number} {error}; restore the file, or bundle the runs again")
     return entries, problems
 
@@ -135,30 +147,33 @@ def check_network(path: Path, content: bytes, record: Record) -> bytes:
 
 
 def _line(entry: Entry) -> str:
-    return json.dumps({"checksum": _checksum(entry), **asdict(entry)}, ensure_ascii=False)
+    document = asdict(entry)
+    return json.dumps({"checksum": _checksum(document), **document}, ensure_ascii=False)
 
 
 def _parse(line: bytes) -> Entry:
-    document = json.loads(line)
+    document = read_json(line)
     if not isinstance(document, dict):
-        raise TypeError("is not an entry of a bundle")
+        raise ValueError("is not an entry of a bundle")
     checksum = document.pop("checksum", None)
-    entry = Entry(**document)
-    if checksum != _checksum(entry):
+    entry = typed(Entry, document)
+    if checksum != _checksum(document):
         raise ValueError("is not what was written (its checksum differs)")
-    return Entry(_inner(entry.folder), [(epoch, accuracy) for epoch, accuracy in entry.curve], str(entry.record))
+    _require_inner(entry.folder)
+    return entry
 
 
-def _checksum(entry: Entry) -> str:
-    return hashlib.sha256(json.dumps(asdict(entry), sort_keys=True).encode()).hexdigest()
+def _checksum(entry: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
 
 
-def _inner(folder: str) -> str:
-    """Returns the folder; raises `ValueError` if it leads out of the outputs folder on any operating system."""
+def _require_inner(folder: str) -> None:
+    """Raises `ValueError` if a folder leads out of the outputs folder, or cannot be made, on any operating system."""
     parts = PurePosixPath(folder).parts
     if not parts or parts[0] == "/" or ".." in parts or "\\" in folder or ":" in parts[0]:
         raise ValueError(f"has the folder {folder!r}, which is outside the outputs folder")
-    return folder
+    if len(parts) > _MOST_PARTS or max(len(part.encode()) for part in parts) > _LONGEST_PART:
+        raise ValueError(f"has the folder {folder[:_LONGEST_PART]!r}..., which no run has")
 
 
 def _restore(entry: Entry, bundle: Path, outputs: Path) -> bool:

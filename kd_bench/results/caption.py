@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from kd_bench.messages import one_line
 from kd_bench.results.frame import places
 from kd_bench.results.marks import mark_lines
 from kd_bench.results.rows import STUDENT, TEACHER
@@ -149,7 +150,7 @@ def _warnings(runs: pd.DataFrame) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split()).replace("`", "'")
+    return one_line(text).replace("`", "'")
 
 
 def _join(*sentences: str) -> str:

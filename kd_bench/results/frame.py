@@ -4,10 +4,11 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pandas as pd
 
+from kd_bench.checks import LARGEST_INT
 from kd_bench.results.sources import FoundRun, read_curves, read_sources
 from kd_bench.runs.folder import RunFolder, run_name
 from kd_bench.runs.record import (
@@ -118,7 +119,7 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
         columns |= _attributes([getattr(record, name) for record in records], [field.name for field in fields(kind)])
     columns["teacher_digest"] = _completed(columns["teacher_digest"], columns["digest"])
     columns["steps_by_stage"] = columns["steps"]
-    columns["steps"] = [steps and sum(steps.values()) for steps in columns["steps_by_stage"]]
+    columns["steps"] = [_sum((steps or {}).values()) for steps in columns["steps_by_stage"]]
     columns["training_multiply_adds"] = [_sum(counts.values()) for counts in columns["stage_multiply_adds"]]
     columns |= _attributes(settings, _SETTING)
     columns |= {name: [setting.git.get(name) for setting in settings] for name in ("revision", "dirty")}
@@ -183,6 +184,8 @@ def settled(frame: pd.DataFrame) -> dict[str, pd.Series]:
 
 def places(runs: pd.DataFrame) -> list[str]:
     """Returns the paths of the runs, for messages."""
+    if runs.empty:  # pandas forgets the columns
+        return []
     return [f"{source}/{folder}" for source, folder in zip(runs["source"], runs["folder"], strict=True)]
 
 
@@ -194,7 +197,7 @@ def _completed(parts: Sequence[str | None], digests: Iterable[str]) -> list[str 
 
 def _dtypes() -> dict[str, str]:
     """Returns the types of the numeric columns. A column has its type even if all values are missing."""
-    annotations = {field.name: field.type for kind in (*_PARTS.values(), Setting) for field in fields(kind)}
+    annotations = {name: one for kind in (*_PARTS.values(), Setting) for name, one in get_type_hints(kind).items()}
     return {name: _DTYPES[kind] for name, kind in annotations.items() if kind in _DTYPES}
 
 
@@ -211,8 +214,9 @@ def _settled(column: pd.Series, done: pd.Series, keys: list[pd.Series]) -> pd.Se
 
 
 def _sum(counts: Collection[int | None]) -> int | None:
-    """Returns the sum; None if there is nothing to add or a part is unknown."""
-    return None if not counts or None in counts else sum(count for count in counts if count is not None)
+    """Returns the sum; None if there is nothing to add, a part is unknown, or the sum is too large for the table."""
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    return total if counts and total is not None and total <= LARGEST_INT else None
 
 
 def _attributes(parts: Sequence[Any], names: Iterable[str]) -> dict[str, list[Any]]:

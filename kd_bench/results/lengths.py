@@ -4,7 +4,6 @@ The student's accuracy over its steps is the curve that each method is held agai
 at the method's cost, and at what cost would it have reached the method's accuracy?
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kd_bench.checks import NonNegative
+from kd_bench.documents import read_json
 from kd_bench.errors import BenchError
 from kd_bench.results.rows import STUDENT, TEACHER, Row, name_row
 from kd_bench.results.significance import LEVEL
 from kd_bench.results.table import CELL, Table
 from kd_bench.runs.record import DONE
+from kd_bench.typed import known
 
 LENGTH_KEYS = ("epochs", "budget", "evaluate_every")
 """The keys in which runs of different lengths differ."""
@@ -113,6 +115,11 @@ def build_lengths(table: Table, costs: StepCosts | None = None) -> list[Lengths]
     return found
 
 
+@dataclass(frozen=True)
+class _Costs:
+    steps: dict[str, dict[str, NonNegative]]
+
+
 def read_costs(path: Path) -> StepCosts:
     """Reads the costs of steps, which `python -m benchmarks.cost` writes.
 
@@ -120,9 +127,8 @@ def read_costs(path: Path) -> StepCosts:
         BenchError: The file is not readable, or holds something else.
     """
     try:
-        stages = json.loads(path.read_text(encoding="utf-8"))["steps"]
-        return {method: {stage: float(cost) for stage, cost in own.items()} for method, own in stages.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return known(_Costs, read_json(path.read_bytes())).steps
+    except (OSError, ValueError) as error:
         raise BenchError(f"{path}: holds no costs of steps ({error!r})") from error
 
 

@@ -1,10 +1,11 @@
 """Lists problems of runs, as lines for the terminal."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from kd_bench.results.bundle import is_bundle
 from kd_bench.results.frame import Runs, places
+from kd_bench.runs.files import sha256
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import read_record
 
@@ -18,12 +19,58 @@ def list_problems(runs: Runs) -> list[str]:
     return lines
 
 
-def list_altered(runs: Runs) -> list[str]:
-    """Returns a line for each file beside a record that its run did not write like this; reads all files."""
-    in_folders = runs.frame[[not is_bundle(Path(source)) for source in runs.frame["source"]]]
-    folders = [RunFolder(Path(place)) for place in places(in_folders)]
-    paths = (path for folder in folders for path in folder.altered(read_record(folder.record)))
-    return [f"altered: {path} (its checksum is not the one in its run's record)" for path in paths]
+@dataclass
+class Verified:
+    """What a comparison of all files with their checksums found.
+
+    Attributes:
+        runs: the number of runs in outputs folders; those in bundles have no files.
+        files: the number of files that were compared.
+        altered: a line for each file that its run did not write like this, or that cannot be read.
+        missing: a line for each file that is not there. Networks may be deleted to save space.
+    """
+
+    runs: int = 0
+    files: int = 0
+    altered: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Returns what was found, as lines for the terminal."""
+        missing = f", {len(self.missing)} missing" if self.missing else ""
+        counted = f"verified {counting(self.files, 'file')} of {counting(self.runs, 'run')}{missing}"
+        return [*self.altered, *self.missing, counted]
+
+
+def verify(runs: Runs) -> Verified:
+    """Compares each file beside a record with its checksum in the record."""
+    found = Verified()
+    for place in places(runs.frame):
+        folder = RunFolder(Path(place))
+        if folder.record.is_file():  # not in a bundle
+            found.runs += 1
+            for name, checksum in read_record(folder.record).files.items():
+                _compare(folder.path / name, checksum, found)
+    return found
+
+
+def _compare(path: Path, checksum: str, found: Verified) -> None:
+    try:
+        if not path.is_file():
+            found.missing.append(f"missing: {path}")
+            return
+        same = sha256(path) == checksum
+    except OSError as problem:
+        found.altered.append(f"unreadable: {path}: cannot be read ({problem.strerror})")
+        return
+    found.files += 1
+    if not same:
+        found.altered.append(f"altered: {path} (its checksum is not the one in its run's record)")
+
+
+def counting(number: int, what: str) -> str:
+    """Returns a number of things in words, such as `1 run` or `3 runs`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _listed(what: str, where: Sequence[str]) -> list[str]:

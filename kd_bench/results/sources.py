@@ -1,13 +1,15 @@
 """Reads runs from outputs folders and bundles, both in the same way."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from kd_bench.checks import Shown
 from kd_bench.config import TEACHER_METHOD
-from kd_bench.errors import BenchError
+from kd_bench.errors import BenchError, DamageError
 from kd_bench.installation import program
 from kd_bench.results.bundle import (
     ENDINGS,
@@ -48,6 +50,10 @@ class Found:
     runs: list[FoundRun] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+
+
+class Unreadable(UserWarning):
+    """A file beside a record cannot be read: what it would show is left out."""
 
 
 def read_sources(sources: Iterable[Path]) -> Found:
@@ -109,13 +115,16 @@ def read_network(source: Path, entry: Entry) -> bytes:
 def read_run_exports(source: Path, folder: str) -> list[Export]:
     """Returns what was measured of the exported networks of a run of a source. A bundle has none.
 
-    Raises:
-        DamageError: A file with measurements cannot be read.
+    Files that cannot be read give a warning.
     """
     place = RunFolder(source / folder)
     if is_bundle(source) or not place.exports.is_dir():
         return []
-    return read_exports(place, read_record(place.record).files.get(place.network.name, ""))
+    try:
+        return read_exports(place, read_record(place.record).files.get(place.network.name, ""))
+    except DamageError as problem:
+        warnings.warn(str(problem), Unreadable, stacklevel=2)
+        return []
 
 
 def bundle_runs(runs: pd.DataFrame, path: Path) -> None:
@@ -146,12 +155,19 @@ def _has_needed_network(runs: pd.DataFrame) -> pd.Series:
 
 
 def _curve(folder: RunFolder) -> Curve:
-    lines = (line for line in read_metrics(folder.metrics) if "test_accuracy" in line)
+    try:
+        lines = [line for line in read_metrics(folder.metrics) if "test_accuracy" in line]
+    except DamageError as problem:
+        warnings.warn(str(problem), Unreadable, stacklevel=2)
+        return []
     return [(line["epoch"], line["test_accuracy"]) for line in lines]
 
 
 def _read_folder(outputs: Path, found: Found) -> None:
-    for folder, has_record in find_runs(outputs):
+    for folder, has_record in find_runs(outputs, found.unreadable):
+        if folder.path.as_posix() not in Shown():
+            found.unreadable.append(f"{folder}: the name of this folder is no text that can be shown; rename it")
+            continue
         if not has_record:
             found.unfinished.append(folder.path.as_posix())
             continue

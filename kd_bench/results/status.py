@@ -5,17 +5,40 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
-
+from kd_bench.checks import Count, Label, NonNegativeInt, PositiveInt, Share, Shown
 from kd_bench.config import title
+from kd_bench.documents import read_yaml
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.folder import RunFolder, find_runs, run_name
 from kd_bench.runs.lock import Holder, holder, is_held
 from kd_bench.runs.metrics import read_metrics
 from kd_bench.runs.progress import Progress, checkpoint_of, progress
 from kd_bench.runs.record import FAILED, Record, SchemaError, is_done, read_record
+from kd_bench.typed import known
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """The entries of a run's config that the status shows."""
+
+    dataset: dict[str, Any]
+    method: dict[str, Any]
+    fraction: Share
+    seed: NonNegativeInt
+    epochs: Count
+    evaluate_every: PositiveInt
+    variant: Annotated[dict[str, Any], Shown()]
+
+    def __post_init__(self) -> None:
+        for component in (self.dataset, self.method):
+            known(_Named, component)
+
+
+@dataclass(frozen=True)
+class _Named:
+    name: Label
 
 
 @dataclass(frozen=True)
@@ -71,9 +94,12 @@ def read_status(outputs: Iterable[Path]) -> Status:
     """
     status = Status()
     found: dict[tuple[str, ...], _Found] = {}
-    for folder in (run for place in outputs for run in _runs(place)):
+    for folder in (run for place in outputs for run in _runs(place, status.damaged)):
         try:
             one = _find(folder)
+        except OSError as problem:
+            status.damaged.append(f"{problem.filename or folder}: cannot be read ({problem.strerror})")
+            continue
         except (DamageError, SchemaError) as problem:
             status.damaged.append(str(problem))
             continue
@@ -98,10 +124,10 @@ class _Found:
     record: Record | None = None
 
 
-def _runs(outputs: Path) -> Iterator[RunFolder]:
+def _runs(outputs: Path, damaged: list[str]) -> Iterator[RunFolder]:
     if not outputs.is_dir():
         raise BenchError(f"{outputs}: is not a folder; the status needs outputs folders")
-    return (folder for folder, _ in find_runs(outputs))
+    return (folder for folder, _ in find_runs(outputs, damaged))
 
 
 def _find(folder: RunFolder) -> _Found:
@@ -150,10 +176,12 @@ def _read_config(folder: RunFolder) -> dict[str, Any]:
     if not folder.config.exists():
         return {}
     try:
-        config = yaml.safe_load(folder.config.read_bytes())
-        _title(config), config["epochs"], config["evaluate_every"]
-    except (yaml.YAMLError, KeyError, TypeError) as problem:
-        raise DamageError(f"{folder.config}: is damaged; the same command writes it again") from problem
+        config: dict[str, Any] = read_yaml(folder.config.read_bytes())
+        known(_Begun, config)
+    except OSError as problem:
+        raise DamageError(f"{folder.config}: cannot be read ({problem.strerror})") from problem
+    except ValueError as problem:
+        raise DamageError(f"{folder.config}: is damaged ({problem}); the same command writes it again") from problem
     return config
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
+from kd_bench.messages import one_line
 from kd_bench.results.status import Status, Unfinished
 
 _INDENT = "    "
@@ -33,7 +34,7 @@ def _lines(status: Status) -> Iterator[str]:
     if status.failed:
         yield from ["", "failed; the same command tries again:"]
         for title, reason in sorted(status.failed):
-            yield from (f"  {title}", _INDENT + " ".join(reason.split()))
+            yield from (f"  {title}", _INDENT + one_line(reason))
 
 
 def _left(run: Unfinished) -> float:

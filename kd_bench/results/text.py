@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from kd_bench.messages import one_line
 from kd_bench.results.table import WORSE, mark
 
 FORMATS = ("markdown", "csv", "latex", "json")
@@ -31,7 +32,7 @@ def section(subject: str, kind: str, grids: Sequence[Grid], captions: Sequence[s
     """
     bodies = [grid_text(*grid, form) for grid in grids]
     if form == "markdown":
-        return "\n\n".join([f"### {subject}", *bodies, *captions])
+        return "\n\n".join([f"### {_inert(subject)}", *bodies, *map(_inert, captions)])
     caption = _latex_text(" ".join([f"{subject}.", *captions]))
     label = re.sub(r"[^a-z0-9]+", "-", f"{kind}-{subject.replace(',', '')}".lower())
     head = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{label}}}"]
@@ -41,8 +42,8 @@ def section(subject: str, kind: str, grids: Sequence[Grid], captions: Sequence[s
 def grid_text(header: list[str], lines: list[list[str]], form: str) -> str:
     """Returns a table in Markdown or LaTeX."""
     if form == "markdown":
-        escaped = [[text.replace("|", r"\|") for text in line] for line in lines]
-        return tabulate(escaped, header, tablefmt="github", disable_numparse=True)
+        head, *escaped = [[_inert(text).replace("|", r"\|") for text in line] for line in (header, *lines)]
+        return tabulate(escaped, head, tablefmt="github", disable_numparse=True)
     return tabulate(lines, header, tablefmt="latex_booktabs", disable_numparse=True).translate(_LATEX_SYMBOLS)
 
 
@@ -61,7 +62,7 @@ def plain(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
         return ";".join(map(str, value))
-    return "" if pd.isna(value) else " ".join(str(value).split())
+    return "" if pd.isna(value) else one_line(str(value))
 
 
 def render_frame(frame: pd.DataFrame, form: str) -> str:
@@ -73,8 +74,26 @@ def render_frame(frame: pd.DataFrame, form: str) -> str:
 
 
 def _csv_value(value: Any) -> Any:
-    """Returns a value as written in a CSV file: numbers as they are, lists joined by semicolons, dicts as JSON."""
-    return value if isinstance(value, float) else plain(value)
+    """Returns a value as written in a CSV file: numbers as they are, lists joined by semicolons, dicts as JSON.
+
+    A text that a spreadsheet would compute as a formula gets an apostrophe, which says that it is a text.
+    """
+    if isinstance(value, float):
+        return value
+    text = plain(value)
+    return f"'{text}" if isinstance(value, str | list) and text.startswith(_FORMULA) else text
+
+
+_FORMULA = ("=", "+", "-", "@")
+"""The first letters of formulas."""
+
+
+def _inert(text: str) -> str:
+    """Returns a text for Markdown in which nothing is HTML or a link."""
+    return _LINK.sub(r"]\(", _TAG.sub("&lt;", text))
+
+
+_TAG, _LINK = re.compile(r"<(?=[A-Za-z/!?])"), re.compile(r"\]\(")
 
 
 def _json_value(value: Any) -> Any:

@@ -16,9 +16,12 @@ import keras
 import numpy as np
 import safetensors.numpy
 
+from kd_bench.documents import read_json
 from kd_bench.errors import DamageError
 from kd_bench.messages import warn
 from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.folder import checkpoint_paths
+from kd_bench.typed import typed
 
 _KEPT = 2
 _DIGITS = 16
@@ -129,7 +132,7 @@ class Checkpoints:
 
     def _paths(self) -> list[Path]:
         """Returns the checkpoints' files, oldest first. Files that a kill left half-written have other names."""
-        return sorted(self._folder.glob(f"[0-9]*-*-*-*{_SUFFIX}"))
+        return checkpoint_paths(self._folder)
 
 
 def _number(path: Path) -> int:
@@ -146,7 +149,7 @@ def _read(path: Path) -> Checkpoint:
         if _digest(path.read_bytes()) != path.stem.rpartition("-")[2]:
             raise ValueError("its checksum is not the one in its name")
         with safetensors.safe_open(path, framework="numpy") as file:
-            position = Position(**json.loads(file.metadata()[_POSITION]))
+            position = typed(Position, read_json(file.metadata()[_POSITION]))
             return Checkpoint(path, position, [file.get_tensor(name) for name in sorted(file.keys())])
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as problem:
         raise DamageError(f"{path}: is damaged: {problem}.") from problem

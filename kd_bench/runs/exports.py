@@ -4,9 +4,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kd_bench.checks import Label, NonNegative, NonNegativeInt, PositiveInt, Probability
+from kd_bench.documents import read_json
 from kd_bench.errors import DamageError
 from kd_bench.runs.files import write_atomically
 from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.record import Sha256
+from kd_bench.typed import typed
 
 ARTEFACTS = {
     "saved_model": "saved_model",
@@ -35,18 +39,18 @@ class Export:
         finished: ISO 8601, in UTC.
     """
 
-    format: str
-    network: str
-    size_bytes: int
-    images: int
-    accuracy: float
-    differing: int
-    latency_ms: float
-    batch_size: int
-    images_per_second: float
+    format: Label
+    network: Sha256
+    size_bytes: NonNegativeInt
+    images: PositiveInt
+    accuracy: Probability
+    differing: NonNegativeInt
+    latency_ms: NonNegative
+    batch_size: PositiveInt
+    images_per_second: NonNegative
     processor: str | None
-    versions: dict[str, str]
-    finished: str
+    versions: dict[Label, Label]
+    finished: Label
 
     @property
     def agreement(self) -> float:
@@ -89,6 +93,9 @@ def read_exports(folder: RunFolder, network: str) -> list[Export]:
 
 def _read(path: Path) -> Export:
     try:
-        return Export(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
+        export = typed(Export, read_json(path.read_bytes()))
+        if export.format != path.stem:
+            raise ValueError(f"it is of the format {export.format}")
+        return export
+    except (OSError, ValueError) as error:
         raise DamageError(f"{path}: cannot be read ({error}); delete it, or export the run again") from error

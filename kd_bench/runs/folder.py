@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # It imports Hydra, which is not needed to read finished runs
 _CONFIG, _RECORD, _LOCK, _LOGS = "config.yaml", "result.json", ".lock", "logs"
 _NAME = re.compile(r"seed=\d+-[0-9a-f]{8,16}")
 """The name of a run's folder. Earlier versions wrote eight digits of the digest."""
+_CHECKPOINT = re.compile(r"[0-9]+-.+-[0-9]+-[0-9a-f]+\.safetensors")
+"""The name of a checkpoint: its number, the stage, the step and the digest of its content."""
 _BEGUN = {_CONFIG, _LOCK}
 """A run without a record has at least one of these files. While its process reads the data, it has only the lock."""
 
@@ -194,6 +196,11 @@ class RunFolder:
                     place.rmdir()
 
 
+def checkpoint_paths(folder: Path) -> list[Path]:
+    """Returns the checkpoints' files, oldest first. Files that a kill left half-written have other names."""
+    return sorted(path for path in folder.glob("[0-9]*") if _CHECKPOINT.fullmatch(path.name))
+
+
 def is_misplaced(folder: Path, record: Record) -> bool:
     """Returns whether a record's folder has the name of another run's, because somebody copied the record there."""
     return _NAME.fullmatch(folder.name) is not None and not _name(record).startswith(folder.name)
@@ -210,13 +217,22 @@ def run_name(folder: str | Path) -> tuple[str, ...]:
     return Path(folder).parts[-3:]
 
 
-def find_runs(outputs: Path) -> Iterator[tuple[RunFolder, bool]]:
+def find_runs(outputs: Path, problems: list[str] | None = None) -> Iterator[tuple[RunFolder, bool]]:
     """Yields every run's folder below `outputs`, in order, and whether it holds a record.
 
     Symbolic links are followed, and no folder is visited twice.
+
+    Args:
+        outputs: the folder.
+        problems: gets a message for each folder that cannot be read.
     """
+
+    def report(problem: OSError) -> None:
+        if problems is not None:
+            problems.append(f"{problem.filename}: cannot be read ({problem.strerror}); its runs are left out")
+
     visited = set()
-    for directory, subdirectories, files in os.walk(outputs, followlinks=True):
+    for directory, subdirectories, files in os.walk(outputs, onerror=report, followlinks=True):
         status = os.stat(directory)  # noqa: PTH116 - a Path per folder would double the time
         place = (status.st_dev, status.st_ino)
         if place in visited:

@@ -3,10 +3,10 @@
 import contextlib
 import errno
 import fcntl
-import getpass
 import json
 import os
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,21 +14,38 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from kd_bench.checks import Label, NonNegativeInt
+from kd_bench.documents import read_json
 from kd_bench.errors import StorageError
 from kd_bench.messages import say
 from kd_bench.runs.files import storing
 from kd_bench.runs.folder import RunFolder
+from kd_bench.typed import typed
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """The errors of `flock` on a network file system that is mounted without locks."""
+_OWN, _OTHERS = stat.S_IRWXU, stat.S_IWGRP | stat.S_IWOTH
+"""The mode of a folder that is only its owner's, and the bits by which others can write to it."""
 _GLANCE = 0.1
 """Seconds to try before a lock counts as taken. A process that calls `is_held` holds the lock for a moment."""
 
 
 def machine_locks() -> Path:
-    """Returns the folder for locks that all commands of this user on this machine share; makes it if needed."""
-    folder = Path(tempfile.gettempdir(), f"kd_bench-{getpass.getuser()}")
-    folder.mkdir(exist_ok=True)
+    """Returns the folder for locks that all commands of this user on this machine share; makes it if needed.
+
+    Raises:
+        StorageError: it cannot be made, or it is not this user's own: anybody can make a folder in /tmp, and then hold
+            all locks.
+    """
+    folder = Path(tempfile.gettempdir(), f"kd_bench-{os.getuid()}")
+    with storing(folder):
+        folder.mkdir(mode=_OWN, exist_ok=True)
+        found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & _OTHERS:
+        raise StorageError(
+            f"{folder}: is not a folder that only you can write to, so others could hold the locks of your runs; "
+            "delete it, or set the environment variable TMPDIR to another folder."
+        )
     return folder
 
 
@@ -36,8 +53,8 @@ def machine_locks() -> Path:
 class Holder:
     """The process that does a run, or the last one that did."""
 
-    host: str
-    process: int
+    host: Label
+    process: NonNegativeInt
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}"
@@ -92,8 +109,8 @@ def is_held(folder: RunFolder) -> bool:
 def holder(folder: RunFolder) -> Holder | None:
     """Returns which process holds the lock, or held it last; None if that is not known."""
     try:
-        return Holder(**json.loads(folder.holder.read_text()))
-    except (OSError, ValueError, TypeError):
+        return typed(Holder, read_json(folder.holder.read_bytes()))
+    except (OSError, ValueError):
         return None
 
 

@@ -4,11 +4,28 @@ Lines are only appended. When a run resumes from a checkpoint, the lines written
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kd_bench.checks import NonNegative, NonNegativeInt, Probability
+from kd_bench.documents import read_json
 from kd_bench.runs.files import storing
 from kd_bench.runs.record import RecordError
+from kd_bench.typed import known
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """The entries of a line that are read again; a loss may have any name. Earlier versions wrote fewer."""
+
+    stage: str
+    epoch: NonNegativeInt
+    epochs: NonNegativeInt = 0
+    seconds: NonNegative = 0.0
+    elapsed_seconds: NonNegative = 0.0
+    multiply_adds: NonNegativeInt | None = None
+    test_accuracy: Probability = 0.0
 
 
 def append_metrics(path: Path, line: dict[str, Any]) -> None:
@@ -27,11 +44,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Returns the complete lines, oldest first, without an incomplete last line; an empty list if there is no file.
 
     Raises:
-        RecordError: A line before the last is damaged.
+        RecordError: The file cannot be read, or a line before the last is damaged.
     """
-    if not path.exists():
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return []
-    content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror})") from error
     lines = content[: _whole_lines(content)].splitlines()
     return [_parse(line, path, number) for number, line in enumerate(lines, start=1)]
 
@@ -42,6 +62,8 @@ def _whole_lines(content: bytes) -> int:
 
 def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
-        return json.loads(line)
+        read: dict[str, Any] = read_json(line)
+        known(_Line, read)
+        return read
     except ValueError as error:
         raise RecordError(f"{path}: line {number} is damaged ({error}); delete the line") from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kd_bench.config import MAIN_STAGE
-from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.folder import RunFolder, checkpoint_paths
 
 _RECENT = 10
 """The speed is the mean over this number of epochs, or over `evaluate_every` epochs if that is more."""
@@ -72,8 +72,8 @@ def _pace(lines: Sequence[Mapping[str, Any]], stage: str, recent: int) -> float:
 
 def checkpoint_of(folder: RunFolder) -> tuple[str, int] | None:
     """Returns the stage and the step of a run's last checkpoint; None without a checkpoint."""
-    names = sorted(path.stem for path in folder.checkpoints.glob("[0-9]*-*-*-*"))
-    if not names:
+    paths = checkpoint_paths(folder.checkpoints)
+    if not paths:
         return None
-    stage, step, _ = names[-1].partition("-")[2].rsplit("-", 2)
+    stage, step, _ = paths[-1].name.partition("-")[2].rsplit("-", 2)
     return stage, int(step)

@@ -7,11 +7,27 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from kd_bench.checks import (
+    Count,
+    Digest,
+    Hex,
+    Label,
+    Name,
+    NonNegative,
+    NonNegativeInt,
+    PartialShare,
+    PositiveInt,
+    Probability,
+    Share,
+    Shown,
+)
 from kd_bench.config import identity, title
+from kd_bench.documents import read_json
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import write_atomically
+from kd_bench.typed import known, typed
 
 SCHEMA_VERSION = 3
 DONE, FAILED = "done", "failed"
@@ -23,6 +39,9 @@ class RecordError(DamageError):
 
 class SchemaError(BenchError):
     """A record has a schema version that this version cannot read."""
+
+
+Sha256 = Annotated[str, Hex((64,))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +57,18 @@ class Run:
         overrides: What differs from the preset, e.g. {"method.beta": 500, "epochs": 40}.
     """
 
-    experiment: str
-    dataset: str
-    model: str
-    method: str
-    label: str
-    fraction: float
-    seed: int
-    subset_seed: int
-    budget: str
-    digest: str
-    protocol: str
-    overrides: dict[str, Any]
+    experiment: Label
+    dataset: Label
+    model: Label
+    method: Label
+    label: Label
+    fraction: Share
+    seed: NonNegativeInt
+    subset_seed: NonNegativeInt
+    budget: Literal["steps", "epochs"]
+    digest: Digest
+    protocol: Digest
+    overrides: Annotated[dict[str, Any], Shown()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +87,17 @@ class Scores:
         agreement: How often student and teacher predict the same class.
     """
 
-    last_accuracy: float | None = None
-    best_accuracy: float | None = None
-    best_epoch: int | None = None
-    top5_accuracy: float | None = None
+    last_accuracy: Probability | None = None
+    best_accuracy: Probability | None = None
+    best_epoch: NonNegativeInt | None = None
+    top5_accuracy: Probability | None = None
     negative_log_likelihood: float | None = None
     calibration_error: float | None = None
-    teacher_accuracy: float | None = None
-    teacher_digest: str | None = None
+    teacher_accuracy: Probability | None = None
+    teacher_digest: Digest | None = None
     teacher_divergence: float | None = None
-    agreement: float | None = None
-    peer_accuracy: float | None = None
+    agreement: Probability | None = None
+    peer_accuracy: Probability | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +116,15 @@ class Cost:
         multiply_adds: Of its forward pass, for one image.
     """
 
-    train_images: int | None = None
-    steps: dict[str, int] | None = None
-    seconds: float | None = None
-    training_seconds: float | None = None
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    stage_multiply_adds: dict[str, int | None] = field(default_factory=dict)
-    peak_memory_bytes: int | None = None
-    parameters: int | None = None
-    multiply_adds: int | None = None
+    train_images: NonNegativeInt | None = None
+    steps: dict[Label, NonNegativeInt] | None = None
+    seconds: NonNegative | None = None
+    training_seconds: NonNegative | None = None
+    stage_seconds: dict[Label, NonNegative] = field(default_factory=dict)
+    stage_multiply_adds: dict[Label, NonNegativeInt | None] = field(default_factory=dict)
+    peak_memory_bytes: NonNegativeInt | None = None
+    parameters: NonNegativeInt | None = None
+    multiply_adds: NonNegativeInt | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,17 +142,17 @@ class Setting:
         sessions: The attempts, in order: when each began, from which stage and step, at which revision.
     """
 
-    precision: str
-    replicas: int
-    seeds: dict[str, int]
-    versions: dict[str, Any]
+    precision: Label
+    replicas: NonNegativeInt
+    seeds: dict[Label, int]
+    versions: dict[Label, Label | None]
     machine: dict[str, Any]
     git: dict[str, Any]
-    code: str
-    finished: str
-    data: str | None = None
-    train_data: str = ""
-    effective: dict[str, float | str] = field(default_factory=dict)
+    code: Label
+    finished: Label
+    data: Label | None = None
+    train_data: Label = ""
+    effective: dict[Label, float | Label] = field(default_factory=dict)
     sessions: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -146,7 +165,7 @@ class Record:
         reason: Why it failed.
         warnings: Problems that the method found in its training.
         config: Everything in the run's config that can change the result: `run.digest` is its digest.
-        files: The SHA-256 of each other file that the run wrote.
+        files: The SHA-256 of each other file that the run wrote, by the file's name.
     """
 
     schema: int = SCHEMA_VERSION
@@ -158,7 +177,7 @@ class Record:
     cost: Cost
     setting: Setting
     config: dict[str, Any]
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[Name, Sha256] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -172,6 +191,8 @@ class Record:
             raise ValueError(f"status is {self.status!r}, not {DONE!r} or {FAILED!r}")
         if self.status == DONE and (accuracy is None or not 0 <= accuracy <= 1):
             raise ValueError(f"status is {DONE!r} but last_accuracy is {accuracy}, not in [0, 1]")
+        if self.status == DONE and not self.cost.steps:
+            raise ValueError(f"status is {DONE!r} without steps")
         if self.status == FAILED and not self.reason:
             raise ValueError(f"status is {FAILED!r} without a reason")
         if not 0 < self.run.fraction <= 1:
@@ -205,7 +226,9 @@ def read_record(path: Path) -> Record:
         return parse_record(path.read_bytes())
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}; use that version, or move the file away and repeat the run") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:  # a file of somebody else, or a lost disk: the run itself may be sound
+        raise RecordError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
         raise RecordError(f"{path}: {error}; delete it and repeat the run") from error
 
 
@@ -216,9 +239,9 @@ def parse_record(content: bytes) -> Record:
 
     Raises:
         SchemaError: Another version of this program wrote it.
-        ValueError: It is damaged or was edited.
+        ValueError: It is damaged or was edited, or holds what no run writes.
     """
-    document = json.loads(content)
+    document = read_json(content)
     if not isinstance(document, dict) or "schema" not in document:
         raise ValueError("is not a record")
     if document["schema"] != SCHEMA_VERSION:
@@ -227,9 +250,10 @@ def parse_record(content: bytes) -> Record:
         )
     if document.pop("checksum", None) != _checksum(content.split(b"\n", 2)[-1]):
         raise ValueError("is not what was written (its checksum differs)")
-    parts = {name: kind(**document[name]) for name, kind in _PARTS.items()}
-    parts["run"] = _with_all_digits(parts["run"], document["config"])
-    return Record(**{**document, **parts})
+    record = typed(Record, document)
+    known(_Facts, record.config)
+    known(_Git, record.setting.git)
+    return replace(record, run=_with_all_digits(record.run, record.config))
 
 
 def is_done(content: bytes) -> bool:
@@ -250,7 +274,37 @@ def _with_all_digits(run: Run, config: dict[str, Any]) -> Run:
 
 
 _DONE_BEGINS = f'  "schema": {SCHEMA_VERSION},\n  "status": "{DONE}",\n'.encode()
-_PARTS: dict[str, Any] = {"run": Run, "scores": Scores, "cost": Cost, "setting": Setting}
+
+
+@dataclass(frozen=True)
+class _Tuned:
+    trials: NonNegativeInt
+    keys: list[Label]
+
+
+@dataclass(frozen=True)
+class _Git:
+    revision: Label | None = None
+    dirty: bool | None = None
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """The entries of a record's config that tables and estimates use."""
+
+    method: dict[str, Any]
+    fraction: Share = 1.0
+    epochs: Count = 1
+    validation: PartialShare = 0.0
+    evaluate_every: PositiveInt = 1
+    teacher: dict[str, Any] = field(default_factory=dict)
+    tuned: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.method.get("parameters"), dict):
+            raise ValueError("config.method has no parameters")
+        if self.tuned:
+            known(_Tuned, self.tuned)
 
 
 def _checksum(body: bytes) -> str:

@@ -1,6 +1,5 @@
 """Loads a trained network from a Keras file as a teacher, with the contract of the package's own networks."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from kd_bench.errors import ConfigError
 from kd_bench.networks.by_layer_name import by_layer_name
+from kd_bench.training.keras_file import load_keras_file
 from kd_bench.training.saving import INNER, NORMALISATION, READY_TO_USE
 
 _SUM_TOLERANCE = 1e-2
@@ -81,16 +81,18 @@ def load_model(path: Path) -> keras.Model:
     """Returns the model of a file; for one of `save_network`, with all outputs of the trained network.
 
     Raises:
-        ConfigError: it cannot be loaded.
+        ConfigError: it cannot be loaded, or has weights that are not finite.
     """
     try:
-        saved = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as problem:
-        reason = str(problem).strip().splitlines()[0].partition(". ")[0].rstrip(".")
+        saved = load_keras_file(path)
+    except ValueError as problem:
+        reason = str(problem).partition(". ")[0].rstrip(".")
         raise ConfigError(
             f"teacher.path={path}: cannot be loaded; a layer is not Keras's own or is a Lambda, or the file is damaged "
             f"({reason})."
         ) from problem
+    if not all(np.isfinite(weight).all() for weight in saved.get_weights()):
+        raise ConfigError(f"teacher.path={path}: some of its weights are not finite; its training has failed.")
     if saved.name != READY_TO_USE:
         return saved
     images = keras.Input(saved.input_shape[1:])

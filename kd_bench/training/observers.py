@@ -10,8 +10,10 @@ from typing import Any
 
 import keras
 
+from kd_bench.checks import NonNegativeInt, check
 from kd_bench.config.schema import Observer, RunConfig
 from kd_bench.distillers.base import Distiller, Stage
+from kd_bench.documents import read_json
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.folder import RunFolder
@@ -153,9 +155,9 @@ def observing(
 def _read(path: Path) -> dict[str, int]:
     """Returns how many epochs each callback has seen; empty without a file."""
     try:
-        seen = json.loads(path.read_bytes()) if path.exists() else {}
-        return {name: int(epochs) for name, epochs in seen.items()}
-    except (ValueError, TypeError, AttributeError) as problem:
+        seen = read_json(path.read_bytes()) if path.exists() else {}
+        return check("epochs", seen, dict[str, NonNegativeInt])
+    except ValueError as problem:
         raise DamageError(
             f"{path}: is damaged: {problem}. Delete it, then run the same command again: the run goes on, and its "
             "callbacks may see some epochs twice."

@@ -9,6 +9,7 @@ import numpy as np
 from kd_bench.errors import DamageError
 from kd_bench.layers import BatchNormalization
 from kd_bench.runs.files import storing, write_atomically
+from kd_bench.training.keras_file import load_keras_file
 
 READY_TO_USE, NORMALISATION, INNER = "ready_to_use", "normalisation", "network"
 """The names of a saved model and of its layers. The last one is the trained network, with all of its outputs."""
@@ -72,10 +73,10 @@ def load_weights(path: Path, network: keras.Model) -> None:
         DamageError: they belong to another network, for example one with another number of classes.
     """
     try:
-        saved = keras.saving.load_model(path)
+        saved = load_keras_file(path)
         named = {layer.name: layer for layer in saved.layers}
         _to_logits(network).set_weights(_to_logits(named.get(INNER, saved)).get_weights())
-    except (OSError, ValueError, TypeError, KeyError) as problem:
+    except (ValueError, TypeError, KeyError) as problem:
         reason = str(problem).strip().splitlines()[0]
         raise DamageError(
             f"{path}: belongs to another network than this run's teacher ({reason}); does the data set have another "

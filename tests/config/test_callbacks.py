@@ -27,6 +27,22 @@ def test_options_of_a_callback_are_values_like_any_other():
     assert run.callbacks["tensorboard"].parameters == {"log_dir": "{logs}/tensorboard", "histogram_freq": 5}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "+callbacks.mine.tracker={_target_: kd_bench.training.trackers.mlflow_run, experiment: a,tracking_uri: SECRET}",
+        "+callbacks.mine.headers={Authorization: SECRET}",
+        "+callbacks.mine.root='https://me:SECRET@host'",
+        "+callbacks.mine.path=[SECRET]",
+    ],
+)
+def test_parameters_of_callbacks_are_not_stored(line):
+    (run,) = jobs(["+callbacks.mine._target_=keras.callbacks.RemoteMonitor", line])
+    assert "SECRET" in str(run.callbacks)
+    assert "SECRET" not in str(run.stored())
+    assert run.stored()["callbacks"] == {"mine": "keras.callbacks.RemoteMonitor"}
+
+
 def test_a_callback_of_a_users_own_config(tmp_path):
     (tmp_path / "callbacks").mkdir()
     (tmp_path / "callbacks/mine.yaml").write_text("mine: {_target_: keras.callbacks.CSVLogger, filename: x.csv}\n")

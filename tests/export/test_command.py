@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
-import yaml
 
 from kd_bench import execution
 from kd_bench.config.compose import jobs
@@ -155,9 +154,9 @@ def test_the_examples_are_images_that_the_run_learned_from(copy):
 
 
 def test_other_data_are_refused(copy, refused):
-    config = yaml.safe_load(copy.config.read_text())
+    config = read_record(copy.record).config
     config["dataset"]["parameters"]["train_split"] = "train[:50%]"
-    copy.config.write_text(yaml.safe_dump(config))
+    rewrite(copy, config=config)
     assert "its data set digits has other images now" in refused(copy.path, status=1)
 
 
@@ -176,7 +175,7 @@ def test_what_is_no_finished_run_is_refused(copy, refused, tmp_path):
     assert refused(tmp_path / "none").endswith("none: is not the folder of a run. A finished run has a result.json.\n")
     assert "is not the folder of a run" in refused(copy.network)
     assert "is not the folder of a run" in refused(tmp_path)
-    rewrite(copy, config={"validation": 0.1})
+    rewrite(copy, config=read_record(copy.record).config | {"validation": 0.1})
     assert "export a run with validation=0" in refused(copy.path)
     rewrite(copy, status="failed", reason="loss is NaN")
     assert "this run failed (loss is NaN)" in refused(copy.path)

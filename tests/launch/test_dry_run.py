@@ -22,7 +22,7 @@ def finish(config, training=30.0, other=5.0, on=None):
     folder = RunFolder(config.directory)
     folder.make()
     failed = record_failure(config, "a reason")
-    cost = Cost(seconds=training + other, training_seconds=training)
+    cost = Cost(steps={"main": 1}, seconds=training + other, training_seconds=training)
     setting = replace(failed.setting, machine=machine() | (on or {}))
     done = replace(failed, status=DONE, reason=None, scores=Scores(last_accuracy=0.5), cost=cost, setting=setting)
     write_record(folder.record, done)

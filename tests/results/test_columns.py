@@ -130,7 +130,7 @@ def test_other_views_have_no_columns(outputs, view, capsys):
 
 
 def test_scores_and_costs_are_means_of_each_cell(capsys, tmp_path):
-    scores = {"negative_log_likelihood": 0.5, "calibration_error": 0.02, "agreement": 0.75}
+    scores = {"negative_log_likelihood": 0.5, "calibration_error": 0.02, "agreement": 0.5}
     for seed, fraction in ((0, 1.0), (1, 1.0), (0, 0.5)):
         values = {name: value * (1 + seed) * fraction for name, value in scores.items()}
         write_run(tmp_path, make_record("AT", seed=seed, fraction=fraction, **values))
@@ -142,5 +142,5 @@ def test_scores_and_costs_are_means_of_each_cell(capsys, tmp_path):
     found = dict(zip(header, row, strict=True))
     assert (found["NLL (Full)"], found["NLL (50 %)"]) == ("0.750", "0.250")
     assert (found["ECE, % (Full)"], found["ECE, % (50 %)"]) == ("3.00", "1.00")
-    assert (found["Agreement, % (Full)"], found["Agreement, % (50 %)"]) == ("112.50", "37.50")
+    assert (found["Agreement, % (Full)"], found["Agreement, % (50 %)"]) == ("75.00", "25.00")
     assert lines[-1].startswith("Means over seeds: NLL, the negative log-likelihood in nats an image; ECE, ")

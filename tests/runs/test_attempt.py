@@ -19,9 +19,9 @@ def folder(tmp_path):
     folder = RunFolder(tmp_path)
     first = Attempt(folder, **SAME)
     first.begin_training()
-    append_metrics(folder.metrics, {"epoch": 1})
+    append_metrics(folder.metrics, {"stage": "main", "epoch": 1})
     first.save("main", 20, [keras.Variable([1.0, 2.0])])
-    append_metrics(folder.metrics, {"epoch": 2})
+    append_metrics(folder.metrics, {"stage": "main", "epoch": 2})
     return folder
 
 
@@ -34,7 +34,7 @@ def test_the_first_attempt_starts_at_the_beginning(tmp_path):
 def test_an_attempt_resumes_with_the_metrics_as_they_were(folder):
     attempt = Attempt(folder, **SAME)
     assert (attempt.checkpoint.position.stage, attempt.checkpoint.position.step) == ("main", 20)
-    assert read_metrics(folder.metrics) == [{"epoch": 1}]
+    assert read_metrics(folder.metrics) == [{"stage": "main", "epoch": 1}]
     assert [(one["stage"], one["step"]) for one in attempt.attempts] == [(None, 0), ("main", 20)]
     assert attempt.seconds > attempt.checkpoint.position.seconds > 0
 
@@ -65,7 +65,7 @@ def test_a_run_does_not_resume_on_other_images(folder):
 
 
 def test_altered_metrics_are_named_and_written_again(folder, capsys):
-    folder.metrics.write_text('{"epoch": 7}\n')
+    folder.metrics.write_text('{"stage": "main", "epoch": 7}\n')
     Attempt(folder, **SAME)
     assert f"{folder.metrics}: was altered" in capsys.readouterr().err
-    assert read_metrics(folder.metrics) == [{"epoch": 1}]
+    assert read_metrics(folder.metrics) == [{"stage": "main", "epoch": 1}]

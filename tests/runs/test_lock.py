@@ -4,13 +4,14 @@ import errno
 import fcntl
 import os
 import socket
+import tempfile
 import threading
 
 import pytest
 
 from kd_bench.errors import StorageError
 from kd_bench.runs.folder import RunFolder
-from kd_bench.runs.lock import Holder, holder, is_held, locked
+from kd_bench.runs.lock import Holder, holder, is_held, locked, machine_locks
 
 
 @pytest.fixture
@@ -62,3 +63,42 @@ def test_a_file_system_without_locks_is_refused_by_name(number, folder, monkeypa
     folder.lock.touch()
     with pytest.raises(StorageError, match="has no locks"):
         is_held(folder)
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_the_locks_of_this_machine_are_its_user_s_alone(temporary):
+    folder = machine_locks()
+    assert folder.parent == temporary
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert machine_locks() == folder
+    folder.chmod(0o755)  # others can read it, as they can the folders of earlier versions
+    assert machine_locks() == folder
+
+
+@pytest.mark.parametrize("made_by", ["another user", "a link", "a file", "a group", "everybody"])
+def test_a_folder_for_locks_that_others_can_write_to_is_refused(made_by, temporary, monkeypatch):
+    folder = machine_locks()
+    if made_by == "another user":
+        another = os.getuid() + 1
+        monkeypatch.setattr(os, "getuid", lambda: another)
+        folder.rename(temporary / f"kd_bench-{os.getuid()}")
+    elif made_by in ("a group", "everybody"):
+        folder.chmod(0o770 if made_by == "a group" else 0o777)
+    else:
+        folder.rmdir()
+        folder.symlink_to(temporary) if made_by == "a link" else folder.touch()
+    with pytest.raises(StorageError, match=r"set the environment variable TMPDIR|cannot be written"):
+        machine_locks()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"host": 1, "process": 1}', "[" * 99_999, '{"host": "a\\u001b", "process": 1}']
+)
+def test_an_odd_holder_is_nobody(content, folder):
+    folder.holder.write_text(content)
+    assert holder(folder) is None

@@ -1,0 +1,59 @@
+"""Opens Keras files, which anybody may have made: nothing in them is executed, or needs far more memory than disk."""
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+
+import h5py
+import keras
+import tensorflow as tf
+
+from kd_bench.checks import check
+from kd_bench.documents import read_json
+
+_CONTENT, _WEIGHTS = "config.json", "model.weights.h5"
+_SMALL, _RATIO = 256 * 2**20, 20
+"""What a file may unpack to: this many bytes, or this many times its own size. Weights hardly compress."""
+_PROBLEMS = (
+    *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, EOFError),
+    *(MemoryError, zipfile.BadZipFile, zlib.error, tf.errors.OpError),
+)
+"""What Keras, zipfile and h5py raise on files that were not made by `save`."""
+
+
+def load_keras_file(path: Path) -> keras.Model:
+    """Returns the model of a Keras file, in Keras's safe mode.
+
+    Raises:
+        ValueError: it cannot be loaded; the message is one line.
+    """
+    try:
+        _require_usual(path)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except _PROBLEMS as problem:
+        lines = str(problem).strip().splitlines() or [type(problem).__name__]
+        raise ValueError(lines[0]) from problem
+
+
+def _require_usual(path: Path) -> None:
+    """Raises `ValueError` if a file unpacks to far more than its size, or describes its network too deeply."""
+    limit = max(_SMALL, _RATIO * path.stat().st_size)
+    with zipfile.ZipFile(path) as archive:
+        _require_size(sum(member.file_size for member in archive.infolist()), limit)
+        check(_CONTENT, read_json(archive.read(_CONTENT)), dict)
+        if _WEIGHTS in archive.namelist():
+            _require_size(_size_of_weights(archive.read(_WEIGHTS)), limit)
+
+
+def _size_of_weights(content: bytes) -> int:
+    """Returns the bytes of all arrays in an HDF5 file, which may compress them or store only their shapes."""
+    sizes = []
+    with h5py.File(io.BytesIO(content), "r") as file:
+        file.visititems(lambda _, item: sizes.append(item.nbytes if isinstance(item, h5py.Dataset) else 0))
+    return sum(sizes)
+
+
+def _require_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise ValueError(f"it unpacks to {size} bytes, which no saved network does")
