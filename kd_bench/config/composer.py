@@ -133,14 +133,21 @@ def _is_open(value: Any) -> bool:
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> None:
-    *groups, name = key.split(".")
+    *groups, last = key.split(".")
     node: Any = config
-    for group in groups:
-        if isinstance(node, dict) and group not in node:
-            raise ConfigError(unknown(key, group, map(str, node)))
-        node = node.get(group) if isinstance(node, dict) else None
-    if not isinstance(node, dict) or name not in node:
-        # The other groups have all keys that can be set; a callback has the parameters of its library.
-        hint = f" To add a callback or a parameter of it, write +{key}=..." if groups[:1] == ["callbacks"] else ""
-        raise ConfigError(unknown(key, name, map(str, node) if isinstance(node, dict) else ()) + hint)
-    node[name] = value
+    for name in groups:
+        node = _in(node, name, key)[name]
+    _in(node, last, key)[last] = value
+
+
+def _in(node: Any, name: str, key: str) -> dict[str, Any]:
+    """Returns the node of a config, in which a part of a key must be.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    if isinstance(node, dict) and name in node:
+        return node
+    # The other groups have all keys that can be set; a callback has the parameters of its library.
+    hint = f" To add a callback or a parameter of it, write +{key}=..." if key.startswith("callbacks.") else ""
+    raise ConfigError(unknown(key, name, map(str, node) if isinstance(node, dict) else ()) + hint)
