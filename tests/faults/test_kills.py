@@ -59,6 +59,15 @@ def test_twenty_kills_change_nothing(tmp_path, undisturbed):
     assert sum(len(attempts(resumed)) - 1 for resumed in done) >= 3
 
 
+@pytest.fixture
+def no_nohup():
+    """Lets processes heed SIGHUP, also if the tests themselves were started with `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("no_nohup")
 @pytest.mark.parametrize(
     ("number", "send"),
     [
