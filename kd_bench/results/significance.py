@@ -131,7 +131,10 @@ def _quantile(probability: float, ratios: tuple[float, ...], freedom: int) -> fl
 
     tail = (1 - probability) / 2
     single, bonferroni = stdtrit(freedom, 1 - tail), stdtrit(freedom, 1 - tail / len(ratios))
-    excess = lambda limit: _probability_within(limit, ratios, freedom) - probability  # noqa: E731
+
+    def excess(limit: float) -> float:
+        return _probability_within(limit, ratios, freedom) - probability
+
     return float(brentq(excess, 0.99 * single, 1.01 * bonferroni, xtol=1e-10))
 
 

@@ -1,6 +1,6 @@
 """What `aggregate` shows of tables: accuracies, gains, lengths, or the literature, as text and as pictures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +62,11 @@ class View:
         if self.kind != LENGTHS:
             return table_pictures(tables, name)
         found = self._lengths(tables)
-        several = len(found) > 1
-        subject: Callable[[Lengths], Sequence[str]] = lambda one: (  # noqa: E731
-            () if name and not several else (one.table.dataset, one.table.model, fraction_name(one.fraction))
-        )
-        return {stem(name, *subject(one), LENGTHS): draw_lengths(one) for one in found}
+        drawn = {}
+        for one in found:
+            subject = [one.table.dataset, one.table.model, fraction_name(one.fraction)]
+            drawn[stem(name, *([] if name and len(found) == 1 else subject), LENGTHS)] = draw_lengths(one)
+        return drawn
 
     def _literature(self, tables: Sequence[Table], form: str) -> str:
         if self.published is None or form in ("csv", "json"):
