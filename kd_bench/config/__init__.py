@@ -20,6 +20,19 @@ def title(dataset: str, method: str, fraction: float, seed: int, variant: Mappin
     return f"{dataset} {method} fraction={fraction:g} seed={seed}{changes}"
 
 
+_OF_TEACHER = ("teacher.", "model.teacher.", "dataset.", "precision", "deterministic")
+"""Prefixes of the keys in a student's variant that change its teacher's run."""
+
+
+def variant_of_teacher(variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the variant of a student's teacher, as if the user had started it: `teacher.epochs=3` as `epochs=3`."""
+    return {
+        key.removeprefix("teacher."): value
+        for key, value in variant.items()
+        if key == "model" or key.startswith(_OF_TEACHER)
+    }
+
+
 def without(facts: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     """Returns a copy of a run's facts without some keys.
 

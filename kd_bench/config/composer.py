@@ -64,7 +64,8 @@ class Composer:
         Raises:
             ConfigError: a value is wrong; the message names the key, the value and what is allowed.
         """
-        preset = self._preset(tuple(line for line in lines if line.partition("=")[0] in _PRESET_KEYS))
+        chosen = [line for line in lines if line.partition("=")[0] in _PRESET_KEYS]
+        preset = self._preset(tuple(chosen))
         choices = self._preset(tuple(line for line in lines if not self._is_plain(self._parsed(line))))
         run = RunConfig.parse(config, preset, choices)
         method = preset["method"]["name"]
@@ -73,7 +74,8 @@ class Composer:
                 f"method.name={run.method.name}: is the name of another method than {method}; choose another one, or "
                 "set method.label to rename a row."
             )
-        return run
+        usual = self._preset(tuple(line for line in chosen if not line.startswith("model=")))
+        return run if run.model.name == usual["model"].get("name") else run.with_model_in_title()
 
     def _preset(self, lines: tuple[str, ...]) -> dict[str, Any]:
         if lines not in self._presets:

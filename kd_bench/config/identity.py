@@ -48,8 +48,6 @@ _SOFT_LOGITS = ("kd_weight", "kd_temperature")
 """The keys of the soft-logits term beside a method."""
 _OWN_OPTIMIZERS = "kd_bench.training.optimizers."
 """The start of the targets of this project's optimizers. What equal keys of others mean is not known."""
-_OF_TEACHER = ("teacher.", "model.teacher.", "dataset.", "precision", "deterministic")
-"""Prefixes of the keys in a student's config that change its teacher's run."""
 
 DIGITS = 16
 """The length of a digest."""
@@ -141,15 +139,6 @@ def shown(run: "RunConfig", variant: Mapping[str, Any]) -> dict[str, Any]:
         key: value
         for key, value in (named | run.teacher.variant).items()
         if not any(f"{key}.".startswith(f"{one}.") for one in left_out)
-    }
-
-
-def of_teacher(run: "RunConfig") -> dict[str, Any]:
-    """Returns the variant of a student's teacher, as if the user had started it: `teacher.epochs=3` as `epochs=3`."""
-    return {
-        key.removeprefix("teacher."): value
-        for key, value in run.variant.items()
-        if key.startswith(_OF_TEACHER) and key not in run.teacher.variant
     }
 
 

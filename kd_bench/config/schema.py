@@ -24,7 +24,7 @@ from kd_bench.checks import (
     check,
     check_keys,
 )
-from kd_bench.config import TEACHER_METHOD, WITH_SOFT_LOGITS, code, identity, title
+from kd_bench.config import TEACHER_METHOD, WITH_SOFT_LOGITS, code, identity, title, variant_of_teacher
 from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.component import Component
 from kd_bench.config.identity import PRETRAINED
@@ -384,6 +384,10 @@ class RunConfig:
         """A short description of the run, for messages."""
         return title(self.dataset.name, self.method.name, self.fraction, self.seed, self.variant)
 
+    def with_model_in_title(self) -> Self:
+        """Returns the run with its model among what names it, because it is not the one of its preset."""
+        return replace(self, variant={"model": self.model.name} | self.variant)
+
     def teacher_run(self) -> "RunConfig | None":
         """Returns the run that trains this run's teacher, with the teacher's protocol, or evaluates the one in a file.
 
@@ -394,7 +398,8 @@ class RunConfig:
         run = replace(
             self, method=self.teacher.method, fraction=1.0, validation=0.0, kd_weight=0.0, **self.teacher.settings
         )
-        return replace(run, variant=identity.shown(run, identity.of_teacher(self)))
+        named = {key: value for key, value in self.variant.items() if key not in self.teacher.variant}
+        return replace(run, variant=identity.shown(run, variant_of_teacher(named)))
 
     def beside_others(self) -> Self:
         """Returns the run for a parallel launcher: `hardware=auto` uses one GPU instead of all."""

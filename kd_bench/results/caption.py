@@ -8,7 +8,7 @@ import pandas as pd
 from kd_bench.messages import one_line
 from kd_bench.results.frame import places
 from kd_bench.results.marks import mark_lines
-from kd_bench.results.rows import STUDENT, TEACHER
+from kd_bench.results.rows import STUDENT, TEACHER, setting_text
 from kd_bench.results.significance import LEVEL
 from kd_bench.results.table import Table, fraction_name
 from kd_bench.runs.record import DONE, FAILED
@@ -19,6 +19,7 @@ def caption_lines(table: Table) -> list[str]:
     runs = table.runs
     return [
         "A cell is the last epoch's test accuracy in %, mean ± sample standard deviation over seeds (number of seeds).",
+        *_common(table),
         *mark_lines(table),
         *([_RANK] if table.ranks else []),
         *_tuned(table),
@@ -33,9 +34,16 @@ def gains_caption_lines(table: Table) -> list[str]:
     return [
         f"A cell is the gain in accuracy over the {table.reference} with the same settings, in points: the difference "
         f"of the means over seeds [simultaneous {100 * (1 - LEVEL):g} % confidence interval] (number of seeds).",
+        *_common(table),
         *mark_lines(table),
         *_incomplete(table),
     ]
+
+
+def _common(table: Table) -> list[str]:
+    """Names the settings that all students share and that are not those of their preset."""
+    texts = [f"`{setting_text(key, value)}`" for key, value in sorted(table.settings.items())]
+    return [f"All students have {', '.join(texts)}."] if texts else []
 
 
 _RANK = (

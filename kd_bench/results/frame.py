@@ -117,6 +117,7 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
     }
     for name, kind in _PARTS.items():
         columns |= _attributes([getattr(record, name) for record in records], [field.name for field in fields(kind)])
+    columns["overrides"] = list(map(_without_model, columns["overrides"]))
     columns["teacher_digest"] = _completed(columns["teacher_digest"], columns["digest"])
     columns["steps_by_stage"] = columns["steps"]
     columns["steps"] = [_sum((steps or {}).values()) for steps in columns["steps_by_stage"]]
@@ -193,6 +194,11 @@ def _completed(parts: Sequence[str | None], digests: Iterable[str]) -> list[str 
     """Completes digests of which an earlier version wrote eight digits, if the run is among these."""
     by_part = {digest[:8]: digest for digest in digests}
     return [by_part.get(part, part) if part is not None else None for part in parts]
+
+
+def _without_model(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a run's overrides without its model, which has tables of its own."""
+    return {key: value for key, value in overrides.items() if key != "model"}
 
 
 def _dtypes() -> dict[str, str]:

@@ -1,19 +1,21 @@
 """The views of tables, and lists of runs, as text."""
 
 from collections.abc import Sequence
+from itertools import starmap
 from typing import Any
 
 import pandas as pd
 
 from kd_bench.results.caption import caption_lines, gains_caption_lines
 from kd_bench.results.columns import cell_values, column_lines, column_values, fraction_columns, row_texts, score_views
+from kd_bench.results.rows import setting_text
 from kd_bench.results.table import CELL, Table, fraction_name
 from kd_bench.results.text import MISSING, Grid, cell_text, grid_text, plain, render_frame, section
 from kd_bench.runs.record import DONE
 
 _RUN_COLUMNS = [
-    *("source", "folder", "status", "label", "fraction", "validation", "seed", "last_accuracy", "teacher_accuracy"),
-    *("steps", "seconds", "revision", "reason"),
+    *("source", "folder", "status", "label", "overrides", "fraction", "validation", "seed", "last_accuracy"),
+    *("teacher_accuracy", "steps", "seconds", "revision", "reason"),
 ]
 """The columns in Markdown and LaTeX lists of runs; CSV and JSON have all columns."""
 
@@ -37,6 +39,7 @@ def render_runs(runs: pd.DataFrame, form: str) -> str:
     if form in ("csv", "json"):
         return render_frame(runs, form)
     shown = runs[_RUN_COLUMNS].astype(object)
+    shown["overrides"] = [", ".join(starmap(setting_text, one.items())) for one in shown["overrides"]]
     return grid_text(
         list(map(str, shown)), [[plain(value) for value in run] for run in shown.itertuples(index=False)], form
     )

@@ -2,13 +2,13 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from kd_bench.config import WITH_SOFT_LOGITS, without
+from kd_bench.config import WITH_SOFT_LOGITS, variant_of_teacher, without
 from kd_bench.results.frame import SAME_ROW, newest, settled
 from kd_bench.results.reproduction import merge_codes, repeated_seeds
 
@@ -27,7 +27,7 @@ class Row:
     """Runs that differ only in fraction and seed.
 
     Attributes:
-        details: What distinguishes the row from others of its label: settings such as `beta=5`, or words.
+        details: What distinguishes the row from others of its table: settings such as `beta=5`, or words.
         overrides: The differences from the preset that most of the runs were started with, without values that a search
             chose.
         runs: The row's part of the runs' data frame.
@@ -71,13 +71,33 @@ class Row:
 def build_rows(runs: pd.DataFrame) -> list[Row]:
     """Returns the rows of one table, in its order."""
     completed = runs.assign(**settled(runs))
-    groups = list(_groups(completed))
-    facts = [group.iloc[0].to_dict() | {"experiment": _leading_experiment(group)} for group in groups]
-    overrides = [_shared_overrides(group) for group in groups]
-    reproduced = map(repeated_seeds, groups)
-    return sorted(
-        map(Row, _all_details(facts, overrides), overrides, map(newest, groups), facts, reproduced), key=_place
-    )
+    rows = [_build_row(group) for group in _groups(completed)]
+    named = zip(rows, _all_details(rows), strict=True)
+    return sorted((replace(row, details=details) for row, details in named), key=_place)
+
+
+def common_settings(rows: Iterable[Row]) -> dict[str, Any]:
+    """Returns the differences from their presets that all students of a table share. No row's name repeats them."""
+    students = [row for row in rows if row.label != TEACHER]
+    found = {
+        key: value for row in students for key, value in row.overrides.items() if not key.startswith(METHOD_PREFIX)
+    }
+    return {
+        key: value
+        for key, value in found.items()
+        if all(row.overrides.get(key, ...) == value for row in students if _concerns(key, row))
+    }
+
+
+def _concerns(key: str, row: Row) -> bool:
+    """Returns whether a row's runs use a key: those of a teacher only if they have one."""
+    return not key.startswith(("teacher", "model.teacher")) or bool(row.facts["config"].get("teacher"))
+
+
+def setting_text(key: str, value: Any) -> str:
+    """Returns text such as `epochs=40`, `beta=5`."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"{key.removeprefix(METHOD_PREFIX)}={text}"
 
 
 def name_row(label: str, details: Sequence[str]) -> str:
@@ -120,6 +140,11 @@ def _groups(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield from (part for _, part in group.groupby(merge_codes(group), sort=False))
 
 
+def _build_row(runs: pd.DataFrame) -> Row:
+    facts = runs.iloc[0].to_dict() | {"experiment": _leading_experiment(runs)}
+    return Row([], _shared_overrides(runs), newest(runs), facts, repeated_seeds(runs))
+
+
 def _leading_experiment(runs: pd.DataFrame) -> str:
     """Returns the preset that most of the runs were started with; if several are equal, the first by name."""
     return runs["experiment"].mode().iloc[0]
@@ -160,26 +185,23 @@ _QUALIFIERS: tuple[Callable[[Mapping[Any, Any]], str], ...] = (
 )
 
 
-def _all_details(facts: list[dict[Any, Any]], overrides: list[dict[str, Any]]) -> list[list[str]]:
-    """Returns the details of each row: its overrides and, if its name is not unique, other facts that differ."""
-    labels = [fact["label"] for fact in facts]
-    details = list(map(_details, facts, overrides))
+def _all_details(rows: Sequence[Row]) -> list[list[str]]:
+    """Returns the details of each row: its own settings and, if its name is not unique, other facts that differ."""
+    common = common_settings(rows)
+    of_one_teacher = variant_of_teacher(common) if [row.label for row in rows].count(TEACHER) == 1 else {}
+    all_details = [_details(row, of_one_teacher if row.label == TEACHER else common) for row in rows]
     for qualifier in _QUALIFIERS:
         found = defaultdict(set)
-        for label, detail, fact in zip(labels, details, facts, strict=True):
-            found[name_row(label, detail)].add(qualifier(fact))
-        details = [
-            [*detail, qualifier(fact)] if len(found[name_row(label, detail)]) > 1 else detail
-            for label, detail, fact in zip(labels, details, facts, strict=True)
+        for row, details in zip(rows, all_details, strict=True):
+            found[name_row(row.label, details)].add(qualifier(row.facts))
+        all_details = [
+            [*details, qualifier(row.facts)] if len(found[name_row(row.label, details)]) > 1 else details
+            for row, details in zip(rows, all_details, strict=True)
         ]
-    return details
+    return all_details
 
 
-def _details(facts: Mapping[Any, Any], overrides: dict[str, Any]) -> list[str]:
-    """Returns whether a search chose values, and what differs from the preset."""
-    tuned = ["tuned"] if _tuned(facts)["trials"] else []
-    return [*tuned, *(f"{key.removeprefix(METHOD_PREFIX)}={_value(overrides[key])}" for key in sorted(overrides))]
-
-
-def _value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _details(row: Row, common: Mapping[str, Any]) -> list[str]:
+    """Returns whether a search chose values, and what differs from the preset and from what is common."""
+    own = {key: value for key, value in row.overrides.items() if key not in common or common[key] != value}
+    return [*(["tuned"] if row.trials else []), *(setting_text(key, own[key]) for key in sorted(own))]

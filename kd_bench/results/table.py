@@ -5,12 +5,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from kd_bench.errors import BenchError
 from kd_bench.results.frame import OUTPUTS, SAME_TABLE, places, read_runs, tested
-from kd_bench.results.rows import STUDENT, Row, build_rows, find_references
+from kd_bench.results.rows import STUDENT, Row, build_rows, common_settings, find_references
 from kd_bench.results.significance import LEVEL, compare, deviation
 from kd_bench.runs.record import DONE
 
@@ -30,6 +31,7 @@ class Table:
     Attributes:
         reference: The label or the name of the rows that the others are compared with.
         references: The names of the rows that each row, by its name, could be compared with: it is if there is one.
+        settings: The differences from their presets that all students share: the rows' names do not repeat them.
         cells: One row per table row and fraction, in the table's order; docs/results.md explains the columns.
         ranks: The mean rank of each row that has one, and the number of columns in this mean.
         unfinished: The folders of runs on this dataset and model without a record.
@@ -41,6 +43,7 @@ class Table:
     reference: str
     references: dict[str, list[str]]
     rows: list[Row]
+    settings: dict[str, Any]
     cells: pd.DataFrame
     ranks: dict[str, tuple[float, int]]
     unfinished: list[str]
@@ -111,6 +114,7 @@ def build_tables(
             reference=reference,
             references=references,
             rows=kept,
+            settings=common_settings(rows),
             cells=cells[cells["row"].isin([row.name for row in kept])],
             ranks=_ranks(rows, cells, _references(rows, STUDENT)),
             unfinished=[folder for folder in unfinished if inside in f"/{folder}"],

@@ -6,7 +6,7 @@ from helpers.records import make_record, make_seeds
 from scipy import stats
 
 from kd_bench.errors import BenchError
-from kd_bench.results.caption import caption_lines
+from kd_bench.results.caption import caption_lines, gains_caption_lines
 from kd_bench.results.render import grid
 from kd_bench.results.table import build_tables, load_tables, mark
 from kd_bench.results.text import MISSING, cell_text
@@ -131,7 +131,48 @@ def test_what_was_not_run_alike_is_not_averaged(table):
 def test_an_override_that_only_some_runs_of_a_protocol_have_is_not_in_the_name(table):
     records = [make_record("AT", seed=0, overrides={"jit_compile": True, "epochs": 9}, protocol="aaaa0000")]
     records += [make_record("AT", seed=1, overrides={"epochs": 9}, protocol="aaaa0000")]
-    assert texts(table(*records)) == {"AT (epochs=9)": ["90.00 ± 0.00 (2)"]}
+    found = table(*records, make_record("CO"))
+    assert texts(found) == {"AT (epochs=9)": ["90.00 ± 0.00 (2)"], "CO": ["90.00 (1)"]}
+
+
+def test_settings_that_all_students_share_are_said_once(table):
+    shared = {"epochs": 2, "optimizer": "adam"}
+    of_teacher = shared | {"teacher.epochs": 2, "deterministic": True}
+    found = table(
+        make_record("Teacher", overrides={"epochs": 2, "deterministic": True}),
+        make_record("Student", overrides=shared | {"deterministic": True}, settings={"teacher": None}),
+        make_record("AT", overrides=of_teacher | {"method.beta": 5}),
+        make_record("CO", overrides=of_teacher | {"batch_size": 32}),
+    )
+    assert [row.name for row in found.rows] == ["Teacher", "Student", "AT (beta=5)", "CO (batch_size=32)"]
+    assert found.settings == of_teacher
+    line = "All students have `deterministic=true`, `epochs=2`, `optimizer=adam`, `teacher.epochs=2`."
+    assert line in caption_lines(found) and line in gains_caption_lines(found)
+
+
+def test_what_only_some_students_share_stays_in_their_names(table):
+    found = table(
+        make_record("Teacher", overrides={"epochs": 4}),
+        make_record("Student", overrides={"epochs": 4}),
+        make_record("AT", overrides={"epochs": 4, "teacher.epochs": 9}),
+        make_record("CO", overrides={"epochs": 4}),
+    )
+    assert [row.name for row in found.rows] == ["Teacher (epochs=4)", "Student", "AT (teacher.epochs=9)", "CO"]
+    assert found.settings == {"epochs": 4}
+
+
+def test_two_teachers_are_told_apart_by_their_settings(table):
+    found = table(
+        make_record("Teacher", overrides={"epochs": 4}),
+        make_record("Teacher"),
+        make_record("AT", overrides={"teacher.epochs": 4}),
+    )
+    assert [row.name for row in found.rows] == ["Teacher", "Teacher (epochs=4)", "AT"]
+
+
+def test_a_model_other_than_its_presets_is_no_setting_of_a_row(table):
+    found = table(make_record("AT", overrides={"model": "tiny_mixed"}), make_record("CO"))
+    assert [row.name for row in found.rows] == ["AT", "CO"] and not found.settings
 
 
 def test_one_run_by_another_preset_neither_renames_a_row_nor_takes_its_comparison_away(table):
@@ -142,8 +183,8 @@ def test_one_run_by_another_preset_neither_renames_a_row_nor_takes_its_compariso
         *make_seeds("AT", 0.80, 0.81, 0.82, overrides=changes),
     )
     assert texts(found) == {
-        "Student (epochs=2, teacher.epochs=2)": ["71.50 ± 1.29 (4)"],
-        "AT (epochs=2, teacher.epochs=2)": ["81.00 ± 1.00 (3)*"],
+        "Student": ["71.50 ± 1.29 (4)"],
+        "AT": ["81.00 ± 1.00 (3)*"],
     }
 
 
@@ -384,7 +425,7 @@ def test_tuned_runs_of_all_fractions_share_a_row_whatever_a_search_chose(table):
 def test_what_was_given_beside_a_search_names_the_row(table):
     (run,) = tuned("AT", 0.9, **{RATE: 0.2})
     run.run.overrides["epochs"] = 40
-    assert list(texts(table(run))) == ["AT (tuned, epochs=40)"]
+    assert list(texts(table(run, make_record("CO")))) == ["AT (tuned, epochs=40)", "CO"]
 
 
 def test_tuned_rows_are_compared_with_the_student_of_equally_many_trials(table):
