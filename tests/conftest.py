@@ -1,5 +1,7 @@
 """What all tests share. Importing this sets no device: a test that needs replicas starts a process of its own."""
 
+import os
+
 import numpy as np
 import pytest
 from helpers import records
@@ -27,3 +29,16 @@ def write_outputs(tmp_path):
         return outputs
 
     return write
+
+
+@pytest.fixture
+def as_stranger(tmp_path):
+    """Takes the rights of another user from this process, if it has all."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for folder in (tmp_path, *tmp_path.parents[:2]):  # those of pytest
+        folder.chmod(0o755)
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)

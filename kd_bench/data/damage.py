@@ -44,8 +44,16 @@ def usable(folder: Path) -> Iterator[None]:
     except DataError:  # already has a clear message
         raise
     except UNREADABLE as error:
-        way_out = "delete it, so that it is prepared again, or copy it again"
-        raise DataError(f"{folder}: cannot be used: {reason(error)}; {way_out}.") from error
+        raise DataError(f"{folder}: cannot be used: {reason(error)}; {_way_out(error)}.") from error
+
+
+def _way_out(error: Exception) -> str:
+    causes: list[BaseException] = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:  # TensorFlow Datasets replaces the system's error
+        causes.append(cause)
+    if any(isinstance(cause, PermissionError | tf.errors.PermissionDeniedError) for cause in causes):
+        return "make it readable"
+    return "delete it, so that it is prepared again, or copy it again"
 
 
 def reason(error: Exception) -> str:

@@ -322,19 +322,6 @@ def test_one_run_is_counted_in_the_singular(outputs, view):
     assert view("--bundle", "two.jsonl", "--methods", "student")[1] == "two.jsonl: 2 runs\n"
 
 
-@pytest.fixture
-def as_stranger(tmp_path):
-    """Takes the rights of another user from this process, if it has all."""
-    if os.geteuid() != 0:
-        yield
-        return
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
-    os.seteuid(65534)
-    yield
-    os.seteuid(0)
-
-
 @pytest.mark.parametrize("options", [[], ["--verify"], ["--runs"], ["--status"]])
 @pytest.mark.parametrize("closed", ["run", "data set", "record", "search"])
 def test_what_may_not_be_read_is_named(closed, options, outputs, view, request):
