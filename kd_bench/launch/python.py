@@ -1,7 +1,8 @@
-"""Runs started from Python, in a script or a notebook: `kd_bench.run`."""
+"""Runs and their data from Python, in a script or a notebook: `kd_bench.run`, `kd_bench.load_data`."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kd_bench.config.compose import jobs
 from kd_bench.config.forget import forget
@@ -13,6 +14,9 @@ from kd_bench.launch.signals import forwarding
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import Record
 from kd_bench.training.interruption import Interrupted
+
+if TYPE_CHECKING:  # it imports TensorFlow
+    from kd_bench.data.images import ImageDataset
 
 
 def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) -> Record:
@@ -43,6 +47,24 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
         return record
     refused = outcome.status == processes.REFUSED_STATUS
     raise (ConfigError if refused else RunFailedError)(outcome.reason or f"{config.title} failed")
+
+
+def load_data(overrides: Sequence[str], *, config_dir: str | Path | None = None) -> "ImageDataset":
+    """Returns the data set of a run, with the run's own split: what a teacher may learn from, and the test images.
+
+    Args:
+        overrides: Choices and values as on the command line, e.g. `["dataset=folder", "dataset.root=photos"]`.
+        config_dir: A folder with config groups of your own, as with `--config-dir`.
+
+    Returns:
+        The data set: `train` and `test`, each with `pixels` uint8 `[N,H,W,C]` and `labels` int `[N]`; `class_names`.
+
+    Raises:
+        ConfigError: A key or a value is wrong.
+        DataError: The data cannot be used.
+    """
+    dataset = _config(overrides, config_dir).dataset
+    return dataset.build(dataset.name)
 
 
 def _config(overrides: Sequence[str], config_dir: str | Path | None) -> RunConfig:

@@ -1,7 +1,6 @@
 """What a command line may say, and how it is refused: in one message, early, with nothing left on disk."""
 
 import gzip
-import importlib.util
 import json
 import re
 import subprocess
@@ -158,8 +157,6 @@ GROUPS = [
 
 @pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in GROUPS for choice in choices(group)])
 def test_every_file_composes(group, choice, tmp_path):
-    if choice in ("wandb", "mlflow") and importlib.util.find_spec(choice) is None:
-        pytest.skip(f"{choice} is not installed")
     needed = {
         "tfds": ["dataset.name=mnist"],
         "folder": [f"dataset.root={_photos(tmp_path)}"],

@@ -1,4 +1,4 @@
-"""Real runs that are killed and resumed, in the real tracking services, where they are installed."""
+"""Real runs that are killed and resumed, in the real tracking services."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import struct
 import subprocess
 import sys
 
-import pytest
 from helpers.command import run
 from helpers.kills import attempt
 
@@ -23,7 +22,6 @@ def interrupted(tmp_path, *lines):
 
 
 def test_weights_and_biases_sees_one_run_with_each_epoch_once(tmp_path):
-    pytest.importorskip("wandb")
     folder = interrupted(tmp_path, "callbacks=wandb", "callbacks.wandb.tracker.mode=offline")
     logged = [record for path in sorted(folder.rglob("*.wandb")) for record in wandb_records(path)]
     assert {record.run.run_id for record in logged if record.HasField("run")} == {folder.name.rpartition("-")[2]}
@@ -52,7 +50,6 @@ def wandb_records(path):
 
 
 def test_mlflow_sees_one_run_with_each_epoch_once(tmp_path, monkeypatch):
-    pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)  # MLflow keeps files there
     store = f"sqlite:///{tmp_path}/mlflow.db"
     folder = interrupted(tmp_path, "callbacks=mlflow", f"callbacks.mlflow.tracker.tracking_uri={store}")
@@ -73,7 +70,6 @@ def test_mlflow_sees_one_run_with_each_epoch_once(tmp_path, monkeypatch):
 
 
 def test_runs_that_start_at_once_share_a_new_database_of_mlflow(tmp_path):
-    pytest.importorskip("mlflow")
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     store = f"callbacks.mlflow.tracker.tracking_uri=sqlite:///{tmp_path}/mlflow.db"
     several = ["-m", *launcher, "method=student", "seed=0,1", "epochs=1", "callbacks=mlflow", store]
