@@ -61,10 +61,11 @@ test-cluster: install ## real sweeps on a real Slurm of one host (needs Debian's
 bench: install ## compare speed and memory with lower bounds; needs an idle machine, about 15 minutes on two cores
 	$(BIN)/python -m benchmarks
 
-lint: install ## check style, formatting and types
+lint: install ## check style, formatting, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: install ## format the code
 	$(BIN)/ruff check --fix .
