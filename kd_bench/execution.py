@@ -12,6 +12,7 @@ from kd_bench.build import build
 from kd_bench.complexity import multiply_adds
 from kd_bench.config import MAIN_STAGE
 from kd_bench.config.schema import RunConfig
+from kd_bench.data.description import described
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import BenchError, ConfigError, DamageError, DataError, RunFailedError, StorageError
 from kd_bench.messages import say, warn
@@ -150,9 +151,13 @@ class Execution:
         )
 
     def _announce(self) -> None:
+        """Says on which data and by which preset the run is done, and from where."""
+        config = self.config
+        description = described(self.parts.dataset, with_test=not config.validation)
+        say(f"{config.dataset.name} (experiment={config.experiment}): {description}.")
         position = self.attempt.checkpoint and self.attempt.checkpoint.position
         where = f"goes on from stage {position.stage}, step {position.step}" if position else "starts"
-        say(f"{self.config.title}: {where}")
+        say(f"{config.title}: {where}")
 
     def _train(self) -> dict[str, int]:
         """Trains the student while the callbacks of the config observe it. Returns the steps of each stage."""

@@ -22,6 +22,7 @@ from kd_bench.config import resolvers
 from kd_bench.config.composer import Composer, composer
 from kd_bench.config.library import containers
 from kd_bench.config.overrides import SEARCH_PATH, ends, parsed, read_options, refuse_wrong_choices, values
+from kd_bench.config.preset import with_preset
 from kd_bench.config.schema import RunConfig
 from kd_bench.config.search import config_dir
 from kd_bench.errors import ConfigError
@@ -108,12 +109,12 @@ def sweep_jobs(config: DictConfig, arguments: Sequence[str]) -> list[Job]:
 
 @contextlib.contextmanager
 def composing(arguments: Sequence[str]) -> Iterator[tuple[Composer, list[Override]]]:
-    """Initialises Hydra while the body runs; yields a composer and the overrides of the command line.
+    """Initialises Hydra while the body runs; yields a composer and the overrides of the command line, with its preset.
 
     Raises:
-        ConfigError: an argument cannot be read.
+        ConfigError: an argument cannot be read, or no preset suits all data sets of a sweep.
     """
-    options = read_options(arguments)
+    options = read_options(with_preset(arguments))
     folder = Path(options.config_path or CONF)
     with config_dir(options.config_dir), initialize_config_dir(str(folder.resolve()), version_base="1.3"):
         mode = ["hydra.mode=MULTIRUN"] if options.multirun else ["hydra.mode=RUN"] if options.run else []

@@ -65,14 +65,15 @@ def load_dataset(
         raise DataError(f"dataset.test_split={test_split}: is also the training split; choose another, or a slice.")
     builder = find_builder(name, data_dir, manual_dir)
     shape = _image_shape(builder, image_size)
-    num_classes = _num_classes(builder)
+    class_names = _class_names(builder)
     if padding >= min(shape[:2]):
         raise DataError(f"dataset.padding={padding}: must be below the images' size, {shape[0]}x{shape[1]}.")
     prepare(builder, manual_dir)
     read = _stream if streaming else _read
     train = read(builder, train_split, shape, "train")
     read_test = partial(read, builder, test_split, shape, "test")
-    return ImageDataset(name, train, read_test, num_classes, *channel_statistics(train.pixels), padding, flip)
+    statistics = channel_statistics(train.pixels)
+    return ImageDataset(name, train, read_test, len(class_names), *statistics, padding, flip, class_names)
 
 
 def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> tuple[int, int, int]:
@@ -97,11 +98,12 @@ def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> t
     return height, width, channels
 
 
-def _num_classes(builder: tfds.core.DatasetBuilder) -> int:
+def _class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
+    """Returns the names of the classes; of classes without names, their numbers."""
     label = builder.info.features[_keys(builder)[1]]
     if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
         raise DataError(f"dataset.name={builder.name}: its targets are {label}, not class labels; {_ANOTHER}.")
-    return label.num_classes
+    return tuple(label.names)
 
 
 def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:

@@ -60,6 +60,7 @@ class ImageDataset:
         padding: number of pixels by which a training image is padded, by reflection, before a random crop; 0: no crop.
         flip: whether a training image is mirrored, left to right, with probability 1/2.
         class_names: K names, for messages; none if only the labels are known.
+        remark: what else is to say of the set: the end of a line about it.
 
     Raises:
         DataError: a part is empty, its pixels are not uint8 [M, H, W, C], or its labels are wrong.
@@ -74,6 +75,7 @@ class ImageDataset:
     padding: int
     flip: bool
     class_names: tuple[str, ...] = ()
+    remark: str = ""
 
     def __post_init__(self) -> None:
         self._require_sound("training", self.train)

@@ -1,4 +1,4 @@
-"""What all forms of a user's own images share: errors of reading, the split, the set, and what is said about it."""
+"""What all forms of a user's own images share: errors of reading, the split, the set."""
 
 import contextlib
 import lzma
@@ -15,14 +15,11 @@ from kd_bench.data.damage import text
 from kd_bench.data.fractions import hold_out, naming, take
 from kd_bench.data.images import ImageDataset, Images, channel_statistics, class_name
 from kd_bench.errors import BenchError, DataError
-from kd_bench.messages import say
 
 _SPLIT_SEED = 0
 """Decides which images are the test set; part of the data set, not of a run."""
 _LEAST = 2
 """Of classes, because with one there is nothing to learn, and of a class's images, if the test set is split off."""
-_NAMED = 10
-"""So many classes are named; of more, the first ones and the last one."""
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -95,7 +92,7 @@ def own_dataset(
     class_names: Sequence[str] = (),
     remark: str = "",
 ) -> ImageDataset:
-    """Returns the set, with as many classes as the training labels need, and says in one line what it is.
+    """Returns the set, with as many classes as the training labels need.
 
     Args:
         source: the key and the value that name the images, for messages.
@@ -105,7 +102,7 @@ def own_dataset(
         padding: for crops.
         flip: whether images are mirrored.
         class_names: of the labels; without them, classes have numbers.
-        remark: what else the line says.
+        remark: what else is to say of the set.
 
     Raises:
         DataError: pixels or labels cannot be used, a class has no training image, or the padding is not smaller than
@@ -116,9 +113,7 @@ def own_dataset(
     if padding >= min(height, width):
         raise DataError(f"dataset.padding={padding}: must be below the images' size, {height}x{width}.")
     num_classes = _num_classes(source, train.labels)
-    dataset = ImageDataset(name, train, lambda: test, num_classes, *statistics, padding, flip, tuple(class_names))
-    say(f"{source}: {_described(dataset, len(test))}{remark}.")
-    return dataset
+    return ImageDataset(name, train, lambda: test, num_classes, *statistics, padding, flip, tuple(class_names), remark)
 
 
 def _num_classes(source: str, labels: np.ndarray) -> int:
@@ -132,14 +127,3 @@ def _num_classes(source: str, labels: np.ndarray) -> int:
             f"have an image. The highest is {present[-1]}."
         )
     return len(present)
-
-
-def _described(dataset: ImageDataset, test_images: int) -> str:
-    """Returns the classes, the number of images in each part and their size, in one line."""
-    names = [class_name(label, dataset.class_names) for label in range(dataset.num_classes)]
-    listed = ", ".join(names if len(names) <= _NAMED else [*names[: _NAMED - 1], "...", names[-1]])
-    height, width, channels = dataset.train.pixels.shape[1:]
-    return (
-        f"{dataset.num_classes} classes ({listed}), {len(dataset.train)} training and {test_images} test images of "
-        f"{height}x{width} pixels in {channels} {'channel' if channels == 1 else 'channels'}"
-    )

@@ -8,6 +8,8 @@ from kd_bench.layers import batch_norm, classifier, convolution, pointwise
 from kd_bench.networks.sizes import require_size
 
 GROUPS = 3
+_LEAST_MAP = 48
+"""The smallest side of a map to which a stem without a given stride shrinks images."""
 
 
 def wide_resnet(
@@ -17,7 +19,7 @@ def wide_resnet(
     depth: PositiveInt,
     width: PositiveInt,
     stem_channels: PositiveInt,
-    stem_stride: PositiveInt,
+    stem_stride: PositiveInt | None,
 ) -> keras.Model:
     """Builds a Wide ResNet of three groups of (depth - 4) / 6 pre-activation blocks.
 
@@ -27,7 +29,8 @@ def wide_resnet(
         depth: 6n + 4 convolutions.
         width: group g has stem_channels * 2**g * width channels.
         stem_channels: channels of the first convolution; 16 in the paper.
-        stem_stride: stride of the first convolution; 1 in the paper.
+        stem_stride: stride of the first convolution; 1 in the paper. With None, it depends on the images: the largest
+            power of two that leaves maps of 48 pixels or more, and 1 for images below 96 pixels.
 
     Returns:
         A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `pre`, `post`
@@ -40,9 +43,11 @@ def wide_resnet(
     blocks, rest = divmod(depth - 4, 2 * GROUPS)
     if rest or blocks < 1:
         raise ConfigError(f"depth={depth}: a Wide ResNet has 6n+4 layers: 10, 16, 22, 28, 40, ...")
-    require_size(input_shape, [stem_stride, 2, 2])
+    stride = stem_stride or _stride_for(min(input_shape[:2]))
+    require_size(input_shape, [stride, 2, 2])
     images = keras.Input(input_shape)
-    features = convolution(stem_channels, 3, stem_stride)(images)
+    kernel = max(3, 2 * stride - 1)  # no pixel is skipped, and neighbours overlap
+    features = convolution(stem_channels, kernel, stride)(images)
     normalised, activated = _pre_activation(features)
     points: dict[str, list[keras.KerasTensor]] = {"passed": [], "pre": [], "post": []}
     for group in range(GROUPS):
@@ -54,6 +59,11 @@ def wide_resnet(
             points[name].append(tensor)
     embedding = keras.layers.GlobalAveragePooling2D()(activated)
     return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **points})
+
+
+def _stride_for(size: int) -> int:
+    """Returns the largest power of two by which `size` can be divided to `_LEAST_MAP` or more; 1 for smaller sizes."""
+    return 2 ** max(0, (size // _LEAST_MAP).bit_length() - 1)
 
 
 def _pre_activation(features: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:

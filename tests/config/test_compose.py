@@ -24,7 +24,7 @@ REFUSED = {
     "hardware=tpu": "Choose one of: auto, cpu, cpu_replicas, gpu, multi_gpu",
     "optimizer=sdg": "Choose one of: adam, sgd",
     "teacher=mine": "Choose one of: file, trained",
-    "experiment=imagenet": "Choose one of: cifar100, cifar100_small, digits, fashion_mnist, repdistiller",
+    "experiment=imagenet": "Choose one of: cifar100, cifar100_small, digits, fashion_mnist, own, repdistiller",
     "dataset_fraction=third": "Choose one of: full, half, quarter, tenth",
     "fraction=0": "above 0 and at most 1",
     "fraction=1.5": "above 0 and at most 1",
@@ -316,7 +316,7 @@ def test_replicas_need_not_share_the_batch_of_a_teacher_that_is_not_used():
 @pytest.mark.parametrize("name", ["cifar10_corrupted/brightness_1", "mnist:3.0.1"])
 def test_a_name_of_tensorflow_datasets_is_a_folder_in_outputs(name):
     (run,) = compose.jobs(["dataset=tfds", f"dataset.name={name}"])
-    assert run.directory.is_relative_to(f"outputs/{name}/tiny")
+    assert run.directory.is_relative_to(f"outputs/{name}/wrn_16_2_wrn_10_1_any_size")
 
 
 def test_a_tilde_is_the_home(monkeypatch):

@@ -14,6 +14,7 @@ from tensorflow_datasets.core.download import downloader
 from kd_bench.config.signature import check_parameters
 from kd_bench.data import digits
 from kd_bench.data.datasets import load_dataset
+from kd_bench.data.description import described
 from kd_bench.errors import DataError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -189,7 +190,10 @@ def test_a_folder_of_images_is_said_to_be_no_prepared_set(tmp_path):
 
 
 def test_a_set_that_declares_no_keys_has_image_and_label(tmp_path):
-    features = {"image": tfds.features.Image(shape=(8, 8, 1)), "label": tfds.features.ClassLabel(num_classes=3)}
+    features = {
+        "image": tfds.features.Image(shape=(8, 8, 1)),
+        "label": tfds.features.ClassLabel(names=["ant", "bee", "cat"]),
+    }
     parts = {}
     for split, count in (("train", 20), ("test", 6)):
         pixels = np.random.default_rng(count).integers(0, 256, (count, 8, 8, 1), np.uint8)
@@ -200,7 +204,9 @@ def test_a_set_that_declares_no_keys_has_image_and_label(tmp_path):
     dataset = load_dataset("own", data_dir=str(tmp_path))
     assert np.bincount(dataset.train.labels).tolist() == [7, 7, 6]
     assert np.bincount(dataset.test.labels).tolist() == [2, 2, 2]
-    assert (dataset.num_classes, dataset.train.pixels.shape) == (3, (20, 8, 8, 1))
+    assert described(dataset, with_test=True) == (
+        "3 classes (ant, bee, cat), 20 training and 6 test images of 8x8 pixels in 1 channel"
+    )
 
 
 def test_a_file_that_is_not_the_registered_one_is_refused(offline, tmp_path):

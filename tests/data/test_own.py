@@ -12,6 +12,7 @@ import tensorflow as tf
 from kd_bench.build import build
 from kd_bench.config.compose import jobs
 from kd_bench.data.arrays import load_arrays
+from kd_bench.data.description import described
 from kd_bench.data.folder import load_folder
 from kd_bench.errors import ConfigError, DataError
 
@@ -103,29 +104,28 @@ def test_what_folders_cannot_be(tmp_path, photos):
         folder_set(photos, padding=5)
 
 
-def test_a_set_is_described_in_one_line_before_its_run(photos, capsys):
+def test_a_set_is_described_in_one_line(photos, capsys):
     for place in ("cats/0.webp", "dogs/1.webp", "eels/1.tif"):
         (photos / place).write_bytes(b"")
-    folder_set(photos)
-    said = capsys.readouterr()
-    assert said.out == (
-        f"dataset.root={photos}: 3 classes (cats, dogs, eels), 45 training and 15 test images of 6x5 pixels in 3 "
-        "channels, 3 files left out.\n"
+    dataset = folder_set(photos)
+    assert described(dataset, with_test=True) == (
+        "3 classes (cats, dogs, eels), 45 training and 15 test images of 6x5 pixels in 3 channels, 3 files left out"
     )
-    assert said.err == f"warning: dataset.root={photos}: 3 files are left out: .webp (2), .tif (1).\n"
+    assert described(dataset, with_test=False) == (
+        "3 classes (cats, dogs, eels), 45 training images of 6x5 pixels in 3 channels, 3 files left out"
+    )
+    assert capsys.readouterr().err == f"warning: dataset.root={photos}: 3 files are left out: .webp (2), .tif (1).\n"
 
 
 def test_the_line_names_the_parts_and_not_too_many_classes(tmp_path, generator, capsys):
     for part, count in (("Training", 2), ("val", 1)):
         for label in range(12):
             write_images(tmp_path / part / f"class {label:02}", generator.integers(0, 256, (count, 2, 2, 1), np.uint8))
-    assert folder_set(tmp_path, channels=1).num_classes == 12
-    said = capsys.readouterr()
-    assert said.out.endswith(
-        ": 12 classes (class 00, class 01, class 02, class 03, class 04, class 05, class 06, class 07, class 08, ..., "
-        "class 11), 24 training and 12 test images of 2x2 pixels in 1 channel, of Training and val.\n"
+    assert described(folder_set(tmp_path, channels=1), with_test=True) == (
+        "12 classes (class 00, class 01, class 02, class 03, class 04, class 05, class 06, class 07, class 08, ..., "
+        "class 11), 24 training and 12 test images of 2x2 pixels in 1 channel, of Training and val"
     )
-    assert not said.err
+    assert not capsys.readouterr().err
 
 
 def test_linked_classes_are_the_same_set(tmp_path, photos):
@@ -197,11 +197,10 @@ def test_labels_that_only_the_test_set_has_are_refused(tmp_path, label):
         _ = arrays_set(tmp_path / "a.npz").test
 
 
-def test_arrays_are_described_in_one_line(tmp_path, capsys):
+def test_arrays_are_described_in_one_line(tmp_path):
     np.savez(tmp_path / "a.npz", x=PIXELS, y=LABELS)
-    arrays_set(tmp_path / "a.npz")
-    assert capsys.readouterr().out == (
-        f"dataset.path={tmp_path}/a.npz: 2 classes (0, 1), 6 training and 2 test images of 4x4 pixels in 1 channel.\n"
+    assert described(arrays_set(tmp_path / "a.npz"), with_test=True) == (
+        "2 classes (0, 1), 6 training and 2 test images of 4x4 pixels in 1 channel"
     )
 
 

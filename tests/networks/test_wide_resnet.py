@@ -41,6 +41,29 @@ def test_stem_stride_and_channels():
     assert [tensor.shape[1:] for tensor in outputs["post"]] == [(14, 14, 8), (7, 7, 16), (4, 4, 32)]
 
 
+SIDES = {8: 8, 32: 32, 64: 64, 95: 95, 96: 48, 191: 96, 192: 48, 224: 56, 500: 63}
+"""Size of the images -> of the first maps of a network whose stem has no given stride."""
+
+
+@pytest.mark.parametrize("size", SIDES)
+@pytest.mark.parametrize("classes", [2, 200])
+def test_without_a_stride_the_stem_shrinks_only_large_images(size, classes):
+    outputs = build(10, 1, shape=(size, size + 3, 3), classes=classes, channels=2, stride=None).output
+    assert outputs["post"][0].shape[1] == SIDES[size]
+    assert outputs["logits"].shape == (None, classes)
+
+
+def test_the_smaller_side_decides():
+    outputs = build(10, 1, shape=(400, 40, 1), channels=2, stride=None).output
+    assert outputs["post"][0].shape[1:3] == (400, 40)
+
+
+@pytest.mark.parametrize(("stride", "kernel"), [(1, 3), (2, 3), (4, 7), (8, 15)])
+def test_the_stem_skips_no_pixel(stride, kernel):
+    stem = build(10, 1, channels=2, stride=stride).layers[1]
+    assert (stem.kernel_size, stem.strides) == ((kernel, kernel), (stride, stride))
+
+
 def test_multiply_adds_of_wrn_16_4():
     # stem 3*9*16, then by hand group for group, at 32, 16 and 8 pixels; 100 classes.
     group1 = 1024 * (16 * 64 + 9 * 16 * 64 + 3 * 9 * 64 * 64)
