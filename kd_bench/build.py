@@ -87,7 +87,6 @@ def build(config: RunConfig, teacher: FinishedRun | None, dataset: ImageDataset 
     require_equal_shares("batch_size", config.batch_size, replicas)
     precision = hardware.prepare_process(config.precision, config.deterministic, seed_for(config.seed, "process"))
     dataset = dataset or config.dataset.build(config.dataset.name)
-    assert isinstance(dataset, ImageDataset)
     images, held_out = _images(config, dataset)
     data = dataset.train_fingerprint if config.validation else dataset.fingerprint
     if teacher is not None:
