@@ -14,7 +14,7 @@ from kd_bench.data.batches import evaluation_batches, require_batches, training_
 from kd_bench.data.fractions import hold_out, naming, subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
-from kd_bench.errors import ConfigError
+from kd_bench.errors import ConfigError, SmallMachineError
 from kd_bench.messages import warn
 from kd_bench.pair import build_distiller
 from kd_bench.runs.finished import FinishedRun
@@ -69,12 +69,13 @@ class Parts:
         return Evaluator(network, batches, self.held_out.labels)
 
 
-def build(config: RunConfig, teacher: FinishedRun | None) -> Parts:
+def build(config: RunConfig, teacher: FinishedRun | None, dataset: ImageDataset | None = None) -> Parts:
     """Prepares the process, and reads and builds what the run needs.
 
     Args:
         config: the config of the run.
         teacher: the run of the trained teacher, if the method has one.
+        dataset: the config's data set, if it is loaded already.
 
     Raises:
         ConfigError, DataError: the config asks for something impossible; the message names the key to change.
@@ -85,7 +86,7 @@ def build(config: RunConfig, teacher: FinishedRun | None) -> Parts:
     replicas = strategy.num_replicas_in_sync
     require_equal_shares("batch_size", config.batch_size, replicas)
     precision = hardware.prepare_process(config.precision, config.deterministic, seed_for(config.seed, "process"))
-    dataset: ImageDataset = config.dataset.build(config.dataset.name)
+    dataset = dataset or config.dataset.build(config.dataset.name)
     images, held_out = _images(config, dataset)
     data = dataset.train_fingerprint if config.validation else dataset.fingerprint
     if teacher is not None:
@@ -135,12 +136,12 @@ def _require_same_data(teacher: FinishedRun, data: str, training_only: bool) -> 
 
 @contextlib.contextmanager
 def _requiring_memory(config: RunConfig) -> Iterator[None]:
-    """Raises `ConfigError` if the body builds networks that do not fit into the memory of the device."""
+    """Raises `SmallMachineError` if the body builds networks that do not fit into the memory of the device."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as problem:
         what, _, _ = str(problem).rpartition(" and type")
-        raise ConfigError(
+        raise SmallMachineError(
             f"model={config.model.name}: the networks do not fit into the memory ({what.partition('}} ')[2]}); "
             "choose smaller ones, or stop other programs that use the device."
         ) from problem

@@ -23,3 +23,7 @@ class DamageError(BenchError):
 
 class DataError(BenchError):
     """A data set cannot be found, read or divided as the config asks; the message says what to do."""
+
+
+class SmallMachineError(ConfigError, DataError):
+    """What the config asks for does not fit into the memory or the disk of this machine; it may fit into another's."""

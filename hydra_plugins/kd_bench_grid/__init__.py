@@ -1,7 +1,5 @@
 """The sweeper `grid`, in the package where Hydra searches plugins. `kd_bench.launch.batches` chooses its jobs."""
 
-from typing import Any
-
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -11,7 +9,8 @@ from omegaconf import DictConfig
 
 from kd_bench.config.compose import Job, sweep_jobs
 from kd_bench.launch.batches import next_batch, still_to_do
-from kd_bench.launch.processes import HELD_STATUS
+from kd_bench.launch.processes import HELD_STATUS, REFUSED_STATUS, Outcome
+from kd_bench.launch.refusals import note
 
 
 class Grid(Sweeper):
@@ -40,10 +39,19 @@ class Grid(Sweeper):
         while batch := next_batch(jobs):
             results = self.launcher.launch([job.overrides for job in batch], initial_job_idx=len(returned))
             returned.extend(results)
-            jobs = still_to_do([*_held(batch, results), *(job for job in jobs if job not in batch)])
+            # Raises the error of a job that could not be started.
+            outcomes = [result.return_value for result in results]
+            _note_refused(batch, outcomes)
+            jobs = still_to_do([*_held(batch, outcomes), *(job for job in jobs if job not in batch)])
         return returned
 
 
-def _held(batch: list[Job], results: Any) -> list[Job]:
-    """Returns the jobs whose runs another command does; raises the error of a job that could not be started."""
-    return [job for job, result in zip(batch, results, strict=True) if result.return_value == HELD_STATUS]
+def _note_refused(batch: list[Job], outcomes: list[Outcome]) -> None:
+    for job, outcome in zip(batch, outcomes, strict=True):
+        if outcome.status == REFUSED_STATUS:
+            note(job.run, outcome.reason)
+
+
+def _held(batch: list[Job], outcomes: list[Outcome]) -> list[Job]:
+    """Returns the jobs whose runs another command does."""
+    return [job for job, outcome in zip(batch, outcomes, strict=True) if outcome.status == HELD_STATUS]

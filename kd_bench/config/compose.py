@@ -40,7 +40,15 @@ resolvers.register()
 
 
 class UnlistedSweepError(Exception):
-    """The runs cannot be listed in advance, because the sweeper chooses them while it runs."""
+    """The runs cannot be listed in advance, because the sweeper chooses them while it runs.
+
+    Attributes:
+        ends: runs at the ends of what is searched, by which the search was checked.
+    """
+
+    def __init__(self, ends: Sequence[RunConfig]) -> None:
+        super().__init__()
+        self.ends = ends
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,7 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
             return [by.run(_single(of_runs))]
         by.require_keys(of_runs)
         if is_search(hydra):
-            _check_search(by, hydra, of_runs)
-            raise UnlistedSweepError
+            raise UnlistedSweepError(_checked_ends(by, hydra, of_runs))
         sweep = _sweep(by, hydra.sweeper.params or {}, of_runs)
         return list({job.run.directory: job.run for job in sweep}.values())
 
@@ -183,19 +190,20 @@ def _by_key(params: Mapping[str, str], arguments: Sequence[Override]) -> Iterabl
     return {override.get_key_element(): override for override in (*in_config, *arguments)}.values()
 
 
-def _check_search(by: Composer, hydra: DictConfig, arguments: Sequence[Override]) -> None:
-    """Checks a search before its first trial, as far as possible."""
+def _checked_ends(by: Composer, hydra: DictConfig, arguments: Sequence[Override]) -> list[RunConfig]:
+    """Checks a search before its first trial, as far as possible; returns the runs at the ends of what is searched."""
     _require_sweeper(hydra)
     overrides = list(_by_key(hydra.sweeper.get("params") or {}, arguments))
     searched = [override for override in overrides if override.is_sweep_override()]
     for override in searched:
         if override.key_or_group in _NOT_SEARCHED:
             raise ConfigError(f"{override.input_line}: a search would choose the easiest task; give one value.")
-    for run in _at_the_ends(by, [ends(override) for override in overrides]):
-        if not run.validation:
-            raise ConfigError("validation=0: a search would choose on the test set; write validation=0.1.")
+    runs = list(_at_the_ends(by, [ends(override) for override in overrides]))
+    if not all(run.validation for run in runs):
+        raise ConfigError("validation=0: a search would choose on the test set; write validation=0.1.")
     if not searched:
         raise ConfigError("there is nothing to search; write an interval, as in 'method.beta=interval(100,1000)'.")
+    return runs
 
 
 def _at_the_ends(by: Composer, lines: Sequence[Sequence[str]]) -> Iterator[RunConfig]:

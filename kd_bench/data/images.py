@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import psutil
 
-from kd_bench.errors import DataError
+from kd_bench.errors import DataError, SmallMachineError
 from kd_bench.messages import warn
 
 _IMAGES_RANK = 4
@@ -170,11 +170,11 @@ def require_memory(count: int, shape: Sequence[int], setting: str, advice: str) 
         advice: what to do.
 
     Raises:
-        DataError: it cannot.
+        SmallMachineError: it cannot.
     """
     needed, there = count * math.prod(shape), psutil.virtual_memory().total
     if needed > there:
-        raise DataError(
+        raise SmallMachineError(
             f"{setting}: {count} images of {'x'.join(map(str, shape))} bytes need more than {needed / 1e9:,.1f} GB of "
             f"memory, and this machine has {there / 1e9:,.1f}; {advice}."
         )

@@ -2,9 +2,11 @@
 
 import contextlib
 import difflib
+import errno
 import functools
 import io
 import logging
+import os
 import re
 import shutil
 import sys
@@ -107,6 +109,20 @@ def _require_sound_copies(place: Path) -> None:
             described = tfds.builder_from_directory(folder).version
             if described != folder.name:
                 raise ValueError(f"dataset_info.json describes version {described}")
+
+
+def require_preparable(name: str, data_dir: str | None, manual_dir: str | None) -> None:
+    """Checks what is certain before a set is prepared, and writes nothing; the arguments are those of `find_builder`.
+
+    Raises:
+        DataError: there is no such set or `manual_dir`, or the folder of prepared sets cannot be written to.
+    """
+    builder = find_builder(name, data_dir, manual_dir)
+    root = Path(builder.data_dir_root)
+    place = next(place for place in (root, *root.parents) if place.exists())
+    if not os.access(place, os.W_OK) or not place.is_dir():
+        number = errno.EACCES if place.is_dir() else errno.ENOTDIR
+        raise DataError(_advice(builder, OSError(number, os.strerror(number), str(place))))
 
 
 def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:

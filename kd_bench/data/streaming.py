@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock
 
 from kd_bench.data.images import Images, image_digests
-from kd_bench.errors import DataError
+from kd_bench.errors import SmallMachineError
 
 _PIXELS, _LABELS, _DIGESTS = "pixels.npy", "labels.npy", "digests.npy"
 
@@ -31,7 +31,7 @@ def decoded(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.n
     Raises:
         ValueError: a file in the folder is truncated, or has another shape or type.
         OSError: the folder cannot be read or written.
-        DataError: the disk has no room for the images.
+        SmallMachineError: the disk has no room for the images.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
@@ -78,7 +78,7 @@ def _require_space(folder: Path, needed: int) -> None:
     """Checks the free space, because writing to a mapped file on a full disk ends the process without a message."""
     free = shutil.disk_usage(folder.parent).free
     if needed > free:
-        raise DataError(
+        raise SmallMachineError(
             f"{folder}: cannot be written: the images need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} are free; "
             "make room, or set another dataset.data_dir or a smaller dataset.image_size."
         )

@@ -7,8 +7,10 @@ from kd_bench.config.compose import UnlistedSweepError, at_a_time, jobs
 from kd_bench.config.overrides import DRY_RUN
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import ConfigError
+from kd_bench.launch.combinations import missing_data
 from kd_bench.launch.duration import about
 from kd_bench.launch.estimates import Estimates
+from kd_bench.launch.first_builds import require_possible
 from kd_bench.launch.summary import summary
 from kd_bench.launch.sweep import how_far, with_teachers
 from kd_bench.runs.folder import RunFolder, State
@@ -32,12 +34,18 @@ def dry_run(arguments: Sequence[str]) -> str:
     """Returns the list of the runs that the command line would do.
 
     Raises:
-        ConfigError: a value of any run is wrong, or the runs cannot be listed.
+        ConfigError: a value of any run is wrong, a run cannot be done, or the runs cannot be listed.
     """
     try:
-        return listing(jobs(arguments), at_a_time(arguments))
+        runs = jobs(arguments)
     except UnlistedSweepError:
         raise ConfigError(f"{DRY_RUN}: a search chooses its runs by their results; they cannot be listed.") from None
+    require_possible(runs, prepare=False)
+    unknown = [
+        f"{dataset.name} is not prepared yet; a run may still be refused because of its images."
+        for dataset in missing_data(runs)
+    ]
+    return "\n".join([listing(runs, at_a_time(arguments)), *unknown])
 
 
 def listing(asked_for: Sequence[RunConfig], together: int) -> str:

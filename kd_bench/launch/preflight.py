@@ -12,7 +12,9 @@ from kd_bench.config.overrides import read_options
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError
 from kd_bench.launch.dry_run import dry_run
+from kd_bench.launch.first_builds import require_possible
 from kd_bench.launch.help import help_text
+from kd_bench.launch.refusals import ImpossibleRunsError, by_reason, noted
 from kd_bench.launch.summary import summary
 from kd_bench.messages import say, show, warn
 from kd_bench.runs.files import storing
@@ -23,8 +25,8 @@ from kd_bench.surroundings import surroundings
 def preflight(arguments: Sequence[str]) -> list[RunConfig]:
     """Returns the runs of the command. The list is empty if Hydra only shows something, or for a search.
 
-    If the command line is wrong, the program ends with status 2 and one message. If all runs are done, it ends with
-    status 0.
+    If the command line is wrong, or a run cannot be done, the program ends with status 2 and one message. If all runs
+    are done, it ends with status 0.
     """
     with refusing():
         options = read_options(arguments)
@@ -38,24 +40,27 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
             sys.exit(0)
         try:
             runs = jobs(arguments)
-        except UnlistedSweepError:
+        except UnlistedSweepError as search:
+            require_possible(search.ends)
             return []
         states = [RunFolder(run.directory).state(run) for run in runs]
-        to_do = [one for one in states if one.done is None]
-        if to_do:
-            _require_room(runs)
-    if len(runs) > 1 or states != [NEW]:
-        say(summary(states))
-    if not to_do:
-        sys.exit(0)
+        if len(runs) > 1 or states != [NEW]:
+            say(summary(states))
+        if all(one.done is not None for one in states):
+            sys.exit(0)
+        require_possible(runs)
+        _require_room(runs)
     return runs
 
 
 @contextlib.contextmanager
 def refusing() -> Iterator[None]:
-    """Ends the program with one line: with status 2 at a `BenchError`, with 1 at a failure of the surroundings."""
+    """Ends the program with one message: with status 2 at a `BenchError`, with 1 at a failure of the surroundings."""
     try:
         yield
+    except ImpossibleRunsError as problem:
+        warn(f"error: {problem}")
+        sys.exit(2)
     except BenchError as problem:
         _end(str(problem), 2)
     except OSError as problem:
@@ -78,9 +83,17 @@ def _require_room(runs: Sequence[RunConfig]) -> None:
 
 
 def exit_status(runs: Sequence[RunConfig]) -> int:
-    """Returns 0 if all runs are done, else 1. Lists the missing runs of a sweep."""
+    """Returns 0 if all runs are done, else 1. Lists the missing runs of a sweep, the refused ones apart."""
     missing = [run for run in runs if RunFolder(run.directory).state(run).done is None]
-    if missing and len(runs) > 1:
-        listed = "".join(f"\n  {run.directory}" for run in missing)
-        warn(f"{len(missing)} of {len(runs)} runs are not done; the same command tries again:{listed}")
+    if len(runs) > 1:
+        refused = noted(missing)
+        places = {one.run.directory for one in refused}
+        others = [f"  {run.directory}" for run in missing if run.directory not in places]
+        _list(f"{len(refused)} of {len(runs)} runs were refused; change the command:", [*by_reason(refused)])
+        _list(f"{len(others)} of {len(runs)} runs are not done; the same command tries again:", others)
     return 1 if missing else 0
+
+
+def _list(heading: str, lines: Sequence[str]) -> None:
+    if lines:
+        warn("\n".join([heading, *lines]))

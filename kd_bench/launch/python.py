@@ -10,6 +10,7 @@ from kd_bench.config.overrides import escaped
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import ConfigError, RunFailedError
 from kd_bench.launch import processes
+from kd_bench.launch.first_builds import require_possible
 from kd_bench.launch.signals import forwarding
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import Record
@@ -32,14 +33,16 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
         The record of the run: `scores.last_accuracy` is its accuracy on the test set, in [0, 1].
 
     Raises:
-        ConfigError: A key or a value is wrong, or the data cannot be used as the config asks. Nothing is left on disk.
+        ConfigError: A key or a value is wrong, or data, networks and method do not fit. Nothing is trained or left on
+            disk.
         RunFailedError: The run failed; it is recorded as failed, and the next call tries again.
         KeyboardInterrupt: The run was asked to stop. It has saved its state, and the next call continues.
     """
     config = _config(overrides, config_dir)
     try:
         with forwarding():
-            outcome = processes.run_after_teacher(config)
+            require_possible([config])
+            outcome = processes.run(config)
     except Interrupted:
         raise KeyboardInterrupt("the run has saved its state; the same call continues") from None
     record = RunFolder(config.directory).state(config).done

@@ -41,18 +41,18 @@ def _find_config_path() -> None:
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def _job(config: DictConfig) -> float | None:
+def _job(config: DictConfig) -> processes.Outcome | float | None:
     """Does the run that Hydra composed. A run that fails does not stop the rest of its sweep.
 
     Returns:
-        The run's status; for a search, its accuracy, or None if it is not done.
+        How the run ended; for a search, its accuracy, or None if it is not done.
     """
     protect_streams()  # also in the workers of a launcher
     hydra = HydraConfig.get()
     with preflight.refusing():
         run = of_job(config)
     # Only the sweeper `grid` starts a run again later, if another command does it now.
-    status = processes.run(run, wait=hydra.mode == RunMode.RUN or hydra.runtime.choices["hydra/sweeper"] != "grid")
-    if status == processes.REFUSED_STATUS and hydra.mode == RunMode.RUN:
-        sys.exit(status)  # in a sweep, the other runs continue
-    return processes.accuracy(run) if is_search(hydra) else status
+    outcome = processes.run(run, wait=hydra.mode == RunMode.RUN or hydra.runtime.choices["hydra/sweeper"] != "grid")
+    if outcome.status == processes.REFUSED_STATUS and hydra.mode == RunMode.RUN:
+        sys.exit(outcome.status)  # in a sweep, the other runs continue
+    return processes.accuracy(run) if is_search(hydra) else outcome

@@ -20,7 +20,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from kd_bench.errors import ConfigError
 from kd_bench.installation import ROOT
-from kd_bench.launch.processes import FAILED_STATUS
+from kd_bench.launch.processes import FAILED_STATUS, Outcome
 from kd_bench.launch.signals import ask_to_leave, handling, heard
 from kd_bench.messages import say, warn
 from kd_bench.runs.command import COMMAND, PROCESS
@@ -93,7 +93,7 @@ def result(job: Any) -> JobReturn:
         if isinstance(returned, JobReturn) and returned.status is JobStatus.COMPLETED:
             return returned
     warn(f"error: job {job.job_id} ended without a result; {job.paths.stdout} may say why.")
-    return JobReturn(status=JobStatus.COMPLETED, _return_value=FAILED_STATUS)
+    return JobReturn(status=JobStatus.COMPLETED, _return_value=Outcome(FAILED_STATUS))
 
 
 @contextlib.contextmanager

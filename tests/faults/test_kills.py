@@ -165,14 +165,14 @@ def test_a_step_that_outlives_its_command_is_cut_off(tmp_path):
 STUCK = """
 import multiprocessing, os, sys, threading, time
 from pathlib import Path
-from kd_bench.launch import processes, signals
+from kd_bench.launch import server, signals
 
 def stuck(path):
-    processes.PATIENCE = 1.0
+    server.PATIENCE = 1.0
     with signals.listening(signals.heard()) as interruption:
         interruption.saving = True  # as within a step, which no signal ends
         end = multiprocessing.parent_process().join
-        threading.Thread(target=processes._leave_after, args=(end,), daemon=True).start()
+        threading.Thread(target=server._leave_after, args=(end,), daemon=True).start()
         Path(path).write_text(str(os.getpid()))
         while True:
             time.sleep(1)

@@ -1,0 +1,126 @@
+"""Which runs of a command may be impossible although their configs are right, and which of them one build decides.
+
+What a build cannot refuse is left out, so that most commands build nothing in advance. Nothing here imports TensorFlow.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from kd_bench.config import identity, without
+from kd_bench.config.schema import Named, RunConfig
+from kd_bench.installation import CONF
+from kd_bench.runs.folder import RunFolder, checkpoint_paths
+from kd_bench.runs.record import is_done
+
+_TFDS = "kd_bench.data.datasets.load_dataset"
+_OWN_METHODS = "kd_bench.distillers."
+_SMALL_FRACTION = 0.1
+"""A part of the training images below it may have none of a class, or fewer than a batch."""
+_NOT_BUILT = (
+    *("seed", "epochs", "budget", "evaluate_every", "tuned", "optimizer", "label_smoothing"),
+    *("kd_weight", "kd_temperature", "precision", "deterministic", "augmentation.mixup", "augmentation.cutmix"),
+    *("teacher.seed", "teacher.epochs", "teacher.optimizer", "teacher.label_smoothing"),
+)
+"""Keys on which it does not depend whether a run can be built."""
+
+
+class Combination(NamedTuple):
+    """What decides whether a run can be built.
+
+    Attributes:
+        kind: all but the fraction. If it can be built at one fraction, then at all larger ones.
+        fraction: of the training images.
+    """
+
+    kind: str
+    fraction: float
+
+
+def combination(run: RunConfig) -> Combination:
+    """Returns the combination of a run."""
+    return Combination(identity.canonical(without(run.facts(), ("fraction", *_NOT_BUILT))), run.fraction)
+
+
+def to_build(runs: Iterable[RunConfig]) -> list[RunConfig]:
+    """Returns one run of each combination that may be refused and of which no run has been built before.
+
+    Args:
+        runs: of the command, with their teachers.
+
+    Returns:
+        The runs to build, those with small fractions first.
+    """
+    found: dict[Combination, RunConfig] = {}
+    built: set[Combination] = set()
+    for run in filter(_may_be_refused, runs):
+        found.setdefault(combination(run), run)
+        if _was_built(run):
+            built.add(combination(run))
+    left = [run for one, run in found.items() if one not in built]
+    return sorted(left, key=lambda run: run.fraction)
+
+
+def missing_data(runs: Iterable[RunConfig]) -> list[Named]:
+    """Returns the data sets of the runs to do that are not prepared on this machine, each once."""
+    found: list[Named] = []
+    for run in runs:
+        if run.dataset not in found and not is_prepared(run.dataset) and not is_finished(run):
+            found.append(run.dataset)
+    return found
+
+
+def is_prepared(dataset: Named) -> bool:
+    """Returns whether a data set needs no preparation, or has been prepared."""
+    if dataset.target != _TFDS:
+        return True
+    given = dataset.parameters.get("data_dir") or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    place = Path(given).expanduser() / re.split("[/:]", dataset.name)[0]
+    with contextlib.suppress(OSError):
+        return any(place.rglob("dataset_info.json"))
+    return False
+
+
+def is_finished(run: RunConfig) -> bool:
+    """Returns whether a run has the record of a run that is done and is not repeated. Much faster than its state."""
+    with contextlib.suppress(OSError):
+        return not run.redo and is_done(RunFolder(run.directory).record.read_bytes())
+    return False
+
+
+def _may_be_refused(run: RunConfig) -> bool:
+    is_shipped = run.method.target.startswith(_OWN_METHODS) and not run.model.has_own_networks
+    is_usual = is_shipped and (run.dataset.name, run.model.name) == _of_preset(run.experiment)
+    part = run.fraction * min(run.validation or 1.0, 1 - run.validation)
+    return not is_usual or part < _SMALL_FRACTION or any(map(_is_built, run.variant))
+
+
+def _is_built(key: str) -> bool:
+    return not any(f"{key}.".startswith(f"{one}.") for one in ("validation", *_NOT_BUILT))
+
+
+def _was_built(run: RunConfig) -> bool:
+    return is_finished(run) or bool(checkpoint_paths(RunFolder(run.directory).checkpoints))
+
+
+@cache
+def _of_preset(name: str) -> tuple[str, str] | None:
+    """Returns the names of the data set and the pair of a preset of this package; None for any other preset."""
+    preset = CONF / "experiment" / f"{name}.yaml"
+    if not preset.is_file():
+        return None
+    chosen = _choices(CONF / "config.yaml") | _choices(preset)
+    return chosen["dataset"], chosen["model"]
+
+
+def _choices(path: Path) -> dict[str, str]:
+    """Returns the choices of groups in a config: `override /dataset: cifar100` is `dataset` -> `cifar100`."""
+    defaults: Sequence[str | Mapping[str, str]] = yaml.safe_load(path.read_text()).get("defaults", [])
+    chosen = [item for entry in defaults if isinstance(entry, Mapping) for item in entry.items()]
+    return {key.removeprefix("override ").lstrip("/"): value for key, value in chosen}
