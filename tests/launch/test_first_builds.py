@@ -83,7 +83,7 @@ def test_a_method_that_reads_batch_norms_needs_a_network_with_them(search, tmp_p
     first, reason, title = refusal(search, "method=student,co,at", "model=plain", f"outputs={tmp_path}")
     assert first.startswith("1 of 3 runs cannot be done")
     assert "batch norm" in reason
-    assert title == "    digits co fraction=1 seed=0"
+    assert title == "    digits co fraction=1 seed=0 model=plain"
 
 
 def test_a_run_whose_teacher_cannot_be_done_is_refused(tmp_path):
