@@ -158,7 +158,7 @@ def test_runs_that_are_refused_at_their_turn_are_listed_apart_from_those_that_fa
     place = lines.index("2 of 4 runs were refused; change the command:")
     assert lines[place + 1].startswith("  2 runs: method=at needs feature points; model.teacher has none: ")
     assert lines[place + 2 : place + 4] == [
-        f"    digits at fraction=1 seed={seed} teacher.epochs=1 epochs=1" for seed in (0, 1)
+        f"    digits at fraction=1 seed={seed} model=pointless teacher.epochs=1 epochs=1" for seed in (0, 1)
     ]
     assert lines[place + 4] == "2 of 4 runs are not done; the same command tries again:"
     assert all("/deadly/at/" in line for line in lines[place + 5 :])
