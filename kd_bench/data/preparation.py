@@ -78,11 +78,15 @@ def _place(name: str, data_dir: str | None) -> Path:
 
 
 def _require_outside(name: str, place: Path) -> None:
-    """Checks that a folder of prepared sets is not the folder of this set or of its version: one level too deep."""
+    """Checks that a folder of prepared sets, which holds set/version, is not a set or a version: one level too deep."""
     first = re.split("[/:]", name)[0]
+    of_configurations = place.name == first and not (place / first).exists()
+    depths = ("", "*/", "*/*/") if of_configurations else ("", "*/")
+    if not any(path for depth in depths for path in place.glob(f"{depth}dataset_info.json")):
+        return
     inside = [folder for folder in (place, *place.parents) if folder.name == first]
-    if inside and [*place.glob("dataset_info.json"), *place.glob("*/dataset_info.json")]:
-        raise DataError(f"dataset.data_dir={place}: is inside the set; set dataset.data_dir={inside[0].parent}.")
+    advice = f"set dataset.data_dir={inside[0].parent}" if inside else f"set it to a folder that holds {first}/1.0.0"
+    raise DataError(f"dataset.data_dir={place}: is inside a prepared set; {advice}.")
 
 
 def _hint(name: str, data_dir: str | None) -> str:
