@@ -47,7 +47,7 @@ def _uses_onednn() -> bool | None:
 def git_revision(sources: Iterable[Path] = (), directory: Path | None = REPOSITORY) -> dict[str, str | bool | None]:
     """Returns the checked-out revision, and whether the code of a run differs from it; None if it is not known.
 
-    It is not known without git, outside the repository, and for a copy of the code in a repository that does not track it.
+    It is not known without git, outside the repository, and for a copy in a repository that does not track it.
 
     Args:
         sources: the files of the code. One that is not in the repository differs from its revision.
