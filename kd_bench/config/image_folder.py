@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kd_bench.config.paths import expanded
 from kd_bench.errors import DataError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -65,6 +66,7 @@ def list_images(root: str) -> ImageFolder:
         root: the value of `dataset.root`.
 
     Raises:
+        ConfigError: there is no such home.
         DataError: there is no such folder, it cannot be read, or it is not clear what its classes and parts are.
     """
     place = _existing(root)
@@ -105,23 +107,14 @@ def reading(root: str) -> Iterator[None]:
 def _existing(root: str) -> Path:
     """Returns the folder, if it can be one of images: a whole home would take hours to read."""
     with reading(root):
-        place = _expanded(root)
-        if not root or place is None or not place.exists():
+        place = expanded("dataset.root", root)
+        if not root or not place.exists():
             raise DataError(f"dataset.root={root}: there is no such folder.")
         if not place.is_dir():
             raise DataError(f"dataset.root={root}: is no folder; for an npz file, write dataset=arrays dataset.path=.")
-        home = _expanded("~")
-        if home and home.resolve().is_relative_to(place.resolve()):
+        if Path("~").expanduser().resolve().is_relative_to(place.resolve()):
             raise DataError(f"dataset.root={root}: is your home or contains it; set it to the folder of the images.")
     return place
-
-
-def _expanded(path: str) -> Path | None:
-    """Returns a path without `~`; None if there is no such user, or no home."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return None
 
 
 def _parts(root: Path) -> tuple[Path, Path] | None:

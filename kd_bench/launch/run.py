@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from kd_bench.config.compose import is_search, of_job
 from kd_bench.config.overrides import escaped, flags_first, read_options
+from kd_bench.config.paths import require_home
 from kd_bench.installation import CONF
 from kd_bench.launch import preflight, processes
 from kd_bench.launch.progress import showing_progress
@@ -23,6 +24,7 @@ def main() -> int:
     protect_streams()
     sys.path.append(str(Path.cwd()))  # where a user's own modules are; the command itself is elsewhere
     with preflight.refusing():
+        require_home()
         sys.argv[1:] = flags_first(escaped(sys.argv[1:]))
     begin_command()
     with forwarding():

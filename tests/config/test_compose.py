@@ -78,7 +78,7 @@ REFUSED = {
     "seed=1,2,": "cannot be read",
     "dataset.data_dir=~/x": "extra quotes",
     "outputs=~/x": "extra quotes",
-    "outputs='~no_such_user/x'": "no such user",
+    "outputs='~no_such_user/x'": "there is no such home",
     "outputs=": "the folder of all runs",
     "=3": "the key is missing",
     "+experiment=digits": "Write experiment=digits.",

@@ -265,7 +265,7 @@ REFUSED = {
     "no folder": ("folder", "root=nowhere", "dataset.root=nowhere: there is no such folder"),
     "nothing": ("folder", "root=''", "dataset.root=: there is no such folder"),
     "a number": ("folder", "root=2024", "dataset.root=2024: there is no such folder"),
-    "nobody's home": ("folder", "root='~nobody-here/x'", "dataset.root=~nobody-here/x: there is no such folder"),
+    "nobody's home": ("folder", "root='~nobody-here/x'", "dataset.root=~nobody-here/x: there is no such home"),
     "a file": ("folder", "root=file.zip", r"dataset\.root=file\.zip: is no folder"),
     "a long name": ("folder", f"root={'x' * 300}", r"dataset\.root=x+: .* cannot be read \(File name too long"),
     "a folder for arrays": ("arrays", "path=/", "dataset.path=/: is no file"),
@@ -273,7 +273,7 @@ REFUSED = {
     "no path": ("arrays", "path=''", "dataset.path=: is no file"),
     "a file for arrays": ("arrays", "path=file.zip", "dataset.path=file.zip: is not a file that numpy.savez wrote"),
     "a device": ("arrays", "path=/dev/zero", "dataset.path=/dev/zero: is no file"),
-    "nobody's arrays": ("arrays", "path='~nobody-here/x'", "dataset.path=~nobody-here/x: cannot be read"),
+    "nobody's arrays": ("arrays", "path='~nobody-here/x'", "dataset.path=~nobody-here/x: there is no such home"),
 }
 
 
