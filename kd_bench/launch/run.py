@@ -13,6 +13,7 @@ from kd_bench.config.overrides import escaped, flags_first, read_options
 from kd_bench.config.paths import require_home
 from kd_bench.installation import CONF
 from kd_bench.launch import preflight, processes
+from kd_bench.launch.closing import tell_results
 from kd_bench.launch.progress import showing_progress
 from kd_bench.launch.signals import forwarding
 from kd_bench.messages import protect_streams
@@ -32,7 +33,9 @@ def main() -> int:
         _find_config_path()
         with showing_progress(runs):
             _job()
-        return preflight.exit_status(runs)
+        status = preflight.exit_status(runs)
+        tell_results(runs)
+        return status
 
 
 def _find_config_path() -> None:
