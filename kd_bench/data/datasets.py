@@ -72,7 +72,9 @@ def load_dataset(
     read = _stream if streaming else _read
     train = read(builder, train_split, shape, "train")
     read_test = partial(read, builder, test_split, shape, "test")
-    return ImageDataset(name, train, read_test, num_classes, *channel_statistics(train.pixels), padding, flip)
+    statistics = channel_statistics(train.pixels)
+    names = tuple(builder.info.features[_keys(builder)[1]].names or ())
+    return ImageDataset(name, train, read_test, num_classes, *statistics, padding, flip, names)
 
 
 def _image_shape(builder: tfds.core.DatasetBuilder, image_size: int | None) -> tuple[int, int, int]:
