@@ -123,6 +123,8 @@ def test_refused_of_two_arguments():
         (["dataset.train_split='train[:90%]'", "dataset.test_split=train"], "dataset.test_split=train: holds training"),
         (["method=teacher", "validation=0.1"], "validation=0.1: a teacher is trained on all training images"),
         (["--multirun", "--cfg", "job"], "--multirun --cfg: only one of them"),
+        (["--hydra-help", "method=at"], "--hydra-help method=at: give it alone"),
+        (["method=at", "--hydra-help", "seed=1"], "--hydra-help method=at seed=1: give it alone"),
         (["--experimental-rerun", "x"], "--experimental-rerun: is not supported"),
         (["method=fitnet", "method.kd_weights=[1]"], "method.kd_weights=[1]: must be a list of 2 values"),
         (["method=dml", "kd_weight=0.9"], "kd_weight=0.9: method=dml has no trained teacher"),
