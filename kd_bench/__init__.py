@@ -8,13 +8,14 @@ import os
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["load_curves", "load_data", "load_runs", "load_tables", "run"]
+__all__ = ["load_curves", "load_data", "load_predictions", "load_runs", "load_tables", "run"]
 
 _HOMES = {
     "run": "kd_bench.launch.python",
     "load_data": "kd_bench.launch.python",
     "load_runs": "kd_bench.results.frame",
     "load_curves": "kd_bench.results.frame",
+    "load_predictions": "kd_bench.export.predictions",
     "load_tables": "kd_bench.results.table",
 }
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from pathlib import Path
 
 from kd_bench.messages import protect_streams, show, warn
 
@@ -25,7 +26,8 @@ def main() -> int:
         warn(f"error: {name}: there is no such command. Choose one of: {', '.join(_COMMANDS)}.")
         return 2
     module, _ = _COMMANDS[name]
-    sys.argv = [f"kd-bench {name}", *arguments]  # Hydra and argparse read it
+    started = "kd-bench" if Path(sys.argv[0]).name == "kd-bench" else "python -m kd_bench"
+    sys.argv = [f"{started} {name}", *arguments]  # Hydra and argparse read it
     return importlib.import_module(module).main()
 
 

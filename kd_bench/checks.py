@@ -51,10 +51,17 @@ class Quotient:
 class FolderName:
     """Marks a text that names a folder below `outputs`, or nested folders such as `cifar10_corrupted/fog_1`."""
 
-    part: ClassVar[str] = r"\w[\w.:+=@, -]{0,99}"
+    longest: ClassVar[int] = 100
+    signs: ClassVar[str] = r"\w.:+=@, -"
+    part: ClassVar[str] = rf"\w[{signs}]{{0,{longest - 1}}}"
 
     def __contains__(self, value: str) -> bool:
         return re.fullmatch(f"{self.part}(/{self.part})*", value) is not None
+
+    @classmethod
+    def nearest(cls, text: str) -> str:
+        """Returns a text as a name, cut and with `_` for signs that it cannot have: `photos (2)` as `photos _2_`."""
+        return re.sub(rf"^\W|[^{cls.signs}]", "_", text)[: cls.longest]
 
 
 @dataclass(frozen=True)
@@ -249,7 +256,7 @@ def _name(key: str, value: Any, _: Any, rule: FolderName) -> str:
     if not isinstance(value, str) or value not in rule:
         raise ConfigError(
             f"{key}={value}: must be a name of letters, digits and _.:+=@,- that can be part of the path of a folder "
-            "(at most 100 between two /); it must not be a complete path."
+            f"(at most {rule.longest} between two /); it must not be a complete path."
         )
     return value
 

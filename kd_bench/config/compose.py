@@ -22,6 +22,7 @@ from kd_bench.config import resolvers
 from kd_bench.config.composer import Composer, composer
 from kd_bench.config.library import containers
 from kd_bench.config.overrides import SEARCH_PATH, ends, parsed, read_options, refuse_wrong_choices, values
+from kd_bench.config.paths import expanded
 from kd_bench.config.preset import with_preset
 from kd_bench.config.schema import RunConfig
 from kd_bench.config.search import config_dir
@@ -151,7 +152,7 @@ def of_job(config: DictConfig) -> RunConfig:
 def _with_paths_from(folder: Path, run: RunConfig) -> RunConfig:
     """Returns the run with its relative paths made absolute: they are relative to the folder of the command."""
     given = run.dataset.parameters
-    paths = {key: str(folder / Path(given[key]).expanduser()) for key in _DATA_PATHS if given.get(key)}
+    paths = {key: str(folder / expanded(f"dataset.{key}", given[key])) for key in _DATA_PATHS if given.get(key)}
     dataset = replace(run.dataset, parameters={**given, **paths})
     return replace(run, outputs=str(folder / run.outputs), dataset=dataset)
 

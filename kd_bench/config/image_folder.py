@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kd_bench.config.paths import expanded
 from kd_bench.errors import DataError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -17,11 +18,13 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _IGNORED = ("__macosx", "thumbs.db", "desktop.ini")
 """What systems put into folders, beside files whose names begin with a dot."""
 _PARTS = {
-    "training": {"train", "training"},
-    "test": {"test", "testing"},
+    "training": {"train", "training", "traindata", "trainset"},
+    "test": {"test", "testing", "testdata", "testset"},
     "validation": {"val", "valid", "validation", "dev"},
 }
 """The words in the names of folders that hold a part of a set."""
+_SHARES = {"fold", "part", "partition", "shard", "split", "subset"}
+"""The words in the names of folders that hold a part of a set, and do not say which."""
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's categories of control characters, of bytes that are no text, and of line ends."""
 
@@ -63,6 +66,7 @@ def list_images(root: str) -> ImageFolder:
         root: the value of `dataset.root`.
 
     Raises:
+        ConfigError: there is no such home.
         DataError: there is no such folder, it cannot be read, or it is not clear what its classes and parts are.
     """
     place = _existing(root)
@@ -103,23 +107,14 @@ def reading(root: str) -> Iterator[None]:
 def _existing(root: str) -> Path:
     """Returns the folder, if it can be one of images: a whole home would take hours to read."""
     with reading(root):
-        place = _expanded(root)
-        if not root or place is None or not place.exists():
+        place = expanded("dataset.root", root)
+        if not root or not place.exists():
             raise DataError(f"dataset.root={root}: there is no such folder.")
         if not place.is_dir():
             raise DataError(f"dataset.root={root}: is no folder; for an npz file, write dataset=arrays dataset.path=.")
-        home = _expanded("~")
-        if home and home.resolve().is_relative_to(place.resolve()):
+        if Path("~").expanduser().resolve().is_relative_to(place.resolve()):
             raise DataError(f"dataset.root={root}: is your home or contains it; set it to the folder of the images.")
     return place
-
-
-def _expanded(path: str) -> Path | None:
-    """Returns a path without `~`; None if there is no such user, or no home."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return None
 
 
 def _parts(root: Path) -> tuple[Path, Path] | None:
@@ -148,8 +143,12 @@ def _named_as_parts(folders: list[Path]) -> bool:
 
 
 def _part(folder: Path) -> str | None:
-    words = set(re.findall("[a-z]+", folder.name.lower()))
-    return next((part for part, known in _PARTS.items() if words & known), None)
+    return next((part for part, known in _PARTS.items() if _words(folder) & known), None)
+
+
+def _words(folder: Path) -> set[str]:
+    """Returns the words in a folder's name, such as `train` and `a` of `trainA`, or `fold` of `fold_1`."""
+    return {word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", folder.name)}
 
 
 def _has_classes(folder: Path) -> bool:
@@ -162,8 +161,20 @@ def _classes(place: Path, left_out: Counter[str], least: int = 2) -> Classes:
     beside, folders = _content(place)
     if len(folders) < least:
         raise DataError(_few_classes(place, folders))
+    _refuse_shares(place, folders)
     left_out += Counter(map(_kind, beside))
     return {folder.name: _images(place, folder, left_out) for folder in folders}
+
+
+def _refuse_shares(place: Path, folders: list[Path]) -> None:
+    """Raises `DataError` if folders are named as parts of a set, have folders below them, and could be classes, too."""
+    shares = [folder for folder in folders if _words(folder) & _SHARES and _has_classes(folder)]
+    if len(shares) > 1:
+        raise DataError(
+            f"dataset.root={place}: {', '.join(folder.name for folder in shares)} are named as parts of a set, but "
+            f"not which one is for testing; name one train and one test, or set dataset.root={shares[0]}. If they are "
+            "classes, put their images directly into them."
+        )
 
 
 def _images(place: Path, folder: Path, left_out: Counter[str]) -> list[Path]:

@@ -119,6 +119,6 @@ def containers(config: DictConfig, *, may_miss: bool = False) -> dict[str, Any]:
     except OmegaConfBaseException as problem:
         reason = str(problem.msg).splitlines()[0]
         kind, _, of_resolver = reason.partition(" raised while resolving interpolation: ")
-        if kind == DataError.__name__:  # its message names the key that the user has set
+        if kind in (ConfigError.__name__, DataError.__name__):  # its message names the key that the user has set
             raise ConfigError(of_resolver) from problem
         raise ConfigError(f"{problem.full_key}: {(of_resolver or reason).rstrip('.')}.") from problem

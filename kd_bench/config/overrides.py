@@ -33,7 +33,7 @@ def read_options(arguments: Sequence[str]) -> Namespace:
     """Returns Hydra's flags, such as --multirun, and `DRY_RUN`. All other arguments are in `overrides`.
 
     Raises:
-        ConfigError: two flags exclude each other, or a flag is not supported.
+        ConfigError: two flags exclude each other, a flag is not supported, or --hydra-help has overrides.
     """
     # The only internal function of Hydra that is used here: no public function parses the flags.
     parser = get_args_parser()
@@ -43,6 +43,9 @@ def read_options(arguments: Sequence[str]) -> Namespace:
         asked_for = [f"--{command.replace('_', '-')}" for command in commands if getattr(options, command)]
         if len(asked_for) > 1:
             raise ConfigError(f"{' '.join(asked_for)}: only one of them can be given.")
+    if options.hydra_help and options.overrides:
+        given = " ".join(options.overrides)
+        raise ConfigError(f"--hydra-help {given}: give it alone; --help shows what can be chosen.")
     if options.experimental_rerun:
         raise ConfigError("--experimental-rerun: is not supported. Start the same command again to continue.")
     return options

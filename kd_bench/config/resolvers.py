@@ -1,20 +1,17 @@
 """What configs can write as `${name:path}`. A user's own data are identified by their content, wherever they are."""
 
 import hashlib
-import re
 import zipfile
 from functools import cache
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from kd_bench.checks import FolderName
 from kd_bench.config.checksums import file_checksum
 from kd_bench.config.image_folder import list_images, reading
+from kd_bench.config.paths import expanded
 from kd_bench.errors import DataError
-
-_FORBIDDEN = re.compile(r"^\W|[^\w.:+=@, -]")
-_LONGEST = 100
-"""What `kd_bench.checks.FolderName` allows in a name."""
 
 
 @cache
@@ -24,6 +21,7 @@ def folder_content(root: str | None) -> str:
     The folders of the images count, because they are names of classes, but the names of the files do not.
 
     Raises:
+        ConfigError: there is no such home.
         DataError: there is no such folder, or its images cannot be listed or read.
     """
     if root is None:
@@ -42,12 +40,13 @@ def arrays_content(path: str | None) -> str:
     """Returns 16 hexadecimal digits from the content of an npz file; nothing if no file is given.
 
     Raises:
+        ConfigError: there is no such home.
         DataError: there is no such file, or it is no npz file and may be anything, of any size.
     """
     if path is None:
         return ""
+    place = expanded("dataset.path", path)
     try:
-        place = Path(str(path)).expanduser()
         if not place.exists():
             raise DataError(f"dataset.path={path}: there is no such file.")
         if not place.is_file():
@@ -57,28 +56,23 @@ def arrays_content(path: str | None) -> str:
         if not zipfile.is_zipfile(place):
             raise DataError(f"dataset.path={path}: is not a file that numpy.savez wrote.")
         return file_checksum(place)[:16]
-    except (OSError, RuntimeError) as problem:  # RuntimeError: there is no such home
+    except OSError as problem:
         raise DataError(f"dataset.path={path}: cannot be read ({problem}).") from problem
 
 
 def folder_name(path: str) -> str:
     """Returns the last name of a folder's path as a name for runs; of `.` that of the current folder."""
     place = Path(str(path))
-    return _as_name(place.resolve().name if path and place.name in ("", "..") else place.name)
+    return FolderName.nearest(place.resolve().name if path and place.name in ("", "..") else place.name)
 
 
 def file_name(path: str) -> str:
     """Returns the name of a file, without its ending, as a name for runs."""
-    return _as_name(Path(str(path)).stem)
-
-
-def _as_name(text: str) -> str:
-    """Returns a text as a name that a run can have: `photos (2)` as `photos _2_`."""
-    return _FORBIDDEN.sub("_", text)[:_LONGEST]
+    return FolderName.nearest(Path(str(path)).stem)
 
 
 def register() -> None:
     """Tells OmegaConf about these functions, and about `home`, a path with the home folder for `~`."""
-    OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()), replace=True)
+    OmegaConf.register_new_resolver("home", lambda path: str(expanded("outputs", path)), replace=True)
     for resolver in (folder_content, arrays_content, folder_name, file_name):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

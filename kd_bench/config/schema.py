@@ -29,6 +29,7 @@ from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.component import Component
 from kd_bench.config.identity import PRETRAINED
 from kd_bench.config.network import LAYERS, Network
+from kd_bench.config.paths import expanded
 from kd_bench.config.signature import check_names, class_constant
 from kd_bench.config.teacher_file import read_teacher_file
 from kd_bench.errors import ConfigError
@@ -468,7 +469,4 @@ def _folder(outputs: str) -> str:
     """Returns the folder of all runs, with a leading `~` replaced by the user's home."""
     if not outputs:
         raise ConfigError("outputs=: must be the folder of all runs.")
-    try:
-        return str(Path(outputs).expanduser())
-    except RuntimeError as problem:
-        raise ConfigError(f"outputs={outputs}: there is no such user.") from problem
+    return str(expanded("outputs", outputs))

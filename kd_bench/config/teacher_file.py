@@ -10,6 +10,7 @@ from hydra.utils import to_absolute_path
 
 from kd_bench.config.checksums import file_checksum
 from kd_bench.config.network import LAYERS, check_layers
+from kd_bench.config.paths import expanded
 from kd_bench.errors import ConfigError
 
 _NETWORK = "network.keras"
@@ -46,7 +47,7 @@ def refuse_training(lines: Iterable[str], allowed: Collection[str]) -> None:
 
 
 def _find(path: str) -> Path:
-    place = Path(to_absolute_path(str(Path(path).expanduser())))
+    place = Path(to_absolute_path(str(expanded("teacher.path", path))))
     file = place / _NETWORK if place.is_dir() else place
     if not place.exists():
         problem = "there is no such file or folder"

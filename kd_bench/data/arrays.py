@@ -1,10 +1,9 @@
 """Reads a user's own images from a file of NumPy arrays."""
 
-from pathlib import Path
-
 import numpy as np
 
 from kd_bench.checks import NonNegativeInt, Probability
+from kd_bench.config.paths import expanded
 from kd_bench.data.images import ImageDataset, Images, in_canonical_order
 from kd_bench.data.own import own_dataset, readable, split_off_test
 from kd_bench.errors import DataError
@@ -49,7 +48,7 @@ def load_arrays(
 def _read(source: str, path: str) -> dict[str, np.ndarray]:
     with (
         readable(f"{source}: is not a file that numpy.savez wrote", "write it again, without objects"),
-        Path(path).expanduser().open("rb") as stream,
+        expanded("dataset.path", path).open("rb") as stream,
         np.load(stream, allow_pickle=False) as arrays,
     ):
         return {name: np.asarray(array) for name, array in arrays.items()}  # of what is no array, the bytes

@@ -132,7 +132,7 @@ def _workable_shares(ordered_labels: np.ndarray) -> str:
     count = len(ordered_labels)
     smallest, largest = _smallest_fraction(ordered_labels), 1 - _smallest_fraction(ordered_labels[::-1])
     if round(count * smallest) > round(count * largest):
-        return "no share leaves every class on both sides; raise fraction."
+        return "no share leaves every class on both sides; raise fraction, or add images of the class."
     return f"the smallest share with every class on both sides is {smallest:g}, the largest {largest:g}."
 
 

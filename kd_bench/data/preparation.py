@@ -21,6 +21,7 @@ from filelock import FileLock
 from tensorflow_datasets.core import constants
 from tensorflow_datasets.core.download import download_manager, downloader, extractor
 
+from kd_bench.config.paths import expanded
 from kd_bench.data import digits  # noqa: F401 - importing it registers `digits` with TensorFlow Datasets
 from kd_bench.data.damage import UNREADABLE, reason, text, usable
 from kd_bench.data.fashion_mnist import ManualFashionMNIST
@@ -56,10 +57,10 @@ def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfd
         raise DataError(
             f"dataset.name={name}: is not a valid name; write for example cifar10, name/config or name:1.0.0."
         )
-    if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
+    if manual_dir is not None and not expanded("dataset.manual_dir", manual_dir).is_dir():
         raise DataError(f"dataset.manual_dir={manual_dir}: there is no such folder.")
     if data_dir is not None:
-        _require_outside(name, Path(data_dir).expanduser().absolute())
+        _require_outside(name, expanded("dataset.data_dir", data_dir).absolute())
     try:
         with quietly():
             if manual_dir is not None and name.partition(":")[0] == ManualFashionMNIST.name:
@@ -76,15 +77,19 @@ def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfd
 
 def _place(name: str, data_dir: str | None) -> Path:
     """Returns the folder of all versions of a set."""
-    return Path(data_dir or constants.DATA_DIR).expanduser() / re.split("[/:]", name)[0]
+    return expanded("dataset.data_dir", data_dir or constants.DATA_DIR) / re.split("[/:]", name)[0]
 
 
 def _require_outside(name: str, place: Path) -> None:
-    """Checks that a folder of prepared sets is not the folder of this set or of its version: one level too deep."""
+    """Checks that a folder of prepared sets, which holds set/version, is not a set or a version: one level too deep."""
     first = re.split("[/:]", name)[0]
+    of_configurations = place.name == first and not (place / first).exists()
+    depths = ("", "*/", "*/*/") if of_configurations else ("", "*/")
+    if not any(path for depth in depths for path in place.glob(f"{depth}dataset_info.json")):
+        return
     inside = [folder for folder in (place, *place.parents) if folder.name == first]
-    if inside and [*place.glob("dataset_info.json"), *place.glob("*/dataset_info.json")]:
-        raise DataError(f"dataset.data_dir={place}: is inside the set; set dataset.data_dir={inside[0].parent}.")
+    advice = f"set dataset.data_dir={inside[0].parent}" if inside else f"set it to a folder that holds {first}/1.0.0"
+    raise DataError(f"dataset.data_dir={place}: is inside a prepared set; {advice}.")
 
 
 def _hint(name: str, data_dir: str | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from kd_bench.config.paths import require_home
 from kd_bench.errors import BenchError
 from kd_bench.export.finished import Finished, read_finished
 from kd_bench.export.packages import require_packages
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     forms = list(dict.fromkeys([*options.formats, *([_INT8] if options.int8 else [])]))
     try:
+        require_home()
         runs = [read_finished(path, options.data_dir, options.trust) for path in options.runs]
         for form in forms:
             require_packages(form)

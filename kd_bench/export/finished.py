@@ -14,6 +14,7 @@ from kd_bench.data.fractions import subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.documents import read_yaml
 from kd_bench.errors import BenchError, DamageError
+from kd_bench.runs.files import read_file
 from kd_bench.runs.finished import FinishedRun
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import DONE, Record, read_record
@@ -102,17 +103,20 @@ class Finished(FinishedRun):
         return learned.read(random.permutation(len(learned))[:_EXAMPLES])
 
 
-def read_finished(path: Path, data_dir: str | None = None, trusted: Collection[str] = ()) -> Finished:
+def read_finished(
+    path: Path, data_dir: str | None = None, trusted: Collection[str] = (), *, with_network: bool = True
+) -> Finished:
     """Returns the finished run in a folder.
 
     Args:
         path: the folder, which anybody may have made.
         data_dir: the folder of the prepared sets of TensorFlow Datasets, if it is not the usual one.
         trusted: the import paths of functions of the user that may make the data set.
+        with_network: whether its network is needed, too.
 
     Raises:
-        BenchError: there is no finished run with a network and predictions of the test set, or its data set is made by
-            a function that is not trusted.
+        BenchError: there is no finished run with predictions of the test set and the network, or its data set is made
+            by a function that is not trusted.
         DamageError: a file is not what the run wrote.
     """
     folder = RunFolder(path)
@@ -124,11 +128,12 @@ def read_finished(path: Path, data_dir: str | None = None, trusted: Collection[s
     if record.status != DONE:
         raise BenchError(f"{path}: this run failed ({record.reason}); start its command again.")
     if record.config.get("validation"):
-        raise BenchError(f"{path}: this run predicted held-out training images; export a run with validation=0.")
-    for file in (folder.config, folder.network, folder.predictions):
+        raise BenchError(f"{path}: this run predicted held-out training images; choose a run with validation=0.")
+    results = (folder.network, folder.predictions) if with_network else (folder.predictions,)
+    for file in (folder.config, *results):
         if not file.is_file():
             raise BenchError(f"{file}: is missing; delete {folder.record} and start the run's command again.")
-    for file in (folder.network, folder.predictions):
+    for file in results:
         if file.name not in record.files:
             raise DamageError(f"{file}: the record has no checksum of it; repeat the run.")
     for file in folder.altered(record):
@@ -158,7 +163,7 @@ def _data(folder: RunFolder, record: Record, data_dir: str | None, trusted: Coll
 
 def _config(folder: RunFolder) -> _Places:
     try:
-        content = read_yaml(folder.config.read_bytes())
+        content = read_yaml(read_file(folder.config))
         return known(_Places, known(_Dataset, known(_Config, content).dataset).parameters)
     except (OSError, ValueError) as problem:
         raise DamageError(f"{folder.config}: cannot be read ({problem}); repeat the run.") from problem

@@ -11,6 +11,7 @@ from kd_bench.config.compose import UnlistedSweepError, jobs
 from kd_bench.config.overrides import read_options
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError
+from kd_bench.launch.closing import tell_results
 from kd_bench.launch.dry_run import dry_run
 from kd_bench.launch.first_builds import require_possible
 from kd_bench.launch.help import help_text
@@ -47,6 +48,7 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
         if len(runs) > 1 or states != [NEW]:
             say(summary(states))
         if all(one.done is not None for one in states):
+            tell_results(runs, repeat=True)
             sys.exit(0)
         require_possible(runs)
         _require_room(runs)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kd_bench.config.compose import jobs
 from kd_bench.config.forget import forget
 from kd_bench.config.overrides import escaped
+from kd_bench.config.paths import require_home
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import ConfigError, RunFailedError
 from kd_bench.launch import processes
@@ -75,6 +76,7 @@ def _config(overrides: Sequence[str], config_dir: str | Path | None) -> RunConfi
     for override in overrides:
         if override.startswith("-"):
             raise ConfigError(f"{override}: flags are for the command line; give choices and values, e.g. method=at.")
+    require_home()
     forget()
     flags = [] if config_dir is None else ["--config-dir", str(config_dir)]
     configs = jobs([*escaped(overrides), *flags])

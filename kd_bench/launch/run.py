@@ -10,9 +10,11 @@ from omegaconf import DictConfig
 
 from kd_bench.config.compose import is_search, of_job
 from kd_bench.config.overrides import escaped, flags_first, read_options
+from kd_bench.config.paths import require_home
 from kd_bench.config.preset import with_preset
 from kd_bench.installation import CONF
 from kd_bench.launch import preflight, processes
+from kd_bench.launch.closing import tell_results
 from kd_bench.launch.progress import showing_progress
 from kd_bench.launch.signals import forwarding
 from kd_bench.messages import protect_streams
@@ -24,6 +26,7 @@ def main() -> int:
     protect_streams()
     sys.path.append(str(Path.cwd()))  # where a user's own modules are; the command itself is elsewhere
     with preflight.refusing():
+        require_home()
         sys.argv[1:] = with_preset(flags_first(escaped(sys.argv[1:])))
     begin_command()
     with forwarding():
@@ -31,7 +34,9 @@ def main() -> int:
         _find_config_path()
         with showing_progress(runs):
             _job()
-        return preflight.exit_status(runs)
+        status = preflight.exit_status(runs)
+        tell_results(runs)
+        return status
 
 
 def _find_config_path() -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.launch.processes import is_to_do
+from kd_bench.runs.files import read_file
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import is_held
 from kd_bench.runs.metrics import read_metrics
@@ -122,7 +123,7 @@ def _stamp(directory: Path) -> int:
 
 def _succeeded(directory: Path) -> bool:
     with contextlib.suppress(OSError):
-        return is_done(RunFolder(directory).record.read_bytes())
+        return is_done(read_file(RunFolder(directory).record))
     return False
 
 

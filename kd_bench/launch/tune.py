@@ -12,6 +12,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from kd_bench.config.compose import UnlistedSweepError, jobs
+from kd_bench.config.paths import require_home
 from kd_bench.installation import ROOT
 from kd_bench.launch.preflight import refusing
 from kd_bench.launch.signals import forwarding
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     begin_command()
     with refusing():
+        require_home()
         for method in options.methods:
             with contextlib.suppress(UnlistedSweepError):  # it can begin
                 jobs(_search(method, options))

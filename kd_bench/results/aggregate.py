@@ -56,7 +56,7 @@ def _watch(options: argparse.Namespace) -> bool:
     """Prints the status of the runs; returns whether a file is damaged."""
     status = read_status(options.outputs)
     for message in status.damaged:
-        warn(one_line(f"damaged: {message}"))
+        warn(one_line(f"unreadable: {message}"))
     show(render_status(status, shutil.get_terminal_size().columns))
     return bool(status.damaged)
 

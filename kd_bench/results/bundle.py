@@ -18,7 +18,7 @@ from kd_bench.checks import Label, NonNegativeInt, Probability
 from kd_bench.config import TEACHER_METHOD
 from kd_bench.documents import read_json
 from kd_bench.errors import BenchError, DamageError
-from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.files import read_file, storing, write_atomically
 from kd_bench.runs.folder import RunFolder, named_now
 from kd_bench.runs.record import DONE, Record, RecordError, parse_record, read_record
 from kd_bench.typed import typed
@@ -199,7 +199,7 @@ def _is_wanted(record: Record, path: Path) -> bool:
 
 def _restore_network(source: Path, record: Record, folder: RunFolder) -> None:
     try:
-        content = source.read_bytes()
+        content = read_file(source)
     except OSError as error:
         raise DamageError(
             f"{source}: cannot be read ({error.strerror}); without it the teacher must be trained again: {folder} "

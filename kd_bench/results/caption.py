@@ -122,13 +122,13 @@ def _precision(runs: pd.DataFrame) -> str:
 
 
 def _revision(runs: pd.DataFrame) -> str:
-    """Names the git revisions of kd_bench that made the runs, and the versions of runs without a revision."""
+    """Names the git revisions of kd_bench that made the runs, and the versions where the revision is not known."""
     revisions = sorted({revision[:7] for revision in runs["revision"].dropna()})
     versions = sorted(set(runs.loc[runs["revision"].isna(), "version"].dropna()))
     changed = int(runs["dirty"].eq(True).sum())
     uncommitted = f", {_count(changed)} with uncommitted changes" if changed else ""
     at = f"Made at revision {', '.join(revisions)}{uncommitted}." if revisions else ""
-    return _join(at, f"Made with kd_bench {', '.join(versions)} outside its repository." if versions else "")
+    return _join(at, f"Made with kd_bench {', '.join(versions)} at an unknown revision." if versions else "")
 
 
 def _incomplete(table: Table) -> list[str]:

@@ -22,8 +22,8 @@ from kd_bench.results.bundle import (
     write_bundle,
 )
 from kd_bench.runs.exports import Export, read_exports
-from kd_bench.runs.files import storing, write_atomically
-from kd_bench.runs.folder import RunFolder, find_runs, is_misplaced
+from kd_bench.runs.files import read_file, storing, write_atomically
+from kd_bench.runs.folder import RunFolder, find_runs, read_placed
 from kd_bench.runs.metrics import read_metrics
 from kd_bench.runs.record import DONE, Record, parse_record, read_record
 
@@ -104,7 +104,7 @@ def read_network(source: Path, entry: Entry) -> bytes:
     record = parse_record(entry.record.encode())
     path = network_path(source, record) if is_bundle(source) else RunFolder(source / entry.folder).network
     try:
-        return check_network(path, path.read_bytes(), record)
+        return check_network(path, read_file(path), record)
     except OSError as error:
         raise BenchError(
             f"{path}: cannot be read ({error.strerror}); bundle teachers with their networks, or leave them out with "
@@ -172,12 +172,9 @@ def _read_folder(outputs: Path, found: Found) -> None:
             found.unfinished.append(folder.path.as_posix())
             continue
         try:
-            record = read_record(folder.record)
+            record = read_placed(folder)
         except BenchError as error:
             found.unreadable.append(str(error))
-            continue
-        if is_misplaced(folder.path, record):
-            found.unreadable.append(f"{folder.record}: is the record of another run ({record.title}); delete the copy")
             continue
         found.runs.append(FoundRun(outputs.as_posix(), folder.path.relative_to(outputs).as_posix(), record))
 

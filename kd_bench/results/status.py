@@ -11,11 +11,12 @@ from kd_bench.checks import Count, Label, NonNegativeInt, PositiveInt, Share, Sh
 from kd_bench.config import title
 from kd_bench.documents import read_yaml
 from kd_bench.errors import BenchError, DamageError
-from kd_bench.runs.folder import RunFolder, find_runs, run_name
+from kd_bench.runs.files import read_file
+from kd_bench.runs.folder import RunFolder, find_runs, read_placed, run_name
 from kd_bench.runs.lock import Holder, holder, is_held
 from kd_bench.runs.metrics import read_metrics
 from kd_bench.runs.progress import Progress, checkpoint_of, progress
-from kd_bench.runs.record import FAILED, Record, SchemaError, is_done, read_record
+from kd_bench.runs.record import DONE, FAILED, Record, SchemaError
 from kd_bench.typed import known
 
 
@@ -131,19 +132,29 @@ def _runs(outputs: Path, damaged: list[str]) -> Iterator[RunFolder]:
 
 
 def _find(folder: RunFolder) -> _Found:
-    """Returns the state of a run. Parses only records of runs that are not done, since these are few.
+    """Returns the state of a run.
 
     Raises:
         DamageError, SchemaError: The record cannot be used.
     """
-    if folder.record.exists() and is_done(folder.record.read_bytes()):
+    try:
+        record = _record(folder)
+    except DamageError:
+        if is_held(folder):  # it is done again
+            return _Found(_Kind.RUNNING, folder)
+        raise
+    if record is not None and record.status == DONE:
         return _Found(_Kind.DONE, folder)
     if is_held(folder):
         return _Found(_Kind.RUNNING, folder)
-    if folder.record.exists():
-        record = read_record(folder.record)
+    record = record or _record(folder)  # the run may have ended since
+    if record is not None:
         return _Found(_Kind.FAILED if record.status == FAILED else _Kind.DONE, folder, record)
     return _Found(_Kind.INTERRUPTED if folder.path.exists() else _Kind.GONE, folder)
+
+
+def _record(folder: RunFolder) -> Record | None:
+    return read_placed(folder) if folder.record.exists() else None
 
 
 def _add(one: _Found, status: Status) -> None:
@@ -176,7 +187,7 @@ def _read_config(folder: RunFolder) -> dict[str, Any]:
     if not folder.config.exists():
         return {}
     try:
-        config: dict[str, Any] = read_yaml(folder.config.read_bytes())
+        config: dict[str, Any] = read_yaml(read_file(folder.config))
         known(_Begun, config)
     except OSError as problem:
         raise DamageError(f"{folder.config}: cannot be read ({problem.strerror})") from problem

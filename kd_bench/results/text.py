@@ -14,6 +14,9 @@ from kd_bench.results.table import WORSE, mark
 FORMATS = ("markdown", "csv", "latex", "json")
 MISSING = "\N{EN DASH}"
 
+_NOTHING = "No row can be compared."
+"""In place of a grid without lines, which would be an empty box, and which LaTeX refuses."""
+
 Grid = tuple[list[str], list[list[str]]]
 """The header and the lines of a table, as texts."""
 
@@ -30,7 +33,7 @@ def section(subject: str, kind: str, grids: Sequence[Grid], captions: Sequence[s
         captions: Paragraphs.
         form: "markdown" or "latex"; the latter needs the package booktabs.
     """
-    bodies = [grid_text(*grid, form) for grid in grids]
+    bodies = [grid_text(header, lines, form) if lines else _NOTHING for header, lines in grids]
     if form == "markdown":
         return "\n\n".join([f"### {_inert(subject)}", *bodies, *map(_inert, captions)])
     caption = _latex_text(" ".join([f"{subject}.", *captions]))
@@ -76,16 +79,22 @@ def render_frame(frame: pd.DataFrame, form: str) -> str:
 def _csv_value(value: Any) -> Any:
     """Returns a value as written in a CSV file: numbers as they are, lists joined by semicolons, dicts as JSON.
 
-    A text that a spreadsheet would compute as a formula gets an apostrophe, which says that it is a text.
+    A text gets an apostrophe, which says that it is a text, if a spreadsheet would compute it as a formula, or if
+    readers would take it for a number or for nothing, such as the digest 12345e67.
     """
     if isinstance(value, float):
         return value
     text = plain(value)
-    return f"'{text}" if isinstance(value, str | list) and text.startswith(_FORMULA) else text
+    misread = isinstance(value, str | list) and text.startswith(_FORMULA)
+    return f"'{text}" if misread or (isinstance(value, str) and _NO_TEXT.fullmatch(text)) else text
 
 
 _FORMULA = ("=", "+", "-", "@")
 """The first letters of formulas."""
+_NO_TEXT = re.compile(
+    r"(?i:(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|true|false)|NA|N/A|n/a|NaN|nan|NULL|null|None|<NA>|#N/?A.*|1\.#.*"
+)
+"""What pandas and spreadsheets read as a number, a truth value or a missing value."""
 
 
 def _inert(text: str) -> str:

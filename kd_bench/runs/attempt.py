@@ -10,7 +10,7 @@ from kd_bench.errors import DamageError
 from kd_bench.messages import warn
 from kd_bench.runs import environment
 from kd_bench.runs.checkpoints import Checkpoint, Checkpoints, Position
-from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.files import read_file, storing, write_atomically
 from kd_bench.runs.folder import RunFolder
 
 
@@ -122,7 +122,7 @@ class Attempt:
             with storing(path):
                 path.unlink(missing_ok=True)
             return
-        if path.exists() and not path.read_bytes().startswith(position.metrics.encode()):
+        if path.exists() and not read_file(path).startswith(position.metrics.encode()):
             warn(f"{path}: was altered; it is written again from the checkpoint.")
         write_atomically(path, position.metrics)
 

@@ -19,7 +19,7 @@ import safetensors.numpy
 from kd_bench.documents import read_json
 from kd_bench.errors import DamageError
 from kd_bench.messages import warn
-from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.files import read_file, storing, write_atomically
 from kd_bench.runs.folder import checkpoint_paths
 from kd_bench.typed import typed
 
@@ -146,7 +146,7 @@ def _packed(position: Position, values: list[np.ndarray]) -> bytes:
 
 def _read(path: Path) -> Checkpoint:
     try:
-        if _digest(path.read_bytes()) != path.stem.rpartition("-")[2]:
+        if _digest(read_file(path)) != path.stem.rpartition("-")[2]:
             raise ValueError("its checksum is not the one in its name")
         with safetensors.safe_open(path, framework="numpy") as file:
             position = typed(Position, read_json(file.metadata()[_POSITION]))

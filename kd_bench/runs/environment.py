@@ -13,6 +13,8 @@ from kd_bench.installation import REPOSITORY
 
 _CODE = ("kd_bench", "conf", "hydra_plugins", "run.py", "tune.py")
 """What of the repository can change a result."""
+_OF_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+"""The variables that git sets in a hook, where they name the repository of the hook."""
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "tensorflow-datasets", "hydra-core")
 
 
@@ -43,7 +45,9 @@ def _uses_onednn() -> bool | None:
 
 
 def git_revision(sources: Iterable[Path] = (), directory: Path | None = REPOSITORY) -> dict[str, str | bool | None]:
-    """Returns the checked-out revision, and whether the code of a run differs from it; None without git or repository.
+    """Returns the checked-out revision, and whether the code of a run differs from it; None if it is not known.
+
+    It is not known without git, outside the repository, and for a copy in a repository that does not track it.
 
     Args:
         sources: the files of the code. One that is not in the repository differs from its revision.
@@ -55,7 +59,10 @@ def git_revision(sources: Iterable[Path] = (), directory: Path | None = REPOSITO
     try:
         revision = _git(directory, "rev-parse", "HEAD")
         changed = _git(directory, "status", "--porcelain", "--untracked-files=no", "--", *_CODE)
-        known = {Path(directory, name).resolve() for name in _git(directory, "ls-files", "-z").split("\0")}
+        names = _git(directory, "ls-files", "-z").split("\0")
+        if names == [""]:  # the repository is around an unpacked copy, and is another one
+            return unknown
+        known = {Path(directory, name).resolve() for name in names}
         return {"revision": revision, "dirty": bool(changed) or not known.issuperset(map(Path.resolve, sources))}
     except (OSError, subprocess.SubprocessError):
         return unknown
@@ -96,5 +103,8 @@ def _memory_bytes() -> int | None:
 
 
 def _git(directory: Path, *arguments: str) -> str:
-    command = ["git", "--no-optional-locks", "-C", str(directory), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    # In a container the repository often belongs to another user. Its code runs here anyway, so git may read it.
+    command = ["git", "--no-optional-locks", "-c", "safe.directory=*", "-C", str(directory), *arguments]
+    variables = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_REPOSITORY}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=variables)
+    return done.stdout.strip()

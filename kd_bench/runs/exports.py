@@ -7,7 +7,7 @@ from pathlib import Path
 from kd_bench.checks import Label, NonNegative, NonNegativeInt, PositiveInt, Probability
 from kd_bench.documents import read_json
 from kd_bench.errors import DamageError
-from kd_bench.runs.files import write_atomically
+from kd_bench.runs.files import read_file, write_atomically
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import Sha256
 from kd_bench.typed import typed
@@ -93,7 +93,7 @@ def read_exports(folder: RunFolder, network: str) -> list[Export]:
 
 def _read(path: Path) -> Export:
     try:
-        export = typed(Export, read_json(path.read_bytes()))
+        export = typed(Export, read_json(read_file(path)))
         if export.format != path.stem:
             raise ValueError(f"it is of the format {export.format}")
         return export

@@ -1,9 +1,11 @@
 """Writes each file completely or not at all; computes checksums."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +54,27 @@ def storing(place: Path, remedy: str = "") -> Iterator[None]:
         raise
     except OSError as problem:
         raise StorageError(cannot_be_written(place, problem, remedy)) from problem
+
+
+def read_file(path: Path) -> bytes:
+    """Returns the content of a file.
+
+    Raises:
+        OSError: it cannot be read; see also `require_file`.
+    """
+    require_file(path)
+    return path.read_bytes()
+
+
+def require_file(path: Path) -> None:
+    """Checks that a path is no pipe and no device: to open one can wait for ever, to read one may have no end.
+
+    Raises:
+        OSError: it is one, or there is nothing.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a folder has its own error
+        raise OSError(errno.EINVAL, "it is a pipe or a device, and no file", str(path))
 
 
 def sha256(path: Path) -> str:

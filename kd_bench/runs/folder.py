@@ -201,9 +201,18 @@ def checkpoint_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[0-9]*") if _CHECKPOINT.fullmatch(path.name))
 
 
-def is_misplaced(folder: Path, record: Record) -> bool:
-    """Returns whether a record's folder has the name of another run's, because somebody copied the record there."""
-    return _NAME.fullmatch(folder.name) is not None and not _name(record).startswith(folder.name)
+def read_placed(folder: RunFolder) -> Record:
+    """Returns the record in a folder.
+
+    Raises:
+        RecordError: it is missing, truncated or altered, or the folder has the name of another run's, because somebody
+            copied the record there.
+        SchemaError: another version of this program wrote it.
+    """
+    record, name = read_record(folder.record), folder.path.name
+    if _NAME.fullmatch(name) and not _name(record).startswith(name):
+        raise RecordError(f"{folder.record}: is the record of another run ({record.title}); delete the copy")
+    return record
 
 
 def named_now(folder: Path, record: Record) -> Path:

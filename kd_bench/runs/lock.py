@@ -18,7 +18,7 @@ from kd_bench.checks import Label, NonNegativeInt
 from kd_bench.documents import read_json
 from kd_bench.errors import StorageError
 from kd_bench.messages import say
-from kd_bench.runs.files import storing
+from kd_bench.runs.files import read_file, require_file, storing
 from kd_bench.runs.folder import RunFolder
 from kd_bench.typed import typed
 
@@ -97,6 +97,7 @@ def is_held(folder: RunFolder) -> bool:
         StorageError: the file system has no locks.
     """
     try:
+        require_file(folder.lock)
         with folder.lock.open("rb") as stream, _require_locks(folder.path):
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several processes may check at once
     except FileNotFoundError:
@@ -109,7 +110,7 @@ def is_held(folder: RunFolder) -> bool:
 def holder(folder: RunFolder) -> Holder | None:
     """Returns which process holds the lock, or held it last; None if that is not known."""
     try:
-        return typed(Holder, read_json(folder.holder.read_bytes()))
+        return typed(Holder, read_json(read_file(folder.holder)))
     except (OSError, ValueError):
         return None
 

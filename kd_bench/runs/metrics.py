@@ -10,7 +10,7 @@ from typing import Any
 
 from kd_bench.checks import NonNegative, NonNegativeInt, Probability
 from kd_bench.documents import read_json
-from kd_bench.runs.files import storing
+from kd_bench.runs.files import read_file, storing
 from kd_bench.runs.record import RecordError
 from kd_bench.typed import known
 
@@ -47,7 +47,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         RecordError: The file cannot be read, or a line before the last is damaged.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -26,7 +26,7 @@ from kd_bench.checks import (
 from kd_bench.config import identity, title
 from kd_bench.documents import read_json
 from kd_bench.errors import BenchError, DamageError
-from kd_bench.runs.files import write_atomically
+from kd_bench.runs.files import read_file, write_atomically
 from kd_bench.typed import known, typed
 
 SCHEMA_VERSION = 3
@@ -223,7 +223,7 @@ def read_record(path: Path) -> Record:
         SchemaError: Another version of this program wrote it.
     """
     try:
-        return parse_record(path.read_bytes())
+        return parse_record(read_file(path))
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}; use that version, or move the file away and repeat the run") from error
     except OSError as error:  # a file of somebody else, or a lost disk: the run itself may be sound

@@ -1,6 +1,7 @@
 """Opens Keras files, which anybody may have made: nothing in them is executed, or needs far more memory than disk."""
 
 import io
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ import tensorflow as tf
 from kd_bench.checks import check
 from kd_bench.documents import read_json
 
-_CONTENT, _WEIGHTS = "config.json", "model.weights.h5"
+_CONTENT, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
 _SMALL, _RATIO = 256 * 2**20, 20
 """What a file may unpack to: this many bytes, or this many times its own size. Weights hardly compress."""
 _PROBLEMS = (
@@ -22,18 +23,55 @@ _PROBLEMS = (
 """What Keras, zipfile and h5py raise on files that were not made by `save`."""
 
 
+_CONVERSION = (
+    "with the package tf_keras, save it as HDF5: tf_keras.models.load_model('old.keras').save('old.h5'); then with "
+    "keras: keras.models.load_model('old.h5', compile=False).save('new.keras')"
+)
+"""What to do with a file of Keras 2. HDF5 is the one format that both versions read."""
+
+
+class OtherKerasError(ValueError):
+    """A file cannot be loaded, and another version of Keras saved it; the message says which, and what to do."""
+
+
 def load_keras_file(path: Path) -> keras.Model:
     """Returns the model of a Keras file, in Keras's safe mode.
 
     Raises:
+        OtherKerasError: it cannot be loaded, and Keras 2 or a newer Keras saved it.
         ValueError: it cannot be loaded; the message is one line.
     """
     try:
         _require_usual(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except _PROBLEMS as problem:
+        if advice := _advice(_saved_by(path)):
+            raise OtherKerasError(advice) from problem
         lines = str(problem).strip().splitlines() or [type(problem).__name__]
         raise ValueError(lines[0]) from problem
+
+
+def _advice(version: str) -> str:
+    """Returns what to do with a file that this version of Keras saved; nothing if the version is no reason."""
+    saved = f"was saved by Keras {version} and cannot be loaded by Keras {keras.__version__}; "
+    if version.startswith("2."):
+        return saved + _CONVERSION
+    return f"{saved}save it with this version" if _numbers(version) > _numbers(keras.__version__) else ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Returns the first two numbers of a version."""
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))
+
+
+def _saved_by(path: Path) -> str:
+    """Returns the version of Keras that saved a file, as the file says; 0.0 if it does not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            version = read_json(archive.read(_METADATA))["keras_version"]
+    except _PROBLEMS:
+        return "0.0"
+    return version if isinstance(version, str) and re.fullmatch(r"\d{1,3}\.\d{1,3}[\w.+-]{0,20}", version) else "0.0"
 
 
 def _require_usual(path: Path) -> None:

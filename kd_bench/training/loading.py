@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kd_bench.errors import ConfigError
 from kd_bench.networks.by_layer_name import by_layer_name
-from kd_bench.training.keras_file import load_keras_file
+from kd_bench.training.keras_file import OtherKerasError, load_keras_file
 from kd_bench.training.saving import INNER, NORMALISATION, READY_TO_USE
 
 _SUM_TOLERANCE = 1e-2
@@ -85,6 +85,8 @@ def load_model(path: Path) -> keras.Model:
     """
     try:
         saved = load_keras_file(path)
+    except OtherKerasError as problem:
+        raise ConfigError(f"teacher.path={path}: {problem}.") from problem
     except ValueError as problem:
         reason = str(problem).partition(". ")[0].rstrip(".")
         raise ConfigError(

@@ -15,7 +15,7 @@ from kd_bench.config.schema import Observer, RunConfig
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.documents import read_json
 from kd_bench.errors import BenchError, DamageError
-from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.files import read_file, storing, write_atomically
 from kd_bench.runs.folder import RunFolder
 from kd_bench.training.loop import Plan
 from kd_bench.training.optimizers import learning_rate_of
@@ -155,7 +155,7 @@ def observing(
 def _read(path: Path) -> dict[str, int]:
     """Returns how many epochs each callback has seen; empty without a file."""
     try:
-        seen = read_json(path.read_bytes()) if path.exists() else {}
+        seen = read_json(read_file(path)) if path.exists() else {}
         return check("epochs", seen, dict[str, NonNegativeInt])
     except ValueError as problem:
         raise DamageError(

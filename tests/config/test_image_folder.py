@@ -98,12 +98,21 @@ def test_what_is_no_image_is_counted_and_has_no_effect(photos):
     assert list_images(str(photos)).left_out == left_out
 
 
+@pytest.mark.parametrize("place", ["0.png", "cats/pipe.png", "cats/deeper/pipe", "cats/socket.jpg"])
+def test_a_pipe_is_counted_and_never_opened(photos, place):
+    (photos / place).parent.mkdir(exist_ok=True)
+    os.mkfifo(photos / place)
+    assert list_images(str(photos)).left_out == {"no file": 1}
+    content(photos)
+
+
 @pytest.mark.parametrize(
     ("training", "testing"),
     [
         *(("train", "test"), ("train", "val"), ("train", "valid"), ("train", "validation"), ("train", "dev")),
         *(("training", "testing"), ("Training", "TESTING"), ("Train", "Val"), ("seg_train", "seg_test")),
         *(("train2017", "val2017"), ("training_set", "test_set"), ("my-train", "my-val")),
+        *(("train1", "test1"), ("trainData", "testData"), ("traindata", "testset"), ("TrainA", "TestA")),
     ],
 )
 def test_folders_named_as_parts_are_parts(tmp_path, training, testing):
@@ -138,10 +147,21 @@ def test_test_images_without_labels_are_left_out(tmp_path):
     assert list_images(str(root)).left_out == {"test/": 2}
 
 
-@pytest.mark.parametrize("classes", [("train", "tram", "bus"), ("toy_train", "test_tube", "cup"), ("dev", "ops")])
+@pytest.mark.parametrize(
+    "classes", [("train", "tram", "bus"), ("toy_train", "test_tube", "cup"), ("dev", "ops"), ("part1", "part2")]
+)
 def test_classes_may_have_such_names(tmp_path, classes):
     root = make(tmp_path, *(f"{name}/0.png" for name in classes))
     assert names(root) == [dict.fromkeys(sorted(classes), 1), None]
+
+
+@pytest.mark.parametrize(
+    "places",
+    [["part1/a/0", "b/a/0"], ["cats/fold1/0", "dogs/fold1/0"], ["animals/a/0", "plants/b/0"], ["fold1/0", "fold2/a/0"]],
+)
+def test_classes_may_have_folders_below_them(tmp_path, places):
+    root = make(tmp_path, *(f"{place}.png" for place in places))
+    assert names(root) == [{place.partition("/")[0]: 1 for place in sorted(places)}, None]
 
 
 AMBIGUOUS = {
@@ -167,6 +187,16 @@ AMBIGUOUS = {
     "the part twice": (["train/train/a/0", "train/train/b/0", "test/test/a/0"], "set dataset.root={}/train/train"),
     "another class in test": (["train/a/0", "train/b/0", "test/c/0"], "test/c has no counterpart in train"),
     "test images in one folder": (["train/a/0", "train/b/0", "val/images/0"], "val/images has no counterpart in train"),
+    "shares": (
+        [f"{share}/{name}/0" for share in ("fold1", "fold2", "fold3") for name in "ab"],
+        "dataset.root={}/fold1",
+    ),
+    "numbered shares": (["split_0/a/0", "split_1/a/0"], "split_0, split_1 are named as parts"),
+    "shares beside a class": (["partA/a/0", "partB/b/0", "cats/0"], "put their images directly into them"),
+    "shares of the training images": (
+        ["train/fold-1/a/0", "train/fold-2/a/0", "test/a/0"],
+        "dataset.root={}/train/fold",
+    ),
     "one class": (["a/0"], "at least two; it has 1"),
     "no folders": (["0"], "at least two; it has 0"),
 }
@@ -235,7 +265,7 @@ REFUSED = {
     "no folder": ("folder", "root=nowhere", "dataset.root=nowhere: there is no such folder"),
     "nothing": ("folder", "root=''", "dataset.root=: there is no such folder"),
     "a number": ("folder", "root=2024", "dataset.root=2024: there is no such folder"),
-    "nobody's home": ("folder", "root='~nobody-here/x'", "dataset.root=~nobody-here/x: there is no such folder"),
+    "nobody's home": ("folder", "root='~nobody-here/x'", "dataset.root=~nobody-here/x: there is no such home"),
     "a file": ("folder", "root=file.zip", r"dataset\.root=file\.zip: is no folder"),
     "a long name": ("folder", f"root={'x' * 300}", r"dataset\.root=x+: .* cannot be read \(File name too long"),
     "a folder for arrays": ("arrays", "path=/", "dataset.path=/: is no file"),
@@ -243,7 +273,7 @@ REFUSED = {
     "no path": ("arrays", "path=''", "dataset.path=: is no file"),
     "a file for arrays": ("arrays", "path=file.zip", "dataset.path=file.zip: is not a file that numpy.savez wrote"),
     "a device": ("arrays", "path=/dev/zero", "dataset.path=/dev/zero: is no file"),
-    "nobody's arrays": ("arrays", "path='~nobody-here/x'", "dataset.path=~nobody-here/x: cannot be read"),
+    "nobody's arrays": ("arrays", "path='~nobody-here/x'", "dataset.path=~nobody-here/x: there is no such home"),
 }
 
 

@@ -201,8 +201,25 @@ def test_a_data_dir_inside_the_set_is_recognised_before_anything_is_prepared(fol
     with pytest.raises(DataError) as caught:
         load_dataset(name, padding=1, data_dir=str(inside))
     root = folder.parents[1]
-    assert str(caught.value) == f"dataset.data_dir={inside}: is inside the set; set dataset.data_dir={root}."
+    assert str(caught.value) == f"dataset.data_dir={inside}: is inside a prepared set; set dataset.data_dir={root}."
     assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("set_folder", "given", "advice"),
+    [
+        ("renamed/1.0.0", "renamed", "set it to a folder that holds digits/1.0.0"),
+        ("renamed/1.0.0", "renamed/1.0.0", "set it to a folder that holds digits/1.0.0"),
+        ("digits/small/1.0.0", "digits", "set dataset.data_dir={root}"),
+        ("digits/small/1.0.0", "digits/small", "set dataset.data_dir={root}"),
+    ],
+)
+def test_a_renamed_set_and_one_with_configurations_are_recognised(prepared, tmp_path, set_folder, given, advice):
+    shutil.copytree(prepared, tmp_path / set_folder)
+    with pytest.raises(DataError) as caught:
+        load_dataset("digits", padding=1, data_dir=str(tmp_path / given))
+    told = advice.format(root=tmp_path)
+    assert str(caught.value) == f"dataset.data_dir={tmp_path / given}: is inside a prepared set; {told}."
 
 
 def test_a_data_dir_may_have_the_name_of_the_set(prepared, tmp_path):

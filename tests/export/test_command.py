@@ -176,7 +176,7 @@ def test_what_is_no_finished_run_is_refused(copy, refused, tmp_path):
     assert "is not the folder of a run" in refused(copy.network)
     assert "is not the folder of a run" in refused(tmp_path)
     rewrite(copy, config=read_record(copy.record).config | {"validation": 0.1})
-    assert "export a run with validation=0" in refused(copy.path)
+    assert "choose a run with validation=0" in refused(copy.path)
     rewrite(copy, status="failed", reason="loss is NaN")
     assert "this run failed (loss is NaN)" in refused(copy.path)
     copy.record.unlink()

@@ -257,7 +257,7 @@ def test_the_status_is_printed_without_tensorflow_and_damage_shows_in_the_exit_s
     next(outputs.glob("*/*/at/*/*/result.json")).write_text("{")
     done = aggregate("--status")
     assert (done.returncode, done.stdout.splitlines()[0]) == (1, "0 done, 1 failed")
-    assert done.stderr.startswith("damaged: outputs/digits/")
+    assert done.stderr.startswith("unreadable: outputs/digits/")
 
 
 def test_two_machines_halves_make_the_table_of_the_whole(aggregate, write_outputs):

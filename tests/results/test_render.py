@@ -2,13 +2,15 @@ import csv
 import io
 import json
 
+import pandas as pd
 import pytest
 from helpers.records import make_record, make_seeds
+from pandas._libs.parsers import STR_NA_VALUES
 
 from kd_bench.results.caption import caption_lines
 from kd_bench.results.frame import with_hyper_parameters
 from kd_bench.results.render import render_runs, render_tables
-from kd_bench.results.text import MISSING
+from kd_bench.results.text import MISSING, render_frame
 
 RECORDS = [
     *make_seeds("Student", 0.90, 0.91, 0.92),
@@ -48,6 +50,38 @@ def test_latex_is_a_table_with_caption_and_label_of_plain_symbols(tables):
     assert r"\texttt{*} better, \texttt{$^\dagger$} worse" in text
     assert r"86.00 $\pm$ 1.00 (3)$^\dagger$" in text
     assert all(line.count("&") == 3 for line in lines if line.endswith(r"\\"))
+
+
+@pytest.mark.parametrize(
+    "records", [make_seeds("Student", 0.9, 0.91), make_seeds("AT", 0.9), make_seeds("FitNet", 0.9, 0.8)]
+)
+def test_without_any_gain_there_is_a_sentence_and_no_empty_grid(table, records):
+    assert "\n\nNo row can be compared.\n\n" in render_tables([table(*records)], "markdown", gains=True)
+    latex = render_tables([table(*records)], "latex", gains=True)
+    assert "\nNo row can be compared.\n" in latex
+    assert "tabular" not in latex
+
+
+TEXTS = [
+    *("0321437812345678", "12345e6712345678", "1234567812345678", "00000000", "1e5", "1.5", ".5", "5.", "7E+3"),
+    *("inf", "Infinity", "true", "FALSE", "nan", "None", "<NA>", "1.#IND", "=1", "+1", "-1", "-nan", "@x"),
+    *sorted(STR_NA_VALUES - {""}),
+]
+
+
+@pytest.mark.parametrize("value", TEXTS)
+def test_a_text_that_looks_like_a_number_is_read_back_as_text(value):
+    read = pd.read_csv(io.StringIO(render_frame(pd.DataFrame({"digest": [value], "seed": [7]}), "csv")))
+    assert read["digest"].str.removeprefix("'").tolist() == [value]
+    assert read["seed"].tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    "value", ["af5570f5", "12e", "e5", "none", "auto", "0.1.0", "2024-01-01", "1_000", "0x12", "AT", ""]
+)
+def test_other_texts_and_all_numbers_are_written_as_they_are(value):
+    written = render_frame(pd.DataFrame({"a": [value], "b": [12], "c": [1e5], "d": [True], "e": [[0]]}), "csv")
+    assert written.splitlines()[1] == f"{value},12,100000.0,True,0"
 
 
 def test_gains_are_a_table_of_their_own(tables):

@@ -1,6 +1,5 @@
 """How far runs are, seen from outside."""
 
-import json
 from dataclasses import asdict
 
 import pytest
@@ -90,10 +89,24 @@ def test_what_is_damaged_is_named_and_the_others_are_shown(begin, write_outputs)
     assert {message.partition(":")[0] for message in found.damaged} == paths
 
 
-def test_finished_records_are_counted_and_not_parsed(write_outputs, monkeypatch):
+def test_a_copied_record_is_named_and_not_counted(write_outputs):
     outputs = write_outputs(*(make_record("AT", seed=seed) for seed in range(3)))
-    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("it parsed a record"))
-    assert read_status([outputs]).done == 3
+    first, second, _ = sorted(outputs.rglob("result.json"))
+    second.write_bytes(first.read_bytes())
+    found = read_status([outputs])
+    assert found.done == 2
+    assert found.damaged == [f"{second}: is the record of another run (digits at fraction=1 seed=0); delete the copy"]
+
+
+def test_a_damaged_run_that_is_done_again_is_running(write_outputs):
+    outputs = write_outputs(make_record("AT"))
+    (record,) = outputs.rglob("result.json")
+    record.write_text("{")
+    assert len(read_status([outputs]).damaged) == 1
+    with locked(RunFolder(record.parent)):
+        found = read_status([outputs])
+    assert len(found.running) == 1
+    assert not any("result.json" in message for message in found.damaged)
 
 
 def test_looking_changes_nothing(begin, write_outputs):

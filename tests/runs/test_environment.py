@@ -66,6 +66,32 @@ def test_code_that_is_not_in_the_repository_is_not_its_revision(repository, plac
     assert environment.git_revision([own], repository)["dirty"] is True
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files to another user")
+def test_a_repository_of_another_user_has_its_revision(repository):
+    method = repository / "kd_bench/method.py"
+    clean = environment.git_revision([method], repository)
+    for place in [repository, *repository.rglob("*")]:
+        os.chown(place, 12345, 12345)
+    with pytest.raises(subprocess.CalledProcessError):  # what git says without our flag
+        subprocess.run(["git", "-C", repository, "status"], check=True, capture_output=True)
+    assert environment.git_revision([method], repository) == clean
+
+
+@pytest.mark.parametrize("name", ["GIT_DIR", "GIT_INDEX_FILE"])
+def test_the_repository_of_a_hook_is_not_that_of_the_code(repository, monkeypatch, name, tmp_path_factory):
+    clean = environment.git_revision((), repository)
+    monkeypatch.setenv(name, str(tmp_path_factory.mktemp("other") / name))
+    assert environment.git_revision((), repository) == clean
+
+
+def test_an_unpacked_copy_has_no_revision_of_the_repository_around_it(repository):
+    copy = repository / "unpacked/kd_bench"
+    copy.mkdir(parents=True)
+    (copy / "method.py").touch()
+    unknown = {"revision": None, "dirty": None}
+    assert environment.git_revision([copy / "method.py"], copy.parent) == unknown
+
+
 @pytest.mark.parametrize(("given", "uses"), [(None, True), ("0", False)])
 def test_runs_compute_with_onednn_unless_told_otherwise(given, uses):
     code = "import kd_bench, tensorflow; from kd_bench.runs.environment import machine; print(machine()['onednn'])"

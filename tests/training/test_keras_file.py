@@ -55,6 +55,30 @@ def test_an_odd_config_is_one_line(content, altered):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ('{"keras_version": "2.15.0"}', "was saved by Keras 2.15.0 and cannot be loaded by Keras 3.*tf_keras"),
+        ('{"keras_version": "2.21.0rc1"}', "was saved by Keras 2.21.0rc1 and cannot be loaded .*tf_keras"),
+        ('{"keras_version": "3.999.1"}', "was saved by Keras 3.999.1 .*; save it with this version"),
+        ('{"keras_version": "3.0.0"}', "or the file is damaged"),
+        ('{"keras_version": 2}', "or the file is damaged"),
+        ('{"keras_version": "2.\\n15"}', "or the file is damaged"),
+        ("[]", "or the file is damaged"),
+    ],
+)
+def test_another_version_of_keras_is_named_if_the_file_names_it(saved, tmp_path, metadata, said):
+    path = tmp_path / "other.keras"
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w") as new:
+        content = old.read(CONFIG).replace(b'"Sequential"', b'"Functional2"')
+        new.writestr(CONFIG, content)
+        new.writestr("metadata.json", metadata)
+        new.writestr(WEIGHTS, old.read(WEIGHTS))
+    with pytest.raises(ConfigError, match=said) as refused:
+        load_model(path)
+    assert "\n" not in str(refused.value)
+
+
 def test_a_layer_that_needs_more_memory_than_there_is(saved, altered):
     with pytest.raises(ConfigError, match="cannot be loaded"):
         load_model(altered(CONFIG, with_units(saved, 10**15)))
