@@ -81,7 +81,7 @@ def test_runs_of_one_combination_differ_by_no_value_that_a_build_reads():
 
 
 def test_a_set_that_is_not_prepared_is_missing_once(tmp_path):
-    sweep = ["-m", "method=student,at", "dataset=digits,cifar10", f"dataset.data_dir={tmp_path}"]
+    sweep = ["-m", "experiment=digits", "method=student,at", "dataset=digits,cifar10", f"dataset.data_dir={tmp_path}"]
     assert [dataset.name for dataset in missing_data(jobs(sweep))] == ["digits", "cifar10"]
     (tmp_path / "digits/1.0.0").mkdir(parents=True)
     (tmp_path / "digits/1.0.0/dataset_info.json").touch()
