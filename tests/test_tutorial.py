@@ -38,4 +38,4 @@ def test_the_tutorial_shows_what_it_did_when_it_was_stored(tmp_path, monkeypatch
     executed = nbformat.read(TUTORIAL, as_version=4)
     NotebookClient(executed, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert shown(executed) == shown(stored)
-    assert "Student (epochs=5)" in str(shown(stored))
+    assert "Soft_logits (temperature=2)" in str(shown(stored))
