@@ -119,7 +119,7 @@ def test_a_script_without_a_main_guard_gets_records_and_reasons(run, tmp_path):
     assert done.stdout.count("the script is executed") == 1
     method, git, code, (refused, failed, flag, stop), labels = json.loads(done.stdout.splitlines()[-1])
     assert (method, git) == ("mine", {"revision": None, "dirty": None})
-    assert refused.startswith("ConfigError: digits at ") and "only 259 training images" in refused
+    assert refused.startswith("ImpossibleRunsError: digits at ") and "only 259 training images" in refused
     assert failed.startswith("RunFailedError: digits student ") and "is not finite" in failed
     assert flag.startswith("ConfigError: -m: flags are for the command line")
     assert stop == "the run has saved its state; the same call continues"
