@@ -34,15 +34,19 @@ def write_outputs(tmp_path):
 
 
 @pytest.fixture
-def as_stranger(tmp_path):
+def as_stranger(tmp_path, monkeypatch):
     """Takes the rights of another user from this process, if it has all."""
     if os.geteuid() != 0:
         yield
         return
+    place = tmp_path / "temporary"
+    place.mkdir()
+    place.chmod(0o777)
     for folder in (tmp_path, *tmp_path.parents):
         if Path(tempfile.gettempdir()) not in folder.parents:
             break
         folder.chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))  # it may have no right to write into the usual one
     os.seteuid(65534)
     yield
     os.seteuid(0)
