@@ -56,6 +56,7 @@ def test_who_waits_says_for_whom(tmp_path):
     printed, _ = first.communicate(timeout=100)
     assert first.returncode == 1
     assert "SIGKILL ended its process" in printed
+    assert second.stdout.readline().startswith("digits (experiment=digits): 10 classes ")
     assert "goes on from stage main" in second.stdout.readline()
     second.send_signal(signal.SIGTERM)
     second.communicate(timeout=100)
