@@ -44,7 +44,7 @@ def test_each_method_has_its_trials_and_the_best_is_tested(tmp_path):
     assert len(found) == 2 * (3 + 2) + 1  # and a teacher
 
     shown = aggregate(outputs=tmp_path).stdout
-    assert "| Student (tuned)" in shown and "| Soft_logits (tuned" in shown
+    assert "| Student (tuned)" in shown and "| Soft_logits (tuned)" in shown
     assert "on held-out training images (3 each)" in shown
 
     written = {path: path.stat().st_mtime_ns for path in found}

@@ -16,8 +16,13 @@ MAIN_STAGE = "main"
 
 def title(dataset: str, method: str, fraction: float, seed: int, variant: Mapping[str, Any]) -> str:
     """Returns a short description of a run, for messages and lists."""
-    changes = "".join(f" {key}={value}" for key, value in variant.items())
+    changes = "".join(f" {key}={rounded(value)}" for key, value in variant.items())
     return f"{dataset} {method} fraction={fraction:g} seed={seed}{changes}"
+
+
+def rounded(value: Any) -> Any:
+    """Returns a number with at most six digits for a name, such as one that a search chose; other values unchanged."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 _OF_TEACHER = ("teacher.", "model.teacher.", "dataset.", "precision", "deterministic")

@@ -74,8 +74,18 @@ class Composer:
                 f"method.name={run.method.name}: is the name of another method than {method}; choose another one, or "
                 "set method.label to rename a row."
             )
-        usual = self._preset(tuple(line for line in chosen if not line.startswith("model=")))
-        return run if run.model.name == usual["model"].get("name") else run.with_model_in_title()
+        return run.with_model_in_title() if self._is_other_model(run.model.name, chosen) else run
+
+    def _is_other_model(self, name: str, chosen: Sequence[str]) -> bool:
+        """Returns whether a model is another one than the preset has without the user's choice."""
+        others = tuple(line for line in chosen if not line.startswith("model="))
+        if len(others) == len(chosen):
+            return False
+        try:
+            usual = self._preset(others)
+        except ConfigError:  # a preset of the user that leaves the model open
+            return True
+        return name != (usual.get("model") or {}).get("name")
 
     def _preset(self, lines: tuple[str, ...]) -> dict[str, Any]:
         if lines not in self._presets:

@@ -1,6 +1,7 @@
-"""Paths of users, which may begin with `~`."""
+"""Paths that users give, which may begin with `~`, and the folders of prepared sets."""
 
 import os
+import re
 from pathlib import Path
 
 from kd_bench.errors import ConfigError
@@ -20,6 +21,20 @@ def expanded(key: str, path: object) -> Path:
         return Path(str(path)).expanduser()
     except RuntimeError as problem:
         raise ConfigError(f"{key}={path}: there is no such home; write the path without ~.") from problem
+
+
+def place_of_set(name: str, data_dir: str | None) -> Path:
+    """Returns the folder of all versions of a set of TensorFlow Datasets, which may not be there yet.
+
+    Args:
+        name: of the set, perhaps with a configuration or a version.
+        data_dir: the folder of prepared sets; None for TensorFlow Datasets' own, of which this follows the rule.
+
+    Raises:
+        ConfigError: there is no such home.
+    """
+    given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return expanded("dataset.data_dir", given) / re.split("[/:]", name)[0]
 
 
 def require_home() -> None:

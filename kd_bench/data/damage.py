@@ -48,6 +48,7 @@ def usable(folder: Path) -> Iterator[None]:
 
 
 def _way_out(error: Exception) -> str:
+    """Returns what to do about a folder that cannot be read."""
     causes: list[BaseException] = [error]
     while cause := causes[-1].__cause__ or causes[-1].__context__:  # TensorFlow Datasets replaces the system's error
         causes.append(cause)

@@ -18,10 +18,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging as absl_logging
 from filelock import FileLock
-from tensorflow_datasets.core import constants
 from tensorflow_datasets.core.download import download_manager, downloader, extractor
 
-from kd_bench.config.paths import expanded
+from kd_bench.config.paths import expanded, place_of_set
 from kd_bench.data import digits  # noqa: F401 - importing it registers `digits` with TensorFlow Datasets
 from kd_bench.data.damage import UNREADABLE, reason, text, usable
 from kd_bench.data.fashion_mnist import ManualFashionMNIST
@@ -69,15 +68,10 @@ def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfd
     except tfds.core.DatasetNotFoundError as error:
         raise DataError(f"dataset.name={name}: TensorFlow Datasets has no such set.{_hint(name, data_dir)}") from error
     except UNREADABLE as error:
-        _require_sound_copies(_place(name, data_dir))
+        _require_sound_copies(place_of_set(name, data_dir))
         if isinstance(error, OSError | tf.errors.OpError):
             raise DataError(f"dataset.data_dir={data_dir}: cannot be read: {reason(error)}.") from error
         raise DataError(f"dataset.name={name}: {text(error)}.") from error
-
-
-def _place(name: str, data_dir: str | None) -> Path:
-    """Returns the folder of all versions of a set."""
-    return expanded("dataset.data_dir", data_dir or constants.DATA_DIR) / re.split("[/:]", name)[0]
 
 
 def _require_outside(name: str, place: Path) -> None:
@@ -93,7 +87,7 @@ def _require_outside(name: str, place: Path) -> None:
 
 
 def _hint(name: str, data_dir: str | None) -> str:
-    if (place := _place(name, data_dir)).exists():
+    if (place := place_of_set(name, data_dir)).exists():
         return (
             f" {place} has no set of this name and version: a prepared set is a folder such as 1.0.0 with "
             "dataset_info.json and features.json. Copy it again; if it has a folder of images per class, write "

@@ -4,8 +4,6 @@ What a build cannot refuse is left out, so that most commands build nothing in a
 """
 
 import contextlib
-import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import NamedTuple
 import yaml
 
 from kd_bench.config import identity, without
+from kd_bench.config.paths import place_of_set
 from kd_bench.config.schema import Named, RunConfig
 from kd_bench.installation import CONF
 from kd_bench.runs.folder import RunFolder, checkpoint_paths
@@ -67,12 +66,18 @@ def to_build(runs: Iterable[RunConfig]) -> list[RunConfig]:
     return sorted(left, key=lambda run: run.fraction)
 
 
-def missing_data(runs: Iterable[RunConfig]) -> list[Named]:
+def missing_data(runs: Sequence[RunConfig]) -> list[Named]:
     """Returns the data sets of the runs to do that are not prepared on this machine, each once."""
+    missing = [dataset for dataset in each_once(run.dataset for run in runs) if not is_prepared(dataset)]
+    return [one for one in missing if any(run.dataset == one and not is_finished(run) for run in runs)]
+
+
+def each_once(datasets: Iterable[Named]) -> list[Named]:
+    """Returns data sets without repetitions, in their order."""
     found: list[Named] = []
-    for run in runs:
-        if run.dataset not in found and not is_prepared(run.dataset) and not is_finished(run):
-            found.append(run.dataset)
+    for dataset in datasets:
+        if dataset not in found:
+            found.append(dataset)
     return found
 
 
@@ -80,8 +85,7 @@ def is_prepared(dataset: Named) -> bool:
     """Returns whether a data set needs no preparation, or has been prepared."""
     if dataset.target != _TFDS:
         return True
-    given = dataset.parameters.get("data_dir") or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    place = Path(given).expanduser() / re.split("[/:]", dataset.name)[0]
+    place = place_of_set(dataset.name, dataset.parameters.get("data_dir"))
     with contextlib.suppress(OSError):
         return any(place.rglob("dataset_info.json"))
     return False

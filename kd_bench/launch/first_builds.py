@@ -19,6 +19,7 @@ from kd_bench.launch import server
 from kd_bench.launch.combinations import (
     Combination,
     combination,
+    each_once,
     is_finished,
     is_prepared,
     missing_data,
@@ -110,19 +111,11 @@ def _child(
         signal.signal(number, signal.SIG_DFL)
     server.end_with_command()
     with contextlib.suppress(BrokenPipeError):  # the command has ended
-        for dataset in _each_once([*missing, *(run.dataset for run in runs)]):
+        for dataset in each_once([*missing, *(run.dataset for run in runs)]):
             own = [run for run in runs if run.dataset == dataset]
             with _hidden(bars=dataset in missing):
                 for finding in _found(dataset, own, prepare):
                     findings.send(finding)
-
-
-def _each_once(datasets: Iterable[Named]) -> list[Named]:
-    found: list[Named] = []
-    for dataset in datasets:
-        if dataset not in found:
-            found.append(dataset)
-    return found
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from kd_bench.config import WITH_SOFT_LOGITS, variant_of_teacher, without
+from kd_bench.config import WITH_SOFT_LOGITS, rounded, variant_of_teacher, without
 from kd_bench.results.frame import SAME_ROW, newest, settled
 from kd_bench.results.reproduction import merge_codes, repeated_seeds
 
@@ -85,7 +85,7 @@ def common_settings(rows: Iterable[Row]) -> dict[str, Any]:
     return {
         key: value
         for key, value in found.items()
-        if all(row.overrides.get(key, ...) == value for row in students if _concerns(key, row))
+        if all((key, value) in row.overrides.items() for row in students if _concerns(key, row))
     }
 
 
@@ -96,7 +96,7 @@ def _concerns(key: str, row: Row) -> bool:
 
 def setting_text(key: str, value: Any) -> str:
     """Returns text such as `epochs=40`, `beta=5`."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(rounded(value), ensure_ascii=False)
     return f"{key.removeprefix(METHOD_PREFIX)}={text}"
 
 
@@ -203,5 +203,5 @@ def _all_details(rows: Sequence[Row]) -> list[list[str]]:
 
 def _details(row: Row, common: Mapping[str, Any]) -> list[str]:
     """Returns whether a search chose values, and what differs from the preset and from what is common."""
-    own = {key: value for key, value in row.overrides.items() if key not in common or common[key] != value}
+    own = {key: value for key, value in row.overrides.items() if (key, value) not in common.items()}
     return [*(["tuned"] if row.trials else []), *(setting_text(key, own[key]) for key in sorted(own))]

@@ -375,3 +375,14 @@ def test_standardized_logits_are_a_run_of_their_own(method):
     assert plain.variant == {}
     assert standardized.digest != plain.digest
     assert standardized.variant == {"method.standardize": True}
+
+
+def test_a_model_that_is_not_its_presets_is_in_the_titles_of_the_run_and_of_its_teacher():
+    (run,), (teacher,) = (
+        compose.jobs([f"method={method}", "model=tiny_mixed", "seed=1"]) for method in ("at", "teacher")
+    )
+    assert run.title == "digits at fraction=1 seed=1 model=tiny_mixed"
+    assert run.teacher_run().title == "digits teacher fraction=1 seed=0 model=tiny_mixed"
+    assert run.teacher_run().variant == teacher.variant == {"model": "tiny_mixed"}
+    for usual in (["model=tiny"], ["experiment=cifar100_small"], ["experiment=own", "dataset=cifar10"]):
+        assert not compose.jobs(usual)[0].variant

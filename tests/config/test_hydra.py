@@ -90,6 +90,15 @@ def test_an_own_primary_config_is_composed(own):
     assert run == compose.jobs(["method=at"])[0]
 
 
+@pytest.mark.parametrize("model", ["model: ???", "model: tiny_mixed"])
+def test_a_model_is_named_where_the_primary_config_has_another_or_none(own, model):
+    text = (compose.CONF / "config.yaml").read_text()
+    (own / "open.yaml").write_text(text.replace("model: tiny", model))
+    (run,) = compose.jobs([f"--config-dir={own}", "--config-name=open", "model=tiny"])
+    assert run.variant == {"model": "tiny"}
+    assert run.digest == compose.jobs([])[0].digest
+
+
 @pytest.mark.parametrize("argument", ["--config-dir=/nosuch", "--config-path=/nosuch", "--config-name=nosuch"])
 def test_a_config_that_does_not_exist_is_refused(argument):
     with pytest.raises(ConfigError):

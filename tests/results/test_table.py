@@ -170,6 +170,23 @@ def test_two_teachers_are_told_apart_by_their_settings(table):
     assert [row.name for row in found.rows] == ["Teacher", "Teacher (epochs=4)", "AT"]
 
 
+def test_long_numbers_are_rounded_in_names(table):
+    found = table(
+        make_record("AT", overrides={"method.beta": 123.456789012345}),
+        make_record("AT", overrides={"method.beta": 0.000012345678}),
+        make_record("CO", overrides={"method.alpha": 0.25}),
+        make_record("CO", overrides={"method.alpha": 5.0}),
+        make_record("CO", overrides={"method.alpha": 12345678}),
+    )
+    names = ["AT (beta=1.23457e-05)", "AT (beta=123.457)", "CO (alpha=0.25)", "CO (alpha=12345678)", "CO (alpha=5.0)"]
+    assert sorted(row.name for row in found.rows) == names
+
+
+def test_values_that_are_equal_when_rounded_are_rows_of_their_own(table):
+    found = table(*(make_record("AT", overrides={"method.beta": value}) for value in (1.00000001, 1.00000002)))
+    assert len({row.name for row in found.rows}) == 2
+
+
 def test_a_model_other_than_its_presets_is_no_setting_of_a_row(table):
     found = table(make_record("AT", overrides={"model": "tiny_mixed"}), make_record("CO"))
     assert [row.name for row in found.rows] == ["AT", "CO"] and not found.settings
