@@ -5,6 +5,7 @@ a loop of `json.load`.
 """
 
 import argparse
+import hashlib
 import subprocess
 import sys
 import tempfile
@@ -91,9 +92,15 @@ def write_records(outputs: Path, count: int) -> None:
 def _record(method: str, fraction: float, seed: int) -> Record:
     accuracy = 0.9 + seed % 100 / 1000
     label = "Student" if method == "method0" else method
-    run = replace(_RUN, method=method, label=label, protocol=method, fraction=fraction, seed=seed, digest=f"{seed:08x}")
+    protocol = hashlib.sha256(method.encode()).hexdigest()[:16]
+    run = replace(_RUN, method=method, label=label, protocol=protocol, fraction=fraction, seed=seed)
+    run = replace(run, digest=f"{seed:016x}")
     scores = Scores(last_accuracy=accuracy, best_accuracy=accuracy, best_epoch=30, agreement=accuracy)
-    config = _CONFIG | {"seed": seed, "fraction": fraction, "method": {"name": method, "parameters": {"beta": 1.0}}}
+    config = _CONFIG | {
+        "seed": seed,
+        "fraction": fraction,
+        "method": {"_target_": "a.b.c", "name": method, "beta": 1.0},
+    }
     return Record(status=DONE, run=run, scores=scores, cost=_COST, setting=_SETTING, config=config)
 
 
@@ -108,8 +115,8 @@ _RUN = Run(
     subset_seed=0,
     budget="steps",
     digest="",
-    protocol="0123abcd",
-    overrides={},
+    protocol="",
+    variant={},
 )
 _COST = Cost(
     train_images=1297,
@@ -131,7 +138,7 @@ _SETTING = Setting(
     git={"revision": "0" * 40, "changed": False},
     finished="2026-01-01T00:00:00+00:00",
 )
-_CONFIG = {f"group{number}": {"target": "a.b.c", "parameters": {"x": 0.1, "y": 2, "z": True}} for number in range(10)}
+_CONFIG = {f"group{number}": {"_target_": "a.b.c", "x": 0.1, "y": 2, "z": True} for number in range(10)}
 
 if __name__ == "__main__":
     main()

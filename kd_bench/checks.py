@@ -116,8 +116,8 @@ Probability = Annotated[float, Range(least=0, most=1)]
 Name = Annotated[str, FolderName()]
 RisingShares = Annotated[list[Share], Rising()]
 Label = Annotated[str, Shown()]
-Digest = Annotated[str, Hex((8, 16))]
-"""The digest of a run or of what it depends on. Earlier versions wrote eight digits."""
+Digest = Annotated[str, Hex((16,))]
+"""The digest of a run or of what it depends on."""
 
 VOCABULARY: dict[str, Any] = {
     "PositiveInt": PositiveInt,

@@ -1,6 +1,8 @@
 """Reads JSON and YAML that anybody may have written: nothing in it can need much memory or end the program."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -22,6 +24,11 @@ def read_json(content: str | bytes) -> Any:
         return json.loads(content)
     except RecursionError as problem:
         raise ValueError(f"has more than {DEPTH} containers inside each other") from problem
+
+
+def json_checksum(document: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of a JSON document, whatever the order of its keys and the spaces between them."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def read_yaml(content: str | bytes) -> Any:

@@ -240,7 +240,7 @@ class Execution:
             data=self.parts.data,
             train_data=self.parts.dataset.train_fingerprint,
             effective={f"method.{name}": value for name, value in self._effective().items()},
-            sessions=self.attempt.attempts,
+            attempts=self.attempt.attempts,
         )
 
     def _effective(self) -> dict[str, float | str]:

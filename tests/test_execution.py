@@ -76,7 +76,7 @@ def test_a_method_from_outside_the_package(tmp_path):
     search, environment = write_own_method(tmp_path, "gap**2")
     done = run(search, "method=mine", *SHORT, outputs=tmp_path / "outputs", env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert records(tmp_path / "outputs")["mine", 1.0, 0]["run"]["overrides"] == {"epochs": 2, "teacher.epochs": 2}
+    assert records(tmp_path / "outputs")["mine", 1.0, 0]["run"]["variant"] == {"epochs": 2, "teacher.epochs": 2}
     refused = run(search, "method=mine", "method.wait=3", outputs=tmp_path / "outputs", env=environment)
     assert "method.wait" in refused.stderr
 

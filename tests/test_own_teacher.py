@@ -58,7 +58,7 @@ def test_the_network_of_a_run_teaches_by_the_run_s_folder(outputs, tmp_path):
 
 
 def test_a_network_that_does_not_fit_is_refused_in_one_line_and_leaves_nothing(tmp_path):
-    other = FILE.parents[1] / "cifar100_small.networks/16f26fb4.keras"
+    other = FILE.parents[1] / "cifar100_small.networks/16f26fb4d6384ea2.keras"
     done = run(*SHORT, f"teacher.path={other}", outputs=tmp_path)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -19,7 +19,7 @@ def records(outputs):
 
 def value(record, key):
     group, name = key.split(".")
-    return record["config"][group]["parameters"][name]
+    return record["config"][group][name]
 
 
 def test_each_method_has_its_trials_and_the_best_is_tested(tmp_path):

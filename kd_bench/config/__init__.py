@@ -10,6 +10,12 @@ TEACHER_METHOD = "teacher"
 WITH_SOFT_LOGITS = " + KD"
 """The end of the label of a method that has a soft-logits term beside its own losses."""
 
+TARGET = "_target_"
+"""The key of the import path of what a config builds; the keys beside it are the parameters."""
+
+NAMES = ("name", "label", "row")
+"""Keys beside a target that are no parameters: of these, a method has its label and the place of its row in tables."""
+
 MAIN_STAGE = "main"
 """The last stage of every run; its length is the config's `epochs`."""
 
@@ -39,24 +45,13 @@ def variant_of_teacher(variant: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without(facts: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """Returns a copy of a run's facts without some keys.
-
-    Args:
-        facts: in the format of a record's `config`: the values of a component are below `parameters`.
-        keys: in the format of the command line, such as `seed` or `optimizer.learning_rate`.
-    """
+    """Returns a copy of a run's facts without some keys, given as on the command line: `optimizer.learning_rate`."""
     kept = copy.deepcopy(dict(facts))
     for key in keys:
         *groups, name = key.split(".")
-        node = kept
+        node: Any = kept
         for group in groups:
-            node = _group(node, group) or _group(_group(node, "parameters"), group)
-        node.pop(name, None)
-        _group(node, "parameters").pop(name, None)
+            node = node.get(group) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node.pop(name, None)
     return kept
-
-
-def _group(node: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Returns a group in a group; an empty one if there is none."""
-    found = node.get(name)
-    return found if isinstance(found, dict) else {}

@@ -7,10 +7,11 @@ from typing import Any, Self
 from hydra.utils import get_object
 
 from kd_bench.checks import check
+from kd_bench.config import NAMES, TARGET
 from kd_bench.config.signature import check_parameters
 from kd_bench.errors import ConfigError
 
-NOT_PARAMETERS = ("_target_", "name", "label")
+NOT_PARAMETERS = (TARGET, *NAMES)
 """The keys of a component's config that are no parameters of its target."""
 
 
@@ -29,9 +30,9 @@ class Component:
     @classmethod
     def parse(cls, key: str, node: Any) -> Self:
         """Reads a config node that has a `_target_`."""
-        if not isinstance(node, Mapping) or "_target_" not in node:
+        if not isinstance(node, Mapping) or TARGET not in node:
             raise ConfigError(f"{key}={node}: must be a group with a `_target_`.")
-        target = check(f"{key}._target_", node["_target_"], str)
+        target = check(f"{key}._target_", node[TARGET], str)
         parameters = {name: value for name, value in node.items() if name not in NOT_PARAMETERS}
         return cls(target, check_parameters(key, target, parameters))
 

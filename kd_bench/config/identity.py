@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kd_bench.config import without
+from kd_bench.config import NAMES, TARGET, without
 from kd_bench.config.signature import NO_LITERAL, defaults
 
 if TYPE_CHECKING:  # it imports this module
@@ -37,6 +37,7 @@ WITHOUT_EFFECT = (
     "dataset.path",
     "teacher.path",
     "method.label",
+    "method.row",
 )
 """Keys that cannot change a run's result: the place, the devices and the names of a run."""
 
@@ -65,7 +66,16 @@ def protocol(facts: Mapping[str, Any]) -> str:
 
 def canonical(facts: Mapping[str, Any]) -> str:
     """Returns a run's facts as a text that is the same for a run and for its record."""
-    return json.dumps(facts, sort_keys=True)
+    return json.dumps(_in_parts(facts), sort_keys=True)
+
+
+def _in_parts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns facts with the parameters of a target below `parameters`, as they were when digests were first made."""
+    if TARGET not in facts:
+        return {name: _in_parts(value) if isinstance(value, Mapping) else value for name, value in facts.items()}
+    named = {name: facts[name] for name in NAMES if name in facts}
+    parameters = {name: value for name, value in facts.items() if name not in (TARGET, *NAMES)}
+    return {"target": facts[TARGET], **named, "parameters": parameters}
 
 
 def facts_of(run: "RunConfig") -> dict[str, Any]:
@@ -76,7 +86,7 @@ def facts_of(run: "RunConfig") -> dict[str, Any]:
 def targets(facts: Mapping[str, Any]) -> Iterator[str]:
     """Yields the import paths of the functions and classes in a run's facts."""
     for name, value in facts.items():
-        if name == "target":
+        if name == TARGET:
             yield value
         elif isinstance(value, Mapping):
             yield from targets(value)
@@ -107,7 +117,7 @@ def differences(
         prefix: of the keys.
     """
     found: dict[str, Any] = {}
-    usual = {**(defaults(config["_target_"]) if "_target_" in config else {}), **preset}
+    usual = {**(defaults(config[TARGET]) if TARGET in config else {}), **preset}
     for name, value in config.items():
         default: Any = usual.get(name)
         chosen: Any = choices.get(name)
@@ -142,6 +152,20 @@ def shown(run: "RunConfig", variant: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def nodes(group: Any) -> dict[str, Any]:
+    """Returns the values of a dataclass in the shape of Hydra's configs: parameters beside their `_target_`."""
+    found: dict[str, Any] = {}
+    for field in fields(group):
+        value = getattr(group, field.name)
+        if field.name == "target":
+            found[TARGET] = value
+        elif field.name == "parameters":
+            found |= value
+        else:
+            found[field.name] = nodes(value) if is_dataclass(value) else value
+    return found
+
+
 def _facts(group: Any, left_out: Collection[str], prefix: str = "") -> dict[str, Any]:
     """Returns the values of a dataclass that are facts. A group in it that has none is none."""
     found: dict[str, Any] = {}
@@ -149,9 +173,11 @@ def _facts(group: Any, left_out: Collection[str], prefix: str = "") -> dict[str,
         key, value = f"{prefix}{field.name}", getattr(group, field.name)
         if key in left_out or value == field.default:
             continue
-        if field.name == "parameters":
+        if field.name == "target":
+            found[TARGET] = value
+        elif field.name == "parameters":
             usual = defaults(group.target)
-            found["parameters"] = {
+            found |= {
                 name: one
                 for name, one in value.items()
                 if f"{prefix}{name}" not in left_out and one != usual.get(name, NO_LITERAL)

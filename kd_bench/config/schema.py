@@ -5,7 +5,7 @@ Imports no TensorFlow, so that typos are reported within a second.
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -27,6 +27,7 @@ from kd_bench.checks import (
 from kd_bench.config import TEACHER_METHOD, WITH_SOFT_LOGITS, code, identity, title, variant_of_teacher
 from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.component import Component
+from kd_bench.config.hydra import of_hydra
 from kd_bench.config.identity import PRETRAINED
 from kd_bench.config.network import LAYERS, Network
 from kd_bench.config.paths import expanded
@@ -63,7 +64,7 @@ class Labelled(Named):
 
     def beside_soft_logits(self) -> Self:
         """Returns the method with the label of its combination with soft logits."""
-        return replace(self, label=self.label + WITH_SOFT_LOGITS)
+        return replace(self, label=self.label.removesuffix(WITH_SOFT_LOGITS) + WITH_SOFT_LOGITS)
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,8 @@ class RunConfig:
         Raises:
             ConfigError: a value has the wrong type, is out of range, unknown or missing; the message names it.
         """
-        check_keys("", node, [field.name for field in fields(cls) if field.name != "variant"])
+        check_keys("", node, [field.name for field in fields(cls)], optional=["variant"])
+        named = check("variant", node.get("variant", {}), dict[str, Any])  # of a run whose config is given back
         config = _parse("", {**node, "variant": {}}, cls)
         config = replace(
             config,
@@ -266,7 +268,7 @@ class RunConfig:
             fraction=1.0 if config.is_teacher else config.fraction,
             seed=0 if config.evaluated else config.seed,
         )
-        config = replace(config, variant=identity.shown(config, identity.differences(node, preset, choices)))
+        config = replace(config, variant=identity.shown(config, named | identity.differences(node, preset, choices)))
         config.require_consistency()
         return config
 
@@ -345,11 +347,14 @@ class RunConfig:
         return self.teacher if isinstance(self.teacher, TeacherProtocol) else None
 
     def stored(self) -> dict[str, Any]:
-        """The values for the run's folder, as plain containers.
+        """The config for the run's folder, which can be given back to the command.
 
-        Of callbacks only the targets: they cannot change the result, and their parameters may be passwords or keys.
+        Without callbacks: they cannot change the result, and their parameters may be passwords or keys.
         """
-        return asdict(self) | {"callbacks": {name: one.target for name, one in self.callbacks.items()}}
+        values = identity.nodes(self)
+        if self.trained_teacher is None:
+            values["teacher"].pop("checksum")
+        return of_hydra() | values | {"callbacks": {}}
 
     def facts(self) -> dict[str, Any]:
         """Everything that can change the result, as plain containers."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kd_bench.checks import Label
+from kd_bench.config import TARGET
 from kd_bench.config.schema import Named
 from kd_bench.data.fractions import subset, take
 from kd_bench.data.images import ImageDataset, Images
@@ -35,11 +36,6 @@ _KNOWN = (
 @dataclass(frozen=True)
 class _Config:
     dataset: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Dataset:
-    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -144,11 +140,11 @@ def read_finished(
 def _data(folder: RunFolder, record: Record, data_dir: str | None, trusted: Collection[str]) -> Named:
     """Returns what makes the data set of a run, by its record; by its config only where own images are."""
     facts = record.config.get("dataset")
-    if not isinstance(facts, dict) or not isinstance(facts.get("parameters"), dict):
+    if not isinstance(facts, dict):
         raise DamageError(f"{folder.record}: names no data set; repeat the run.")
-    if facts.get("target") not in (*_KNOWN, *trusted):
+    if facts.get(TARGET) not in (*_KNOWN, *trusted):
         raise BenchError(
-            f"{folder.record}: its data set is made by {facts.get('target')}, which is not part of kd_bench, and which "
+            f"{folder.record}: its data set is made by {facts.get(TARGET)}, which is not part of kd_bench, and which "
             "this command would call; if you trust it, add --trust and its name."
         )
     config = _config(folder)
@@ -157,13 +153,12 @@ def _data(folder: RunFolder, record: Record, data_dir: str | None, trusted: Coll
             f"{folder.config}: its data are in {config.data_dir}; if you trust this folder, add --data-dir with it."
         )
     places = asdict(config) | {"data_dir": data_dir if config.data_dir is not None else None}
-    given = facts["parameters"] | {name: value for name, value in places.items() if value is not None}
-    return Named.parse("dataset", {"_target_": facts["target"], "name": facts.get("name"), **given})
+    return Named.parse("dataset", facts | {name: value for name, value in places.items() if value is not None})
 
 
 def _config(folder: RunFolder) -> _Places:
     try:
         content = read_yaml(read_file(folder.config))
-        return known(_Places, known(_Dataset, known(_Config, content).dataset).parameters)
+        return known(_Places, known(_Config, content).dataset)
     except (OSError, ValueError) as problem:
         raise DamageError(f"{folder.config}: cannot be read ({problem}); repeat the run.") from problem

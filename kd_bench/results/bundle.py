@@ -9,18 +9,18 @@ import hashlib
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kd_bench.checks import Label, NonNegativeInt, Probability
 from kd_bench.config import TEACHER_METHOD
-from kd_bench.documents import read_json
+from kd_bench.documents import json_checksum, read_json
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import read_file, storing, write_atomically
-from kd_bench.runs.folder import RunFolder, named_now
-from kd_bench.runs.record import DONE, Record, RecordError, parse_record, read_record
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.record import DONE, Record, RecordError, document_text, read_document, read_record
 from kd_bench.typed import typed
 
 ENDINGS = (".jsonl", ".jsonl.gz")
@@ -41,12 +41,12 @@ class Entry:
     Attributes:
         folder: The run's folder, relative to the outputs folder, with `/` between its parts.
         curve: The test accuracy per epoch.
-        record: The unchanged content of its `result.json`.
+        record: Its record, with the record's own checksum.
     """
 
     folder: Label
     curve: Curve
-    record: str
+    record: dict[str, Any]
 
 
 def is_bundle(path: Path) -> bool:
@@ -60,10 +60,8 @@ def bundle_name(path: Path) -> str:
 
 
 def network_path(bundle: Path, record: Record) -> Path:
-    """Returns the path of the network of a teacher in the bundle. Earlier versions wrote eight digits of the digest."""
-    folder = bundle.with_name(f"{bundle_name(bundle)}.networks")
-    path, earlier = (folder / f"{record.run.digest[:digits]}.keras" for digits in (None, 8))
-    return earlier if earlier.exists() and not path.exists() else path
+    """Returns the path of the network of a teacher in the bundle."""
+    return bundle.with_name(f"{bundle_name(bundle)}.networks") / f"{record.run.digest}.keras"
 
 
 def write_bundle(path: Path, entries: Iterable[Entry]) -> None:
@@ -113,8 +111,7 @@ def read_bundle(path: Path) -> tuple[list[Entry], list[str]]:
 def unbundle(path: Path, outputs: Path) -> tuple[int, list[str]]:
     """Puts a bundle's runs back into an outputs folder, so that a sweep finds them done.
 
-    Runs that are done there already are not changed. A run whose folder an earlier version named by eight digits gets
-    the name that it has now.
+    Runs that are done there already are not changed.
 
     Returns:
         The number of runs that were put back, and a message for each run that could not be put back.
@@ -148,7 +145,7 @@ def check_network(path: Path, content: bytes, record: Record) -> bytes:
 
 def _line(entry: Entry) -> str:
     document = asdict(entry)
-    return json.dumps({"checksum": _checksum(document), **document}, ensure_ascii=False)
+    return json.dumps({"checksum": json_checksum(document), **document}, ensure_ascii=False)
 
 
 def _parse(line: bytes) -> Entry:
@@ -157,14 +154,10 @@ def _parse(line: bytes) -> Entry:
         raise ValueError("is not an entry of a bundle")
     checksum = document.pop("checksum", None)
     entry = typed(Entry, document)
-    if checksum != _checksum(document):
+    if checksum != json_checksum(document):
         raise ValueError("is not what was written (its checksum differs)")
     _require_inner(entry.folder)
     return entry
-
-
-def _checksum(entry: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
 
 
 def _require_inner(folder: str) -> None:
@@ -177,14 +170,14 @@ def _require_inner(folder: str) -> None:
 
 
 def _restore(entry: Entry, bundle: Path, outputs: Path) -> bool:
-    record = parse_record(entry.record.encode())
-    folder = RunFolder(named_now(outputs / entry.folder, record))
+    record = read_document(entry.record)
+    folder = RunFolder(outputs / entry.folder)
     if not _is_wanted(record, folder.record):
         return False
     folder.make()
     if record.run.method == TEACHER_METHOD and record.status == DONE:
         _restore_network(network_path(bundle, record), record, folder)
-    write_atomically(folder.record, entry.record)
+    write_atomically(folder.record, document_text(entry.record))
     return True
 
 

@@ -69,7 +69,7 @@ def _ours(table: Table) -> list[str]:
     """Names the used values of hyper-parameters that are not those of a method's authors."""
     values: dict[str, dict[str, set[Any]]] = {}
     for row, effective, config in table.runs[["row", "effective", "config"]].itertuples(index=False):
-        given = config["method"]["parameters"]
+        given = config["method"]
         for name, value in ((key.removeprefix("method."), value) for key, value in effective.items()):
             # Earlier versions recorded each number that a method could have scaled.
             if not (isinstance(value, float) and value == given.get(name)):

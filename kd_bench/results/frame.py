@@ -117,8 +117,7 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
     }
     for name, kind in _PARTS.items():
         columns |= _attributes([getattr(record, name) for record in records], [field.name for field in fields(kind)])
-    columns["overrides"] = list(map(_without_model, columns["overrides"]))
-    columns["teacher_digest"] = _completed(columns["teacher_digest"], columns["digest"])
+    columns["variant"] = list(map(_without_model, columns["variant"]))
     columns["steps_by_stage"] = columns["steps"]
     columns["steps"] = [_sum((steps or {}).values()) for steps in columns["steps_by_stage"]]
     columns["training_multiply_adds"] = [_sum(counts.values()) for counts in columns["stage_multiply_adds"]]
@@ -190,15 +189,9 @@ def places(runs: pd.DataFrame) -> list[str]:
     return [f"{source}/{folder}" for source, folder in zip(runs["source"], runs["folder"], strict=True)]
 
 
-def _completed(parts: Sequence[str | None], digests: Iterable[str]) -> list[str | None]:
-    """Completes digests of which an earlier version wrote eight digits, if the run is among these."""
-    by_part = {digest[:8]: digest for digest in digests}
-    return [by_part.get(part, part) if part is not None else None for part in parts]
-
-
-def _without_model(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a run's overrides without its model, which has tables of its own."""
-    return {key: value for key, value in overrides.items() if key != "model"}
+def _without_model(variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a run's variant without its model, which has tables of its own."""
+    return {key: value for key, value in variant.items() if key != "model"}
 
 
 def _dtypes() -> dict[str, str]:
@@ -242,7 +235,4 @@ def _flattened(key: str, node: Any) -> Iterator[tuple[str, Any]]:
         yield key, node
         return
     for name, value in node.items():
-        if name == "target":
-            yield f"{key}._target_", value
-        else:
-            yield from _flattened(key if name == "parameters" else f"{key}.{name}", value)
+        yield from _flattened(f"{key}.{name}", value)

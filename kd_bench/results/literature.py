@@ -8,7 +8,8 @@ import pandas as pd
 
 from kd_bench.errors import BenchError
 from kd_bench.results.lengths import Lengths
-from kd_bench.results.rows import ROW_ORDER, STUDENT, TEACHER
+from kd_bench.results.methods import method_labels
+from kd_bench.results.rows import STUDENT, TEACHER
 from kd_bench.results.table import Table, fraction_name
 from kd_bench.results.text import MISSING, Grid, section
 
@@ -46,7 +47,7 @@ def published_gains(published: pd.DataFrame) -> pd.DataFrame:
 
 def own_gains(table: Table, lengths: Sequence[Lengths]) -> dict[str, pd.Series]:
     """Returns our gains in points by method, at each fraction and at each length, of methods with their preset."""
-    default = {row.name: row.label for row in table.rows if not row.overrides}
+    default = {row.name: row.label for row in table.rows if not row.variant}
     cells = table.cells[table.cells["row"].isin(default)].dropna(subset="gain")
     found = {
         f"ours, {fraction_name(fraction)}": _by_method(cells[cells["fraction"] == fraction], "row")
@@ -104,12 +105,12 @@ def _source(source: str, commit: str, column: str) -> str:
 
 
 def _by_method(points: pd.DataFrame, name: str) -> pd.Series:
-    known = points[points[name].isin(ROW_ORDER)]
+    known = points[points[name].isin(method_labels())]
     return 100 * known.set_index(name)["gain"]
 
 
 def _gains(columns: dict[str, pd.Series]) -> Grid:
-    methods = [method for method in ROW_ORDER if any(method in gains.index for gains in columns.values())]
+    methods = [method for method in method_labels() if any(method in gains.index for gains in columns.values())]
     lines = [
         [method, *(f"{gains[method]:+.2f}" if method in gains.index else MISSING for gains in columns.values())]
         for method in methods

@@ -14,7 +14,7 @@ from kd_bench.results.text import MISSING, Grid, cell_text, grid_text, plain, re
 from kd_bench.runs.record import DONE
 
 _RUN_COLUMNS = [
-    *("source", "folder", "status", "label", "overrides", "fraction", "validation", "seed", "last_accuracy"),
+    *("source", "folder", "status", "label", "variant", "fraction", "validation", "seed", "last_accuracy"),
     *("teacher_accuracy", "steps", "seconds", "revision", "reason"),
 ]
 """The columns in Markdown and LaTeX lists of runs; CSV and JSON have all columns."""
@@ -39,7 +39,7 @@ def render_runs(runs: pd.DataFrame, form: str) -> str:
     if form in ("csv", "json"):
         return render_frame(runs, form)
     shown = runs[_RUN_COLUMNS].astype(object)
-    shown["overrides"] = [", ".join(starmap(setting_text, one.items())) for one in shown["overrides"]]
+    shown["variant"] = [", ".join(starmap(setting_text, one.items())) for one in shown["variant"]]
     return grid_text(
         list(map(str, shown)), [[plain(value) for value in run] for run in shown.itertuples(index=False)], form
     )

@@ -10,14 +10,10 @@ import pandas as pd
 
 from kd_bench.config import WITH_SOFT_LOGITS, rounded, variant_of_teacher, without
 from kd_bench.results.frame import SAME_ROW, newest, settled
+from kd_bench.results.methods import method_labels
 from kd_bench.results.reproduction import merge_codes, repeated_seeds
 
 TEACHER, STUDENT = "Teacher", "Student"
-ROW_ORDER = (
-    *(TEACHER, STUDENT, "Soft_logits", "FitNet", "AT", "FSP", "DML", "KD_SVD", "KD_EID"),
-    *("FT", "AB", "RKD", "VID", "MHGD", "CO"),
-    *("NST", "PKT", "SP", "CC", "CRD", "SRRL", "WSLD", "ReviewKD", "DKD", "DIST", "SimKD", "CTKD"),
-)
 METHOD_PREFIX = "method."
 _FREE = ("method", "kd_weight", "kd_temperature", "seed", "fraction")
 
@@ -28,7 +24,7 @@ class Row:
 
     Attributes:
         details: What distinguishes the row from others of its table: settings such as `beta=5`, or words.
-        overrides: The differences from the preset that most of the runs were started with, without values that a search
+        variant: The differences from the preset that most of the runs were started with, without values that a search
             chose.
         runs: The row's part of the runs' data frame.
         facts: The facts of one of the runs, for facts that all runs share.
@@ -36,7 +32,7 @@ class Row:
     """
 
     details: Sequence[str]
-    overrides: dict[str, Any]
+    variant: dict[str, Any]
     runs: pd.DataFrame
     facts: Mapping[Any, Any]
     reproduced: list[int]
@@ -59,7 +55,7 @@ class Row:
     @property
     def has_default_method(self) -> bool:
         """Whether the method has the hyper-parameters of its preset, or those that a search chose."""
-        return not any(key.startswith(METHOD_PREFIX) for key in self.overrides)
+        return not any(key.startswith(METHOD_PREFIX) for key in self.variant)
 
     def circumstances(self, with_teacher: bool) -> str:
         """Returns everything except the method that can change the result. Rows that share it can be compared."""
@@ -79,13 +75,11 @@ def build_rows(runs: pd.DataFrame) -> list[Row]:
 def common_settings(rows: Iterable[Row]) -> dict[str, Any]:
     """Returns the differences from their presets that all students of a table share. No row's name repeats them."""
     students = [row for row in rows if row.label != TEACHER]
-    found = {
-        key: value for row in students for key, value in row.overrides.items() if not key.startswith(METHOD_PREFIX)
-    }
+    found = {key: value for row in students for key, value in row.variant.items() if not key.startswith(METHOD_PREFIX)}
     return {
         key: value
         for key, value in found.items()
-        if all((key, value) in row.overrides.items() for row in students if _concerns(key, row))
+        if all((key, value) in row.variant.items() for row in students if _concerns(key, row))
     }
 
 
@@ -142,7 +136,7 @@ def _groups(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _build_row(runs: pd.DataFrame) -> Row:
     facts = runs.iloc[0].to_dict() | {"experiment": _leading_experiment(runs)}
-    return Row([], _shared_overrides(runs), newest(runs), facts, repeated_seeds(runs))
+    return Row([], _shared_variant(runs), newest(runs), facts, repeated_seeds(runs))
 
 
 def _leading_experiment(runs: pd.DataFrame) -> str:
@@ -151,15 +145,16 @@ def _leading_experiment(runs: pd.DataFrame) -> str:
 
 
 def _place(row: Row) -> tuple[int, str, int, str]:
-    """Returns the sorting key: known methods in their order, then others; rows with overrides last."""
+    """Returns the sorting key: known methods in their order, then others; rows with variant last."""
     method = row.label.removesuffix(WITH_SOFT_LOGITS)
-    known = ROW_ORDER.index(method) if method in ROW_ORDER else len(ROW_ORDER)
-    return known, row.label, len(row.overrides), row.name
+    known = method_labels()
+    place = known.index(method) if method in known else len(known)
+    return place, row.label, len(row.variant), row.name
 
 
-def _shared_overrides(runs: pd.DataFrame) -> dict[str, Any]:
-    """Returns the overrides that all runs of the leading preset have. Others cannot have changed the result."""
-    first, *others = runs.loc[runs["experiment"] == _leading_experiment(runs), "overrides"]
+def _shared_variant(runs: pd.DataFrame) -> dict[str, Any]:
+    """Returns the variant that all runs of the leading preset have. Others cannot have changed the result."""
+    first, *others = runs.loc[runs["experiment"] == _leading_experiment(runs), "variant"]
     chosen = _tuned(runs.iloc[0].to_dict())["keys"]
     return {
         key: value
@@ -203,5 +198,5 @@ def _all_details(rows: Sequence[Row]) -> list[list[str]]:
 
 def _details(row: Row, common: Mapping[str, Any]) -> list[str]:
     """Returns whether a search chose values, and what differs from the preset and from what is common."""
-    own = {key: value for key, value in row.overrides.items() if (key, value) not in common.items()}
+    own = {key: value for key, value in row.variant.items() if (key, value) not in common.items()}
     return [*(["tuned"] if row.trials else []), *(setting_text(key, own[key]) for key in sorted(own))]

@@ -47,7 +47,7 @@ def comparable(runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
     chosen = _chosen(runs, wanted)
     if not filters.presets_only:
         return chosen
-    plain = chosen[[not overrides for overrides in chosen["overrides"]]]
+    plain = chosen[[not variant for variant in chosen["variant"]]]
     return _chosen(plain, {})
 
 

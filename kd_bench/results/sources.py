@@ -25,7 +25,7 @@ from kd_bench.runs.exports import Export, read_exports
 from kd_bench.runs.files import read_file, storing, write_atomically
 from kd_bench.runs.folder import RunFolder, find_runs, read_placed
 from kd_bench.runs.metrics import read_metrics
-from kd_bench.runs.record import DONE, Record, parse_record, read_record
+from kd_bench.runs.record import DONE, Record, read_document, read_record, record_document
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ def read_entries(source: Path, folders: Iterable[str]) -> list[Entry]:
         chosen = set(folders)
         return [entry for entry in read_bundle(source)[0] if entry.folder in chosen]
     places = {folder: RunFolder(source / folder) for folder in folders}
-    return [Entry(folder, _curve(place), place.record.read_text(encoding="utf-8")) for folder, place in places.items()]
+    return [
+        Entry(folder, _curve(place), record_document(read_record(place.record))) for folder, place in places.items()
+    ]
 
 
 def read_network(source: Path, entry: Entry) -> bytes:
@@ -101,7 +103,7 @@ def read_network(source: Path, entry: Entry) -> bytes:
         DamageError: The network is not what the run wrote.
         BenchError: The network is missing.
     """
-    record = parse_record(entry.record.encode())
+    record = read_document(entry.record)
     path = network_path(source, record) if is_bundle(source) else RunFolder(source / entry.folder).network
     try:
         return check_network(path, read_file(path), record)
@@ -143,7 +145,7 @@ def bundle_runs(runs: pd.DataFrame, path: Path) -> None:
         source = Path(str(name))
         entries += read_entries(source, group["folder"])
         for entry in read_entries(source, group.loc[_has_needed_network(group), "folder"]):
-            network = network_path(path, parse_record(entry.record.encode()))
+            network = network_path(path, read_document(entry.record))
             with storing(network):
                 network.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(network, read_network(source, entry))
@@ -184,6 +186,6 @@ def _read_bundle(path: Path, found: Found) -> None:
     found.unreadable.extend(problems)
     for entry in entries:
         try:
-            found.runs.append(FoundRun(path.as_posix(), entry.folder, parse_record(entry.record.encode())))
+            found.runs.append(FoundRun(path.as_posix(), entry.folder, read_document(entry.record)))
         except ValueError as error:
             found.unreadable.append(f"{path}: {entry.folder}: {error}")

@@ -19,7 +19,7 @@ class Attempt:
 
     Attributes:
         checkpoint: the checkpoint from which it resumes; None at the start.
-        attempts: all attempts up to this one, as in the record's `sessions`.
+        attempts: all attempts up to this one, as in the record.
     """
 
     def __init__(self, folder: RunFolder, *, data: str, teacher: str, code: str) -> None:

@@ -43,7 +43,7 @@ class Position:
         data: the fingerprint of the images.
         teacher: the checksum of the teacher's network; empty without one.
         code: the fingerprint of the code.
-        attempts: as in the record's `sessions`.
+        attempts: as in the record.
     """
 
     stage: str

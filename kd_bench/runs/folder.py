@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # It imports Hydra, which is not needed to read finished runs
     from kd_bench.config.schema import RunConfig
 
 _CONFIG, _RECORD, _LOCK, _LOGS = "config.yaml", "result.json", ".lock", "logs"
-_NAME = re.compile(r"seed=\d+-[0-9a-f]{8,16}")
+_NAME = re.compile(r"seed=\d+-[0-9a-f]{16}")
 """The name of a run's folder. Earlier versions wrote eight digits of the digest."""
 _CHECKPOINT = re.compile(r"[0-9]+-.+-[0-9]+-[0-9a-f]+\.safetensors")
 """The name of a checkpoint: its number, the stage, the step and the digest of its content."""
@@ -57,9 +57,9 @@ class State:
     @property
     def failed_under(self) -> str | None:
         """The id of the command under which the last attempt failed; None if it did not fail."""
-        if self.record is None or self.record.status != FAILED or not self.record.setting.sessions:
+        if self.record is None or self.record.status != FAILED or not self.record.setting.attempts:
             return None
-        return self.record.setting.sessions[-1].get("command")
+        return self.record.setting.attempts[-1].get("command")
 
 
 NEW = State(None, [], resumable=False)
@@ -210,15 +210,9 @@ def read_placed(folder: RunFolder) -> Record:
         SchemaError: another version of this program wrote it.
     """
     record, name = read_record(folder.record), folder.path.name
-    if _NAME.fullmatch(name) and not _name(record).startswith(name):
+    if _NAME.fullmatch(name) and name != f"seed={record.run.seed}-{record.run.digest}":
         raise RecordError(f"{folder.record}: is the record of another run ({record.title}); delete the copy")
     return record
-
-
-def named_now(folder: Path, record: Record) -> Path:
-    """Returns the folder of a record by the name that it has now: earlier versions wrote eight digits of the digest."""
-    is_earlier = _NAME.fullmatch(folder.name) is not None and _name(record).startswith(folder.name)
-    return folder.with_name(_name(record)) if is_earlier else folder
 
 
 def run_name(folder: str | Path) -> tuple[str, ...]:
@@ -262,7 +256,3 @@ def _is_of(record: Record, config: "RunConfig") -> bool:
     """Returns whether a record is of the run with this config, and not of one whose folder was copied."""
     same = identity.canonical(record.config) == identity.canonical(config.facts())
     return same and record.run.digest == config.digest
-
-
-def _name(record: Record) -> str:
-    return f"seed={record.run.seed}-{record.run.digest}"

@@ -30,7 +30,7 @@ def record_failure(config: RunConfig, reason: str) -> Record:
         run=_identity(config),
         scores=Scores(),
         cost=Cost(),
-        setting=replace(failed, sessions=[{"command": command_id()}]),
+        setting=replace(failed, attempts=[{"command": command_id()}]),
         config=config.facts(),
     )
 
@@ -100,5 +100,5 @@ def _identity(config: RunConfig) -> Run:
         budget=config.budget,
         digest=config.digest,
         protocol=config.protocol,
-        overrides=config.variant,
+        variant=config.variant,
     )

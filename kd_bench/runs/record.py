@@ -1,11 +1,11 @@
 """A run's record: `result.json`, written once and last. If it exists, the run is done or failed.
 
-Its first entry is a checksum of everything below it, so that edited numbers are detected.
+Its first entry is a checksum of all others, so that edited numbers are detected.
 """
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,13 +23,14 @@ from kd_bench.checks import (
     Share,
     Shown,
 )
-from kd_bench.config import identity, title
-from kd_bench.documents import read_json
+from kd_bench.config import TARGET, title
+from kd_bench.documents import json_checksum, read_json
 from kd_bench.errors import BenchError, DamageError
+from kd_bench.runs import schema_3
 from kd_bench.runs.files import read_file, write_atomically
 from kd_bench.typed import known, typed
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 DONE, FAILED = "done", "failed"
 
 
@@ -54,7 +55,7 @@ class Run:
         budget: "steps" or "epochs": what is equal at all fractions.
         digest: 16 hex digits; the digest of everything that can change the result.
         protocol: The same without seed and fraction. Only runs with the same protocol are averaged.
-        overrides: What differs from the preset, e.g. {"method.beta": 500, "epochs": 40}.
+        variant: What differs from the preset, e.g. {"method.beta": 500, "epochs": 40}.
     """
 
     experiment: Label
@@ -68,7 +69,7 @@ class Run:
     budget: Literal["steps", "epochs"]
     digest: Digest
     protocol: Digest
-    overrides: Annotated[dict[str, Any], Shown()]
+    variant: Annotated[dict[str, Any], Shown()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +140,7 @@ class Setting:
         train_data: The fingerprint of the training split, 16 hex digits; empty in records of earlier versions.
         effective: The used values of hyper-parameters that are not those of the method's authors, by key.
         finished: ISO 8601, in UTC.
-        sessions: The attempts, in order: when each began, from which stage and step, at which revision.
+        attempts: In order: when each began, from which stage and step, at which revision.
     """
 
     precision: Label
@@ -153,7 +154,7 @@ class Setting:
     data: Label | None = None
     train_data: Label = ""
     effective: dict[Label, float | Label] = field(default_factory=dict)
-    sessions: list[dict[str, Any]] = field(default_factory=list)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +184,7 @@ class Record:
     def title(self) -> str:
         """A short description of the run, for messages."""
         run = self.run
-        return title(run.dataset, run.method, run.fraction, run.seed, run.overrides)
+        return title(run.dataset, run.method, run.fraction, run.seed, run.variant)
 
     def __post_init__(self) -> None:
         accuracy = self.scores.last_accuracy
@@ -210,9 +211,18 @@ def write_record(path: Path, record: Record) -> None:
 
 def record_text(record: Record) -> str:
     """Returns the content of a `result.json`."""
-    text = json.dumps(asdict(record), indent=2, allow_nan=False, ensure_ascii=False)
-    body = text.removeprefix("{\n") + "\n"
-    return f'{{\n  "checksum": "{_checksum(body.encode())}",\n{body}'
+    return document_text(record_document(record))
+
+
+def record_document(record: Record) -> dict[str, Any]:
+    """Returns a record as plain containers, with its checksum."""
+    document = asdict(record)
+    return {"checksum": json_checksum(document), **document}
+
+
+def document_text(document: Mapping[str, Any]) -> str:
+    """Returns the content of the `result.json` with this document."""
+    return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def read_record(path: Path) -> Record:
@@ -235,45 +245,43 @@ def read_record(path: Path) -> Record:
 def parse_record(content: bytes) -> Record:
     """Returns the record in a `result.json` with this content.
 
-    Earlier versions wrote eight digits of the digest and of the protocol; the record has all that this version writes.
-
     Raises:
         SchemaError: Another version of this program wrote it.
         ValueError: It is damaged or was edited, or holds what no run writes.
     """
     document = read_json(content)
+    if isinstance(document, dict) and document.get("schema") == schema_3.VERSION:
+        return _made(schema_3.converted(content, document) | {"schema": SCHEMA_VERSION})
+    return read_document(document)
+
+
+def read_document(document: Any) -> Record:
+    """Returns the record that a document describes; raises as `parse_record`."""
     if not isinstance(document, dict) or "schema" not in document:
         raise ValueError("is not a record")
     if document["schema"] != SCHEMA_VERSION:
         raise SchemaError(
             f"its schema version is {document['schema']}, this version reads {SCHEMA_VERSION}: another version wrote it"
         )
-    if document.pop("checksum", None) != _checksum(content.split(b"\n", 2)[-1]):
+    content = {name: value for name, value in document.items() if name != "checksum"}
+    if document.get("checksum") != json_checksum(content):
         raise ValueError("is not what was written (its checksum differs)")
-    record = typed(Record, document)
-    known(_Facts, record.config)
-    known(_Git, record.setting.git)
-    return replace(record, run=_with_all_digits(record.run, record.config))
+    return _made(content)
 
 
 def is_done(content: bytes) -> bool:
-    """Returns whether a `result.json` with this content is undamaged and its run is done. Much faster than parsing.
-
-    If False, `parse_record` finds out why.
-    """
-    checksum, _, body = content.removeprefix(b"{\n").partition(b"\n")
-    return body.startswith(_DONE_BEGINS) and checksum == f'  "checksum": "{_checksum(body)}",'.encode()
-
-
-def _with_all_digits(run: Run, config: dict[str, Any]) -> Run:
-    if len(run.digest) == identity.DIGITS:
-        return run
-    digest, protocol = identity.digest(config), identity.protocol(config)
-    is_known = digest.startswith(run.digest) and protocol.startswith(run.protocol)
-    return replace(run, digest=digest, protocol=protocol) if is_known else run
+    """Returns whether a `result.json` with this content is undamaged, and its run is done."""
+    try:
+        return parse_record(content).status == DONE
+    except (SchemaError, ValueError):
+        return False
 
 
-_DONE_BEGINS = f'  "schema": {SCHEMA_VERSION},\n  "status": "{DONE}",\n'.encode()
+def _made(content: Mapping[str, Any]) -> Record:
+    record = typed(Record, content)
+    known(_Facts, record.config)
+    known(_Git, record.setting.git)
+    return record
 
 
 @dataclass(frozen=True)
@@ -301,11 +309,7 @@ class _Facts:
     tuned: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method.get("parameters"), dict):
-            raise ValueError("config.method has no parameters")
+        if TARGET not in self.method:
+            raise ValueError("config.method has no _target_")
         if self.tuned:
             known(_Tuned, self.tuned)
-
-
-def _checksum(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()

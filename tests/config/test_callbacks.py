@@ -40,7 +40,7 @@ def test_parameters_of_callbacks_are_not_stored(line):
     (run,) = jobs(["+callbacks.mine._target_=keras.callbacks.RemoteMonitor", line])
     assert "SECRET" in str(run.callbacks)
     assert "SECRET" not in str(run.stored())
-    assert run.stored()["callbacks"] == {"mine": "keras.callbacks.RemoteMonitor"}
+    assert run.stored()["callbacks"] == {}
 
 
 def test_a_callback_of_a_users_own_config(tmp_path):

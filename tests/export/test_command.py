@@ -155,7 +155,7 @@ def test_the_examples_are_images_that_the_run_learned_from(copy):
 
 def test_other_data_are_refused(copy, refused):
     config = read_record(copy.record).config
-    config["dataset"]["parameters"]["train_split"] = "train[:50%]"
+    config["dataset"]["train_split"] = "train[:50%]"
     rewrite(copy, config=config)
     assert "its data set digits has other images now" in refused(copy.path, status=1)
 

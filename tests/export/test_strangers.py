@@ -10,12 +10,9 @@ from kd_bench.export.command import main
 from kd_bench.export.finished import read_finished
 from kd_bench.runs.record import write_record
 
-DIGITS = {"target": "kd_bench.data.datasets.load_dataset", "name": "digits", "parameters": {"padding": 1}}
-FOLDER = {
-    "target": "kd_bench.data.folder.load_folder",
-    "name": "photos",
-    "parameters": {"content": "c" * 8, "test_share": 0.2, "image_size": 8, "channels": 3, "padding": 1, "flip": True},
-}
+DIGITS = {"_target_": "kd_bench.data.datasets.load_dataset", "name": "digits", "padding": 1}
+OF_FOLDER = {"content": "c" * 8, "test_share": 0.2, "image_size": 8, "channels": 3, "padding": 1, "flip": True}
+FOLDER = {"_target_": "kd_bench.data.folder.load_folder", "name": "photos", **OF_FOLDER}
 
 
 @pytest.fixture
@@ -41,14 +38,14 @@ def sent(tmp_path):
 @pytest.mark.parametrize(
     "facts",
     [
-        {"target": "subprocess.call", "name": "touch PWNED", "parameters": {"shell": True}},
-        {"target": "os.system", "name": "touch PWNED", "parameters": {}},
-        {"target": "kd_bench.data.datasets.Path.touch", "name": "PWNED", "parameters": {}},
-        {"target": "kd_bench.data.arrays.np.save", "name": "PWNED", "parameters": {}},
-        {"target": None, "name": "digits", "parameters": {}},
-        {"target": ["os.system"], "name": "digits", "parameters": {}},
-        {"name": "digits", "parameters": {}},
-        {"target": "os.system", "name": "touch PWNED"},
+        {"_target_": "subprocess.call", "name": "touch PWNED", "shell": True},
+        {"_target_": "os.system", "name": "touch PWNED"},
+        {"_target_": "kd_bench.data.datasets.Path.touch", "name": "PWNED"},
+        {"_target_": "kd_bench.data.arrays.np.save", "name": "PWNED"},
+        {"_target_": None, "name": "digits"},
+        {"_target_": ["os.system"], "name": "digits"},
+        {"name": "digits"},
+        {"_target_": "os.system", "name": "touch PWNED"},
         "os.system",
         None,
     ],
@@ -63,26 +60,26 @@ def test_a_function_that_a_record_names_is_not_called(facts, sent, capsys, tmp_p
 
 
 def test_what_the_config_names_does_not_matter(sent):
-    evil = {"target": "subprocess.call", "name": "touch PWNED", "parameters": {"shell": True}}
+    evil = {"_target_": "subprocess.call", "name": "touch PWNED", "shell": True}
     data = read_finished(sent(DIGITS, evil)).data
-    assert (data.target, data.name, data.parameters) == (DIGITS["target"], "digits", {"padding": 1})
+    assert (data.target, data.name, data.parameters) == (DIGITS["_target_"], "digits", {"padding": 1})
 
 
 def test_a_function_of_the_user_is_called_if_the_command_names_it(sent):
-    mine = {"target": "helpers.records.make_record", "name": "mine", "parameters": {}}
+    mine = {"_target_": "helpers.records.make_record", "name": "mine"}
     with pytest.raises(BenchError, match=r"helpers\.records\.make_record, .* add --trust and its name"):
         read_finished(sent(mine))
-    assert read_finished(sent(mine), trusted=["helpers.records.make_record"]).data.target == mine["target"]
+    assert read_finished(sent(mine), trusted=["helpers.records.make_record"]).data.target == mine["_target_"]
 
 
 def test_own_images_are_where_the_config_says(sent, tmp_path):
-    config = FOLDER | {"parameters": FOLDER["parameters"] | {"root": str(tmp_path), "padding": 3}}
+    config = FOLDER | {"root": str(tmp_path), "padding": 3}
     data = read_finished(sent(FOLDER, config)).data
-    assert data.parameters == FOLDER["parameters"] | {"root": str(tmp_path)}
+    assert data.parameters == OF_FOLDER | {"root": str(tmp_path)}
 
 
 def test_a_folder_of_prepared_sets_must_be_given(sent, tmp_path):
-    config = DIGITS | {"parameters": {"data_dir": "/somewhere", "manual_dir": "/else"}}
+    config = DIGITS | {"data_dir": "/somewhere", "manual_dir": "/else"}
     with pytest.raises(BenchError, match=r"its data are in /somewhere; .* add --data-dir"):
         read_finished(sent(DIGITS, config))
     data = read_finished(sent(DIGITS, config), data_dir=str(tmp_path)).data
@@ -91,7 +88,7 @@ def test_a_folder_of_prepared_sets_must_be_given(sent, tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["[", "a: &a [1]\nb: *a", "[" * 100_000, "dataset: 3", "dataset: {parameters: {root: 3}}", "!!python/name:os.x ''"],
+    ["[", "a: &a [1]\nb: *a", "[" * 100_000, "dataset: 3", "dataset: {root: 3}", "!!python/name:os.x ''"],
 )
 def test_an_odd_config_is_one_line(content, sent, capsys):
     assert main([str(sent(DIGITS, content=content))]) == 2
@@ -102,5 +99,5 @@ def test_an_odd_config_is_one_line(content, sent, capsys):
 
 @pytest.mark.parametrize("parameters", [{"shell": True}, {"padding": -1}, {"padding": 2**64}, {"name": "x", "flip": 3}])
 def test_odd_parameters_are_one_line(parameters, sent, capsys):
-    assert main([str(sent(DIGITS | {"parameters": parameters}, DIGITS))]) == 2
+    assert main([str(sent(DIGITS | parameters, DIGITS))]) == 2
     assert capsys.readouterr().err.count("\n") == 1

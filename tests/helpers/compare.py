@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 TIMES = {("cost", name) for name in ("seconds", "training_seconds", "stage_seconds", "peak_memory_bytes")}
-CIRCUMSTANCES = {("setting", "finished"), ("setting", "sessions")}
+CIRCUMSTANCES = {("setting", "finished"), ("setting", "attempts")}
 
 
 def assert_same_run(one, other):
@@ -38,4 +38,4 @@ def metrics(directory):
 def attempts(directory):
     """Returns where each attempt began."""
     record = json.loads((directory / "result.json").read_text())
-    return [(attempt["stage"], attempt["step"]) for attempt in record["setting"]["sessions"]]
+    return [(attempt["stage"], attempt["step"]) for attempt in record["setting"]["attempts"]]

@@ -17,10 +17,10 @@ DEFAULTS = {
     "seed": 0,
     "subset_seed": 7,
     "budget": "steps",
-    "overrides": {},
+    "variant": {},
     "best_accuracy": 0.99,
     "teacher_accuracy": 0.98,
-    "teacher_digest": "0123abcd",
+    "teacher_digest": "0123abcd" * 2,
     "train_images": 1437,
     "steps": {"joint": 600},
     "seconds": 12.5,
@@ -37,8 +37,8 @@ DEFAULTS = {
 CONFIG = {
     "epochs": 30,
     "batch_size": 64,
-    "optimizer": {"target": "sgd", "parameters": {"learning_rate": 0.1}},
-    "model": {"student": {"target": "resnet", "parameters": {"depth": 8}}, "teacher": {"target": "resnet"}},
+    "optimizer": {"_target_": "sgd", "learning_rate": 0.1},
+    "model": {"student": {"_target_": "resnet", "depth": 8}, "teacher": {"_target_": "resnet"}},
     "teacher": {"seed": 0, "epochs": 30},
 }
 
@@ -46,10 +46,10 @@ CONFIG = {
 def make_record(label="Student", accuracy=0.9, failed=None, settings=None, files=None, warnings=(), **changes):
     """Returns the record of a run, done with this accuracy or failed with this reason.
 
-    `settings` change the config as a preset does, `overrides` as the command line does: these also name the row.
+    `settings` change the config as a preset does, `variant` as the command line does: these also name the row.
     """
     values = DEFAULTS | {"label": label, "method": label.lower(), "last_accuracy": accuracy} | changes
-    config = _config(values, (settings or {}) | values["overrides"])
+    config = _config(values, (settings or {}) | values["variant"])
     kept = {key: value for key, value in config.items() if key not in ("seed", "fraction")}
     values.setdefault("protocol", _digest(kept))
     values.setdefault("digest", _digest(values["protocol"], values["fraction"], values["seed"]))
@@ -97,13 +97,13 @@ def write_run(outputs, record, curve=(), network=None):
 
 def _config(values, settings):
     config = copy.deepcopy(CONFIG) | {key: values[key] for key in ("seed", "fraction", "subset_seed", "budget")}
-    config["method"] = {"target": f"kd_bench.distillers.{values['method']}", "parameters": {}, "name": values["method"]}
+    config["method"] = {"_target_": f"kd_bench.distillers.{values['method']}", "name": values["method"]}
     for key, value in settings.items():
         *groups, name = key.split(".")
         node = config
         for group in groups:
             node = node[group]
-        node.get("parameters", node)[name] = value
+        node[name] = value
     return config
 
 

@@ -13,7 +13,7 @@ from kd_bench.runs.folder import find_runs
 
 
 def test_a_run_is_a_row_with_everything_that_its_record_knows(write_outputs):
-    record = make_record("AT", 0.93, overrides={"method.beta": 5}, steps={"hint": 10, "main": 20}, effective={"b": 2.0})
+    record = make_record("AT", 0.93, variant={"method.beta": 5}, steps={"hint": 10, "main": 20}, effective={"b": 2.0})
     outputs = write_outputs(record)
     (run,) = load_runs(outputs).to_dict("records")
     expected = {
@@ -37,7 +37,7 @@ def test_a_run_is_a_row_with_everything_that_its_record_knows(write_outputs):
         "dirty": False,
         "processor": "i486",
         "effective": {"b": 2.0},
-        "overrides": {"method.beta": 5},
+        "variant": {"method.beta": 5},
         "config.method.beta": 5,
         "config.method._target_": "kd_bench.distillers.at",
         "config.model.student.depth": 8,

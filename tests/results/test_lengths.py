@@ -46,7 +46,7 @@ def runs(label, accuracies, work, stages=("main",), **changes):
             label,
             accuracy + 0.01 * (seed - 1),
             seed=seed,
-            overrides={} if steps == 1000 else {"epochs": steps // 100},
+            variant={} if steps == 1000 else {"epochs": steps // 100},
             steps=dict.fromkeys(stages, steps),
             stage_multiply_adds=dict.fromkeys(stages, steps * work),
             **changes,
@@ -121,12 +121,12 @@ def test_other_settings_are_methods_of_their_own_and_other_students_are_no_curve
     other = {"optimizer.learning_rate": 0.5}
     more = [*runs("Student", STUDENT, 7), *runs("AT", {100: 0.15, 1000: 0.35}, 14)]
     for record in more:
-        record.run.overrides.update(other)
-        record.config["optimizer"]["parameters"]["learning_rate"] = 0.5
+        record.run.variant.update(other)
+        record.config["optimizer"]["learning_rate"] = 0.5
     beta = runs("AT", {100: 0.2, 1000: 0.4}, 14)
     for record in beta:
-        record.run.overrides["method.beta"] = 5
-        record.config["method"]["parameters"]["beta"] = 5
+        record.run.variant["method.beta"] = 5
+        record.config["method"]["beta"] = 5
     everything = [*RECORDS, *_with_protocol(more, "other"), *_with_protocol(beta, "beta")]
     (lengths,) = build_lengths(table(*everything))
     assert lengths.methods == ["Student", "AT", "AT (beta=5)", "AB"]
@@ -195,7 +195,7 @@ def test_names_beside_the_picture_do_not_overlap(table):
 def test_a_length_that_two_settings_reach_counts_once_with_most_seeds(table):
     again, students = runs("AT", {1000: 0.9}, 14)[:1], runs("Student", {1000: 0.9}, 7)[:1]
     for record in (*again, *students):
-        record.run.overrides.update({"budget": "epochs", "epochs": 100})
+        record.run.variant.update({"budget": "epochs", "epochs": 100})
         record.config.update({"budget": "epochs", "epochs": 100})
     both = [*_with_protocol(again, "other"), *_with_protocol(students, "other")]
     (lengths,) = build_lengths(table(*RECORDS, *both))

@@ -16,7 +16,7 @@ RECORDS = [
     *make_seeds("Student", 0.90, 0.91, 0.92),
     *make_seeds("KD_SVD", 0.85, 0.86, 0.87, steps={"one": 180, "two": 600}),
     make_record("KD_SVD", fraction=0.5, failed="loss is NaN, at\nstep 12"),
-    make_record("AT", overrides={"method.on": "a|b"}),
+    make_record("AT", variant={"method.on": "a|b"}),
 ]
 
 
@@ -129,7 +129,7 @@ def test_runs_for_programs_have_every_hyper_parameter(make_runs, form):
     assert sorted(run["status"] for run in runs) == ["done"] * 7 + ["failed"]
     run = next(run for run in runs if run["label"] == "AT")
     assert (float(run["last_accuracy"]), run["config.method.on"], int(run["seed"])) == (0.9, "a|b", 0)
-    assert json.loads(run["overrides"]) if form == "csv" else run["overrides"] == {"method.on": "a|b"}
+    assert json.loads(run["variant"]) if form == "csv" else run["variant"] == {"method.on": "a|b"}
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex"])
@@ -198,7 +198,7 @@ def test_the_caption_says_why_cells_are_not_compared(table):
             make_record("AT", fraction=0.5),
             make_record("AT", fraction=0.25),
             make_record("AB"),
-            *make_seeds("FT", 0.9, 0.91, overrides={"epochs": 3}),
+            *make_seeds("FT", 0.9, 0.91, variant={"epochs": 3}),
         )
     )
     assert "Not compared, because a test needs two seeds of a row and of the Student: AT at 25 %; AB at Full." in found

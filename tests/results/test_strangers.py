@@ -1,6 +1,5 @@
 """Files that anybody may have written: each odd one is a line that names it, and all other runs are shown."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -8,9 +7,10 @@ import shutil
 import pytest
 from helpers.records import folder_of, make_record, make_seeds, write_run
 
+from kd_bench.documents import json_checksum
 from kd_bench.results.aggregate import main
 from kd_bench.results.bundle import Entry, write_bundle
-from kd_bench.runs.record import parse_record, record_text
+from kd_bench.runs.record import parse_record, record_document, record_text
 
 DEEP = json.loads("[" * 200 + "]" * 200)
 WILD = [None, True, -1, 2**70, 1e300, "", "x\x01y", "-->", [], [None], {}, {"a\n": 1}, {"a": {"b": "c"}}, DEEP]
@@ -29,9 +29,8 @@ VIEWS = {
 
 def forged(document):
     """Returns the text of a record with the checksum that belongs to it."""
-    body = json.dumps({key: value for key, value in document.items() if key != "checksum"}, indent=2)
-    body = body.removeprefix("{\n") + "\n"
-    return f'{{\n  "checksum": "{hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()}",\n{body}'
+    content = {key: value for key, value in document.items() if key != "checksum"}
+    return json.dumps({"checksum": json_checksum(content), **content}, indent=2)
 
 
 def edited(record, path, value):
@@ -53,7 +52,7 @@ def places(node, path=()):
 
 
 def numbered(seed):
-    return make_record("AT", seed=seed, overrides={"epochs": 3}, stage_multiply_adds={"joint": 5})
+    return make_record("AT", seed=seed, variant={"epochs": 3}, stage_multiply_adds={"joint": 5})
 
 
 def write_text(outputs, text, seed):
@@ -142,8 +141,8 @@ def test_a_pipe_never_makes_a_view_wait(name, finished, outputs, view):
         (("run", "dataset"), "a\nb"),
         (("run", "model"), "\u202etxt"),
         (("run", "method"), "\ud800"),
-        (("run", "overrides"), ["epochs"]),
-        (("run", "overrides"), {"epochs\x1b[2J": 3}),
+        (("run", "variant"), ["epochs"]),
+        (("run", "variant"), {"epochs\x1b[2J": 3}),
         (("run", "digest"), "/models/production"),
         (("run", "digest"), "../../../../x"),
         (("run", "digest"), "0123456789abcde"),
@@ -282,8 +281,8 @@ def test_no_record_names_a_file_outside_of_a_bundle_s_folder(digest, outputs, vi
 @pytest.mark.parametrize("name", ["../x", "/x", "a" * 300, "/".join("a" * 2000), "a\nb", "a\\b", "C:/x"])
 def test_an_odd_folder_in_a_bundle_is_one_line_and_all_others_are_restored(name, tmp_path, capsys):
     records = make_seeds("Student", 0.7, 0.8)
-    entries = [Entry(folder_of(record), [], record_text(record)) for record in records]
-    write_bundle(tmp_path / "runs.jsonl", [*entries, Entry(name, [], record_text(numbered(0)))])
+    entries = [Entry(folder_of(record), [], record_document(record)) for record in records]
+    write_bundle(tmp_path / "runs.jsonl", [*entries, Entry(name, [], record_document(numbered(0)))])
     restored = tmp_path / "restored"
     assert main(["--outputs", str(restored), "--unbundle", str(tmp_path / "runs.jsonl")]) == 1
     out, err = capsys.readouterr()
@@ -363,5 +362,5 @@ def test_what_may_not_be_read_is_named(closed, options, outputs, view, request):
 
 
 def test_a_record_of_the_writer_can_be_read():
-    record = make_record("AT", overrides={"method.beta": 2**62}, fraction=1e-6, warnings=["a\nb"])
+    record = make_record("AT", variant={"method.beta": 2**62}, fraction=1e-6, warnings=["a\nb"])
     assert parse_record(record_text(record).encode()) == record

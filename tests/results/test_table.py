@@ -87,9 +87,7 @@ def test_rows_and_columns_are_in_order(table):
     labels = ["Zeta", "CO", "Alpha", "Student", "AT", "Teacher", "KD_EID"]
     records = [make_record(label) for label in labels]
     records += [make_record("AT", fraction=fraction) for fraction in (0.1, 0.125, 0.5)]
-    records += [
-        make_record("AT", overrides=overrides) for overrides in ({"epochs": 9}, {"method.beta": 5, "epochs": 9})
-    ]
+    records += [make_record("AT", variant=variant) for variant in ({"epochs": 9}, {"method.beta": 5, "epochs": 9})]
     found = table(*records)
     names = ["Teacher", "Student", "AT", "AT (epochs=9)", "AT (epochs=9, beta=5)", "KD_EID", "CO", "Alpha", "Zeta"]
     assert [row.name for row in found.rows] == names
@@ -99,7 +97,7 @@ def test_rows_and_columns_are_in_order(table):
 
 def test_overrides_are_rows_of_their_own(table):
     values = [500, 0.25, True, None, "adam", [1, 2]]
-    found = table(*(make_record("AT", overrides={"method.x": value}) for value in values))
+    found = table(*(make_record("AT", variant={"method.x": value}) for value in values))
     assert {row.name for row in found.rows} == {
         f"AT (x={text})" for text in ("500", "0.25", "true", "null", "adam", "[1, 2]")
     }
@@ -129,8 +127,8 @@ def test_what_was_not_run_alike_is_not_averaged(table):
 
 
 def test_an_override_that_only_some_runs_of_a_protocol_have_is_not_in_the_name(table):
-    records = [make_record("AT", seed=0, overrides={"jit_compile": True, "epochs": 9}, protocol="aaaa0000")]
-    records += [make_record("AT", seed=1, overrides={"epochs": 9}, protocol="aaaa0000")]
+    records = [make_record("AT", seed=0, variant={"jit_compile": True, "epochs": 9}, protocol="aaaa0000")]
+    records += [make_record("AT", seed=1, variant={"epochs": 9}, protocol="aaaa0000")]
     found = table(*records, make_record("CO"))
     assert texts(found) == {"AT (epochs=9)": ["90.00 ± 0.00 (2)"], "CO": ["90.00 (1)"]}
 
@@ -139,10 +137,10 @@ def test_settings_that_all_students_share_are_said_once(table):
     shared = {"epochs": 2, "optimizer": "adam"}
     of_teacher = shared | {"teacher.epochs": 2, "deterministic": True}
     found = table(
-        make_record("Teacher", overrides={"epochs": 2, "deterministic": True}),
-        make_record("Student", overrides=shared | {"deterministic": True}, settings={"teacher": None}),
-        make_record("AT", overrides=of_teacher | {"method.beta": 5}),
-        make_record("CO", overrides=of_teacher | {"batch_size": 32}),
+        make_record("Teacher", variant={"epochs": 2, "deterministic": True}),
+        make_record("Student", variant=shared | {"deterministic": True}, settings={"teacher": None}),
+        make_record("AT", variant=of_teacher | {"method.beta": 5}),
+        make_record("CO", variant=of_teacher | {"batch_size": 32}),
     )
     assert [row.name for row in found.rows] == ["Teacher", "Student", "AT (beta=5)", "CO (batch_size=32)"]
     assert found.settings == of_teacher
@@ -152,10 +150,10 @@ def test_settings_that_all_students_share_are_said_once(table):
 
 def test_what_only_some_students_share_stays_in_their_names(table):
     found = table(
-        make_record("Teacher", overrides={"epochs": 4}),
-        make_record("Student", overrides={"epochs": 4}),
-        make_record("AT", overrides={"epochs": 4, "teacher.epochs": 9}),
-        make_record("CO", overrides={"epochs": 4}),
+        make_record("Teacher", variant={"epochs": 4}),
+        make_record("Student", variant={"epochs": 4}),
+        make_record("AT", variant={"epochs": 4, "teacher.epochs": 9}),
+        make_record("CO", variant={"epochs": 4}),
     )
     assert [row.name for row in found.rows] == ["Teacher (epochs=4)", "Student", "AT (teacher.epochs=9)", "CO"]
     assert found.settings == {"epochs": 4}
@@ -163,41 +161,41 @@ def test_what_only_some_students_share_stays_in_their_names(table):
 
 def test_two_teachers_are_told_apart_by_their_settings(table):
     found = table(
-        make_record("Teacher", overrides={"epochs": 4}),
+        make_record("Teacher", variant={"epochs": 4}),
         make_record("Teacher"),
-        make_record("AT", overrides={"teacher.epochs": 4}),
+        make_record("AT", variant={"teacher.epochs": 4}),
     )
     assert [row.name for row in found.rows] == ["Teacher", "Teacher (epochs=4)", "AT"]
 
 
 def test_long_numbers_are_rounded_in_names(table):
     found = table(
-        make_record("AT", overrides={"method.beta": 123.456789012345}),
-        make_record("AT", overrides={"method.beta": 0.000012345678}),
-        make_record("CO", overrides={"method.alpha": 0.25}),
-        make_record("CO", overrides={"method.alpha": 5.0}),
-        make_record("CO", overrides={"method.alpha": 12345678}),
+        make_record("AT", variant={"method.beta": 123.456789012345}),
+        make_record("AT", variant={"method.beta": 0.000012345678}),
+        make_record("CO", variant={"method.alpha": 0.25}),
+        make_record("CO", variant={"method.alpha": 5.0}),
+        make_record("CO", variant={"method.alpha": 12345678}),
     )
     names = ["AT (beta=1.23457e-05)", "AT (beta=123.457)", "CO (alpha=0.25)", "CO (alpha=12345678)", "CO (alpha=5.0)"]
     assert sorted(row.name for row in found.rows) == names
 
 
 def test_values_that_are_equal_when_rounded_are_rows_of_their_own(table):
-    found = table(*(make_record("AT", overrides={"method.beta": value}) for value in (1.00000001, 1.00000002)))
+    found = table(*(make_record("AT", variant={"method.beta": value}) for value in (1.00000001, 1.00000002)))
     assert len({row.name for row in found.rows}) == 2
 
 
 def test_a_model_other_than_its_presets_is_no_setting_of_a_row(table):
-    found = table(make_record("AT", overrides={"model": "tiny_mixed"}), make_record("CO"))
+    found = table(make_record("AT", variant={"model": "tiny_mixed"}), make_record("CO"))
     assert [row.name for row in found.rows] == ["AT", "CO"] and not found.settings
 
 
 def test_one_run_by_another_preset_neither_renames_a_row_nor_takes_its_comparison_away(table):
     changes = {"epochs": 2, "teacher.epochs": 2}
     found = table(
-        *make_seeds("Student", 0.70, 0.71, 0.72, overrides=changes),
+        *make_seeds("Student", 0.70, 0.71, 0.72, variant=changes),
         make_record("Student", 0.73, seed=3, experiment="quick", settings=changes),
-        *make_seeds("AT", 0.80, 0.81, 0.82, overrides=changes),
+        *make_seeds("AT", 0.80, 0.81, 0.82, variant=changes),
     )
     assert texts(found) == {
         "Student": ["71.50 ± 1.29 (4)"],
@@ -209,9 +207,9 @@ def test_the_baseline_is_the_student_run_alike(table):
     low, high = (0.50, 0.51, 0.52), (0.95, 0.96, 0.97)
     found = table(
         *make_seeds("Student", *low),
-        *make_seeds("Student", *high, overrides={"epochs": 40}),
-        *make_seeds("AT", *high, overrides={"epochs": 40, "method.beta": 5}),
-        *make_seeds("AT", *high, overrides={"method.beta": 5}),
+        *make_seeds("Student", *high, variant={"epochs": 40}),
+        *make_seeds("AT", *high, variant={"epochs": 40, "method.beta": 5}),
+        *make_seeds("AT", *high, variant={"method.beta": 5}),
         *make_seeds("AT", *high, fraction=0.5),
         *make_seeds("AT", *high, precision="bfloat16"),
     )
@@ -255,7 +253,7 @@ def test_the_name_of_a_row_chooses_among_students(table):
 
 def test_an_unknown_reference_is_refused_with_the_rows_there(table):
     with pytest.raises(BenchError, match=r"reference Soft: no row has this label or name; there are: Student, AT, AT"):
-        table(*make_seeds("Student", 0.5, 0.6), make_record("AT", overrides={"epochs": 9}), reference="Soft")
+        table(*make_seeds("Student", 0.5, 0.6), make_record("AT", variant={"epochs": 9}), reference="Soft")
 
 
 def of_code(code, label, *accuracies, predictions="same", **changes):
@@ -340,7 +338,7 @@ def test_another_row_may_be_the_reference(table):
 
 def test_a_reference_with_a_teacher_needs_the_same_teacher(table):
     other = {"teacher.epochs": 9}
-    records = [*make_seeds("Soft_logits", 0.8, 0.81), *make_seeds("AT", 0.9, 0.91, overrides=other)]
+    records = [*make_seeds("Soft_logits", 0.8, 0.81), *make_seeds("AT", 0.9, 0.91, variant=other)]
     found = table(*records, reference="Soft_logits")
     assert references(found) == {}
 
@@ -366,7 +364,7 @@ def test_the_rank_is_the_mean_over_the_students_columns(table):
         for label, values in accuracies.items()
         for fraction, accuracy in zip((1.0, 0.1), values, strict=True)
     ]
-    incomplete, tuned = make_record("CO", 0.99), make_record("AT", 0.99, overrides={"method.beta": 5})
+    incomplete, tuned = make_record("CO", 0.99), make_record("AT", 0.99, variant={"method.beta": 5})
     found = table(*records, incomplete, tuned, make_record("AB", 0.9, fraction=0.5))
     assert found.ranks == {"AT": (1.75, 2), "AB": (2.25, 2), "FT": (2.0, 2)}
     ranks = {line[0]: line[-2] for line in grid(found)[1]}
@@ -424,7 +422,7 @@ def test_a_teacher_that_two_pairs_share_stands_in_both_tables(make_runs):
 def tuned(label, *accuracies, trials=20, fraction=1.0, **chosen):
     """Returns the runs of a setting that a search chose; as in real records, its values are not in the protocol."""
     how = {"tuned": {"trials": trials, "keys": sorted(chosen)}}
-    given = {"overrides": chosen, "settings": how, "fraction": fraction, "protocol": f"{label} {trials}"}
+    given = {"variant": chosen, "settings": how, "fraction": fraction, "protocol": f"{label} {trials}"}
     return make_seeds(label, *accuracies, **given)
 
 
@@ -441,7 +439,7 @@ def test_tuned_runs_of_all_fractions_share_a_row_whatever_a_search_chose(table):
 
 def test_what_was_given_beside_a_search_names_the_row(table):
     (run,) = tuned("AT", 0.9, **{RATE: 0.2})
-    run.run.overrides["epochs"] = 40
+    run.run.variant["epochs"] = 40
     assert list(texts(table(run, make_record("CO")))) == ["AT (tuned, epochs=40)", "CO"]
 
 
@@ -469,7 +467,7 @@ def test_the_caption_has_the_number_of_trials(table):
 
 
 def test_soft_logits_beside_a_method_stand_below_it_and_are_compared_with_the_student(table):
-    beside = make_seeds("AT + KD", 0.97, 0.98, overrides={"kd_weight": 0.9}, method="at")
+    beside = make_seeds("AT + KD", 0.97, 0.98, variant={"kd_weight": 0.9}, method="at")
     found = table(
         *make_seeds("Student", 0.91, 0.92), *make_seeds("AT", 0.93, 0.94), *make_seeds("CO", 0.9, 0.9), *beside
     )

@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from kd_bench.documents import json_checksum
 from kd_bench.errors import StorageError
 from kd_bench.runs.files import write_atomically
 from kd_bench.runs.record import (
@@ -19,7 +20,7 @@ from kd_bench.runs.record import (
 
 
 def test_a_record_survives_the_round_trip(tmp_path, make_record):
-    record = make_record("FitNet", 0.9731, overrides={"method.beta": 500}, steps={"hint": 180, "distill": 600})
+    record = make_record("FitNet", 0.9731, variant={"method.beta": 500}, steps={"hint": 180, "distill": 600})
     write_record(tmp_path / "result.json", record)
     assert read_record(tmp_path / "result.json") == record
     assert list(tmp_path.iterdir()) == [tmp_path / "result.json"]
@@ -55,14 +56,17 @@ def test_a_truncated_record_is_named(tmp_path, make_record):
 
 def rewrite(path, document):
     """Writes a record by another hand, with the checksum that belongs to it."""
-    document.pop("checksum", None)
-    body = json.dumps(document, indent=2).removeprefix("{\n")
-    path.write_text(f'{{\n  "checksum": "{hashlib.sha256(body.encode()).hexdigest()}",\n{body}')
+    content = {name: value for name, value in document.items() if name != "checksum"}
+    path.write_text(json.dumps({"checksum": json_checksum(content), **content}))
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [('"last_accuracy": 0.9,', '"last_accuracy": 0.99,'), ('"seed": 0', '"seed": 1'), ("\n}\n", "\n}\n\n")],
+    [
+        ('"last_accuracy": 0.9,', '"last_accuracy": 0.99,'),
+        ('"seed": 0', '"seed": 1'),
+        ('"files": {}', '"files": {"a": ""}'),
+    ],
 )
 def test_an_altered_record_is_found(tmp_path, make_record, before, after):
     write_record(tmp_path / "result.json", make_record(accuracy=0.9))
@@ -73,12 +77,12 @@ def test_an_altered_record_is_found(tmp_path, make_record, before, after):
         read_record(path)
 
 
-@pytest.mark.parametrize("version", [0, 2, 4, "3"])
+@pytest.mark.parametrize("version", [0, 2, 5, "4"])
 def test_another_versions_records_are_refused_by_name(tmp_path, make_record, version):
     write_record(tmp_path / "result.json", make_record())
     path = tmp_path / "result.json"
     rewrite(path, json.loads(path.read_text()) | {"schema": version})
-    with pytest.raises(SchemaError, match=rf"result\.json: its schema version is {version}, this version reads 3"):
+    with pytest.raises(SchemaError, match=rf"result\.json: its schema version is {version}, this version reads 4"):
         read_record(path)
 
 
@@ -117,10 +121,59 @@ def test_replacing_keeps_permissions_and_links(tmp_path):
     assert stat.S_IMODE((tmp_path / "real.md").stat().st_mode) == 0o640
 
 
-def test_a_done_record_is_known_without_parsing_it(make_record):
+def test_a_record_that_is_done_is_known_by_its_content(make_record):
     content = record_text(make_record("AT")).encode()
     assert is_done(content)
     assert not is_done(record_text(make_record("AT", failed="loss is NaN")).encode())
     assert not is_done(content.replace(b"0.98", b"0.99"))
-    assert not is_done(content[:-1])
+    assert not is_done(content[:-2])
     assert not is_done(b"")
+
+
+@pytest.mark.parametrize("content", ['{"schema": 4}', '{"checksum": "x", "schema": 4, "status": "done"}', "{}", "[1]"])
+def test_what_only_looks_like_a_record_is_not_done(content):
+    assert not is_done(content.encode())
+
+
+def test_a_record_by_other_spaces_and_another_order_is_the_same(tmp_path, make_record):
+    record = make_record("AT", 0.9)
+    document = json.loads(record_text(record))
+    (tmp_path / "result.json").write_text(json.dumps(document, sort_keys=True))
+    assert read_record(tmp_path / "result.json") == record
+
+
+def earlier(record):
+    """Returns the content of the `result.json` that schema 3 had for a record."""
+    document = json.loads(record_text(record)) | {"schema": 3}
+    del document["checksum"]
+    document["run"]["overrides"] = document["run"].pop("variant")
+    document["setting"]["sessions"] = document["setting"].pop("attempts")
+    document["config"] = in_parts(document["config"])
+    body = json.dumps(document, indent=2, ensure_ascii=False).removeprefix("{\n") + "\n"
+    return f'{{\n  "checksum": "{hashlib.sha256(body.encode()).hexdigest()}",\n{body}'
+
+
+def in_parts(node):
+    if not isinstance(node, dict):
+        return node
+    if "_target_" not in node:
+        return {name: in_parts(value) for name, value in node.items()}
+    beside = {name: value for name, value in node.items() if name in ("name", "label")}
+    parameters = {name: value for name, value in node.items() if name not in ("_target_", *beside)}
+    return {"target": node["_target_"], **beside, "parameters": parameters}
+
+
+def test_a_record_of_schema_3_is_read(tmp_path, make_record):
+    record = make_record("AT", 0.9, variant={"epochs": 3}, attempts=[{"stage": "main", "step": 0}])
+    (tmp_path / "result.json").write_text(earlier(record))
+    assert read_record(tmp_path / "result.json") == record
+    assert is_done(earlier(record).encode())
+
+
+@pytest.mark.parametrize(("before", "after"), [("0.9,", "0.8,"), ('"seed": 0', '"seed": 1'), ('"run": {', '"ran": {')])
+def test_an_altered_record_of_schema_3_is_found(tmp_path, make_record, before, after):
+    text = earlier(make_record("AT", 0.9))
+    assert before in text
+    (tmp_path / "result.json").write_text(text.replace(before, after))
+    with pytest.raises(RecordError, match="is not what was written"):
+        read_record(tmp_path / "result.json")
