@@ -1,4 +1,4 @@
-"""The command `kd-bench`: starts one of the commands that the repository has as scripts."""
+"""The command `kd-bench`: starts one of its commands, of which the repository has some as scripts."""
 
 import importlib
 import sys
@@ -9,6 +9,7 @@ from kd_bench.messages import protect_streams, show, warn
 _COMMANDS = {
     "run": ("kd_bench.launch.run", "train one run, or with -m a sweep (run.py)"),
     "table": ("kd_bench.results.aggregate", "print the results of all runs (aggregate.py)"),
+    "status": ("kd_bench.launch.status", "list the runs: done, running, interrupted, failed, to do"),
     "tune": ("kd_bench.launch.tune", "tune methods by equally many trials, then test the best of each (tune.py)"),
     "export": ("kd_bench.export.command", "write the networks of runs as SavedModel, LiteRT or ONNX, and measure them"),
 }

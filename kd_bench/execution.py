@@ -1,4 +1,4 @@
-"""One run from start to finish: lock, state, build, train, record."""
+"""One run from start to finish: lock, standing, build, train, record."""
 
 import traceback
 from dataclasses import replace
@@ -26,6 +26,7 @@ from kd_bench.runs.lock import locked
 from kd_bench.runs.metrics import append_metrics, read_metrics
 from kd_bench.runs.outcome import record_done, record_failure, scores, setting, stage_costs
 from kd_bench.runs.record import Cost, Record, Scores, Setting, write_record
+from kd_bench.runs.standing import read_standing
 from kd_bench.training.callbacks import Checkpointing, EpochLog, Progress, StopOnNonFiniteLoss
 from kd_bench.training.failures import Failure, failure
 from kd_bench.training.interruption import Interruption
@@ -57,16 +58,16 @@ def run(config: RunConfig, interruption: Interruption | None = None, wait: bool 
     """
     folder = RunFolder(config.directory)
     folder.make()
-    with locked(folder, wait) as waited:
-        state = folder.state(config)
-        if state.done is not None:
-            return state.done
+    with locked(folder, wait, config.title) as waited:
+        standing = read_standing(config)
+        if standing.done is not None:
+            return standing.done
         # A process that waited does not repeat a failed run, but continues the run of a process that was killed.
-        if waited and state.failure is not None and not state.resumable:
-            raise RunFailedError(f"{config.title} failed: {state.failure}")
-        for damage in state.damage:
+        if waited and standing.failure is not None and standing.checkpoint is None:
+            raise RunFailedError(f"{config.title} failed: {standing.failure}")
+        for damage in standing.damage:
             warn(f"{damage}; the run is done again.")
-        record = _attempted(config, folder, interruption or Interruption(), state.failure)
+        record = _attempted(config, folder, interruption or Interruption(), standing.failure)
     for warning in record.warnings:
         warn(f"warning: {config.title}: {warning}")
     say(f"{config.title}: {record.scores.last_accuracy:.2%} in {record.cost.seconds:.1f} s")
@@ -80,7 +81,7 @@ def _attempted(config: RunConfig, folder: RunFolder, interruption: Interruption,
         record = Execution(config, folder, interruption).record()
         write_record(folder.record, record)
     except (ConfigError, DataError):
-        folder.leave_nothing(Path(config.outputs))
+        folder.delete_if_unused(Path(config.outputs))
         raise
     except Exception as problem:  # noqa: BLE001 - recorded, and raised again as a failed run
         failed = failure(problem, checkpoints.reached(), earlier)
@@ -263,8 +264,8 @@ def _trained_teacher(config: RunConfig) -> FinishedRun | None:
     wanted = config.teacher_run()
     if wanted is None:
         return None
-    folder = RunFolder(wanted.directory)
-    state = folder.state(wanted)
-    if state.done is None:
-        raise TeacherError(f"its teacher {folder} {f'failed: {state.failure}' if state.failure else 'is not trained'}")
-    return FinishedRun(folder, state.done)
+    teacher = read_standing(wanted)
+    if teacher.done is None:
+        problem = f"failed: {teacher.failure}" if teacher.failure else "is not trained"
+        raise TeacherError(f"its teacher {teacher.folder} {problem}")
+    return FinishedRun(teacher.folder, teacher.done)

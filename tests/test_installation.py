@@ -90,7 +90,7 @@ def test_the_command_says_what_it_does_and_checks_what_is_typed(run, tmp_path):
     unknown = run("kd-bench", "runs")
     assert (unknown.returncode, unknown.stderr) == (
         2,
-        "error: runs: there is no such command. Choose one of: run, table, tune, export.\n",
+        "error: runs: there is no such command. Choose one of: run, table, status, tune, export.\n",
     )
     empty = run("kd-bench", "table")
     assert empty.stderr.endswith(

@@ -12,7 +12,7 @@ PRINTING = [
     ["run.py", "--dry-run", "method=student"],
     ["run.py", "--cfg", "job"],
     ["-m", "kd_bench", "--help"],
-    ["aggregate.py", "--status", "--outputs", "docs"],
+    ["-m", "kd_bench", "status", "--outputs", "docs"],
     ["tune.py", "--help"],
 ]
 

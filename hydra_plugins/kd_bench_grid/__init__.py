@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from kd_bench.config.compose import Job, sweep_jobs
 from kd_bench.launch.batches import next_batch, still_to_do
-from kd_bench.launch.processes import HELD_STATUS, REFUSED_STATUS, Outcome
+from kd_bench.launch.processes import ExitStatus, Outcome
 from kd_bench.launch.refusals import note
 
 
@@ -48,10 +48,10 @@ class Grid(Sweeper):
 
 def _note_refused(batch: list[Job], outcomes: list[Outcome]) -> None:
     for job, outcome in zip(batch, outcomes, strict=True):
-        if outcome.status == REFUSED_STATUS:
+        if outcome.status == ExitStatus.REFUSED:
             note(job.run, outcome.reason)
 
 
 def _held(batch: list[Job], outcomes: list[Outcome]) -> list[Job]:
     """Returns the jobs whose runs another command does."""
-    return [job for job, outcome in zip(batch, outcomes, strict=True) if outcome.status == HELD_STATUS]
+    return [job for job, outcome in zip(batch, outcomes, strict=True) if outcome.status == ExitStatus.HELD]

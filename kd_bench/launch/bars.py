@@ -4,7 +4,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from kd_bench.launch.sweep import Running, Sweep
+from kd_bench.launch.sweep import Sweep
+from kd_bench.runs.standing import Standing
 
 _ALL = "{desc} {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left"
 _ONE = "  {desc} |{bar:10}|"
@@ -13,28 +14,28 @@ _MOST = 8
 
 
 class Bars:
-    """Draws the bars of a sweep that has begun. The speed includes the work of other commands since the first check."""
+    """Draws the bars of a sweep that has begun. The speed includes the work of other commands since then."""
 
     def __init__(self, sweep: Sweep, terminal: TextIO) -> None:
         self._sweep = sweep
-        self._look: dict[str, Any] = {"file": terminal, "dynamic_ncols": True, "leave": False}
+        self._options: dict[str, Any] = {"file": terminal, "dynamic_ncols": True, "leave": False}
         self._initial = sweep.done
-        self._all = tqdm(total=sweep.work, initial=sweep.done, desc=self._summary(), bar_format=_ALL, **self._look)
+        self._all = tqdm(total=sweep.work, initial=sweep.done, desc=self._summary(), bar_format=_ALL, **self._options)
         self._each: list[tqdm] = []
 
     def draw(self) -> None:
-        """Draws what the sweep found at its last check."""
+        """Draws what the sweep found at its last update."""
         self._all.n = max(self._sweep.done, self._initial)
         self._all.set_description_str(self._summary())
-        running = self._sweep.running()[:_MOST]
+        running = self._sweep.running[:_MOST]
         while len(self._each) > len(running):
             self._each.pop().close()
         for bar, one in zip(self._each, running, strict=False):
-            bar.n = _share(one)
-            bar.set_description_str(_place(one))
+            bar.n = one.share
+            bar.set_description_str(_description(one))
         for one in running[len(self._each) :]:
-            place: dict[str, Any] = {"position": len(self._each) + 1, "bar_format": _ONE} | self._look
-            self._each.append(tqdm(total=1, initial=_share(one), desc=_place(one), **place))
+            options: dict[str, Any] = {"position": len(self._each) + 1, "bar_format": _ONE} | self._options
+            self._each.append(tqdm(total=1, initial=one.share, desc=_description(one), **options))
 
     def close(self) -> None:
         """Removes the bars."""
@@ -42,18 +43,12 @@ class Bars:
             bar.close()
 
     def _summary(self) -> str:
-        return f"{self._sweep.over} of {self._sweep.asked_for} runs{self._sweep.failed}"
+        return f"{self._sweep.finished} of {self._sweep.requested} runs{self._sweep.failed}"
 
 
-def _share(running: Running) -> float:
-    return running.progress.share if running.progress else 0.0
-
-
-def _place(running: Running) -> str:
+def _description(standing: Standing) -> str:
     """Returns where a run is: stage, epoch, accuracy, time left."""
-    progress = running.progress
+    progress = standing.kept_progress
     if progress is None:
-        return f"{running.run.title}: in its first epoch"
-    accuracy = "" if progress.accuracy is None else f", {progress.accuracy:.2%}"
-    left = tqdm.format_interval(progress.seconds_left)
-    return f"{running.run.title}: {progress.stage} {progress.epoch}/{progress.epochs}{accuracy}, {left} left"
+        return f"{standing.title}: in its first epoch"
+    return f"{standing.title}: {progress}, {tqdm.format_interval(progress.seconds_left)} left"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from kd_bench.config.compose import Job
 from kd_bench.config.schema import RunConfig
-from kd_bench.launch.processes import is_to_do
 from kd_bench.messages import say
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import is_held
+from kd_bench.runs.standing import read_standing
 
 _PAUSE = 2.0
 """Seconds between two checks of the runs of other commands."""
@@ -17,7 +17,7 @@ _PAUSE = 2.0
 
 def still_to_do(jobs: Iterable[Job]) -> list[Job]:
     """Returns the jobs whose runs are not done and have not failed since this command began."""
-    return [job for job in jobs if is_to_do(job.run)]
+    return [job for job in jobs if read_standing(job.run).is_to_do]
 
 
 def next_batch(jobs: Sequence[Job]) -> list[Job]:
@@ -32,10 +32,10 @@ def next_batch(jobs: Sequence[Job]) -> list[Job]:
     """
     waited = False
     while jobs:
-        missing = {job.run.directory: _missing_teacher(job.run) for job in jobs}
-        free = [job for job in jobs if not any(map(_is_held, (job.run, missing[job.run.directory])))]
+        missing = {job.run.directory: teacher for job in jobs if (teacher := _missing_teacher(job.run))}
+        free = [job for job in jobs if not _is_held(job.run.directory, missing.get(job.run.directory))]
         if free:
-            return _teachers_first(free, {path: run.directory for path, run in missing.items() if run is not None})
+            return _teachers_first(free, missing)
         if not waited:
             say(f"Other commands are doing the remaining runs ({len(jobs)}); waiting.")
             waited = True
@@ -44,13 +44,14 @@ def next_batch(jobs: Sequence[Job]) -> list[Job]:
     return []
 
 
-def _missing_teacher(run: RunConfig) -> RunConfig | None:
+def _missing_teacher(run: RunConfig) -> Path | None:
+    """Returns the folder of a run's teacher, if that is to do."""
     teacher = run.teacher_run()
-    return teacher if teacher is not None and is_to_do(teacher) else None
+    return teacher.directory if teacher is not None and read_standing(teacher).is_to_do else None
 
 
-def _is_held(run: RunConfig | None) -> bool:
-    return run is not None and is_held(RunFolder(run.directory))
+def _is_held(*folders: Path | None) -> bool:
+    return any(is_held(RunFolder(folder)) for folder in folders if folder is not None)
 
 
 def _teachers_first(jobs: Sequence[Job], missing: dict[Path, Path]) -> list[Job]:

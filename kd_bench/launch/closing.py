@@ -8,7 +8,7 @@ from pathlib import Path
 from kd_bench.config.schema import RunConfig
 from kd_bench.installation import program
 from kd_bench.messages import say
-from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.standing import read_standing
 
 _DEFAULT = "outputs"
 
@@ -22,7 +22,7 @@ def tell_results(runs: Sequence[RunConfig], repeat: bool = False) -> None:
     """
     if repeat and any(run.redo for run in runs):
         say("redo=true repeats only runs of other code than this; to repeat another run, delete its folder.")
-    done = next(filter(None, (RunFolder(run.directory).state(run).done for run in runs)), None)
+    done = next(filter(None, (read_standing(run).done for run in runs)), None)
     if done is None:
         return
     alone = len(runs) == 1

@@ -15,8 +15,7 @@ from kd_bench.config import identity, without
 from kd_bench.config.paths import place_of_set
 from kd_bench.config.schema import Named, RunConfig
 from kd_bench.installation import CONF
-from kd_bench.runs.folder import RunFolder, checkpoint_paths
-from kd_bench.runs.record import is_done
+from kd_bench.runs.standing import read_standing
 
 _TFDS = "kd_bench.data.datasets.load_dataset"
 _OWN_METHODS = "kd_bench.distillers."
@@ -69,11 +68,11 @@ def to_build(runs: Iterable[RunConfig]) -> list[RunConfig]:
 def missing_data(runs: Sequence[RunConfig]) -> list[Named]:
     """Returns the data sets of the runs to do that are not prepared on this machine, each once."""
     missing = [dataset for dataset in each_once(run.dataset for run in runs) if not is_prepared(dataset)]
-    return [one for one in missing if any(run.dataset == one and not is_finished(run) for run in runs)]
+    return [one for one in missing if any(run.dataset == one and read_standing(run).done is None for run in runs)]
 
 
 def each_once(datasets: Iterable[Named]) -> list[Named]:
-    """Returns data sets without repetitions, in their order."""
+    """Returns the data sets in order, each once."""
     found: list[Named] = []
     for dataset in datasets:
         if dataset not in found:
@@ -91,13 +90,6 @@ def is_prepared(dataset: Named) -> bool:
     return False
 
 
-def is_finished(run: RunConfig) -> bool:
-    """Returns whether a run has the record of a run that is done and is not repeated. Much faster than its state."""
-    with contextlib.suppress(OSError):
-        return not run.redo and is_done(RunFolder(run.directory).record.read_bytes())
-    return False
-
-
 def _may_be_refused(run: RunConfig) -> bool:
     is_shipped = run.method.target.startswith(_OWN_METHODS) and not run.model.has_own_networks
     is_usual = is_shipped and (run.dataset.name, run.model.name) == _of_preset(run.experiment)
@@ -110,7 +102,8 @@ def _is_built(key: str) -> bool:
 
 
 def _was_built(run: RunConfig) -> bool:
-    return is_finished(run) or bool(checkpoint_paths(RunFolder(run.directory).checkpoints))
+    standing = read_standing(run)
+    return standing.done is not None or standing.checkpoint is not None
 
 
 @cache

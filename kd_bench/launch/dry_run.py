@@ -1,33 +1,18 @@
 """The flag --dry-run: lists the runs that a command would do, with estimates. Writes nothing."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from kd_bench.config.compose import UnlistedSweepError, at_a_time, jobs
 from kd_bench.config.overrides import DRY_RUN
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import ConfigError
 from kd_bench.launch.combinations import missing_data
-from kd_bench.launch.duration import about
+from kd_bench.launch.duration import format_duration
 from kd_bench.launch.estimates import Estimates
 from kd_bench.launch.first_builds import require_possible
 from kd_bench.launch.summary import summary
-from kd_bench.launch.sweep import how_far, with_teachers
-from kd_bench.runs.folder import RunFolder, State
-
-
-@dataclass(frozen=True)
-class _ToDo:
-    """A run that the command would do.
-
-    Attributes:
-        seconds: the estimate; None without a similar run.
-        note: what else is to say of it; empty for most runs.
-    """
-
-    title: str
-    seconds: float | None
-    note: str
+from kd_bench.launch.sweep import with_teachers
+from kd_bench.runs.standing import Standing, read_standing
 
 
 def dry_run(arguments: Sequence[str]) -> str:
@@ -48,50 +33,40 @@ def dry_run(arguments: Sequence[str]) -> str:
     return "\n".join([listing(runs, at_a_time(arguments)), *unknown])
 
 
-def listing(asked_for: Sequence[RunConfig], together: int) -> str:
+def listing(requested: Sequence[RunConfig], together: int) -> str:
     """Returns the list of the runs that are to do, teachers first, and the time that they will take.
 
     Args:
-        asked_for: the runs of the command.
+        requested: the runs of the command.
         together: how many of them the launcher does at a time.
     """
-    states = {run.directory: RunFolder(run.directory).state(run) for run in with_teachers(asked_for)}
-    own = {run.directory for run in asked_for}
-    estimates = Estimates(run.outputs for run in asked_for)
-    to_do = [
-        _to_do(run, states[run.directory], estimates, is_own=run.directory in own)
-        for run in with_teachers(asked_for)
-        if states[run.directory].done is None
-    ]
-    listed = [f"  {_time(one.seconds):<12} {one.title}{one.note}" for one in to_do]
-    return "\n".join([summary([states[run.directory] for run in asked_for]), *listed, *_total(to_do, together)])
+    runs = {run.directory: run for run in with_teachers(requested)}
+    standings = {path: read_standing(run) for path, run in runs.items()}
+    own = {run.directory: standings[run.directory] for run in requested}
+    estimates = Estimates(run.outputs for run in requested)
+    to_do = {path: one for path, one in standings.items() if one.done is None}
+    seconds = {path: _seconds_left(estimates.seconds(runs[path]), one) for path, one in to_do.items()}
+    lines = [_line(one, seconds[path], is_own=path in own) for path, one in to_do.items()]
+    return "\n".join([summary([*own.values()]), *lines, *_total([*seconds.values()], together)])
 
 
-def _to_do(run: RunConfig, state: State, estimates: Estimates, *, is_own: bool) -> _ToDo:
-    seconds, progress = estimates.seconds(run), how_far(run)
-    if seconds is not None and progress is not None:
-        seconds *= 1 - progress.share
-    notes = {
-        "the teacher of other runs": not is_own,
-        "goes on from a checkpoint": state.resumable,
-        "failed before": state.failure is not None,
-        "damaged": bool(state.damage),
-        "made by other code": state.outdated,
-    }
-    note = ", ".join(name for name, holds in notes.items() if holds)
-    return _ToDo(run.title, seconds, f" ({note})" if note else "")
+def _line(standing: Standing, seconds: float | None, *, is_own: bool) -> str:
+    remarks = {"the teacher of other runs": not is_own} | standing.remarks
+    note = ", ".join(remark for remark, holds in remarks.items() if holds)
+    time = "unknown" if seconds is None else format_duration(seconds)
+    return f"  {time:<12} {standing.title}{f' ({note})' if note else ''}"
 
 
-def _total(to_do: Sequence[_ToDo], together: int) -> Iterator[str]:
+def _seconds_left(seconds: float | None, standing: Standing) -> float | None:
+    return None if seconds is None else seconds * (1 - standing.share)
+
+
+def _total(seconds: Sequence[float | None], together: int) -> Iterator[str]:
     """Yields the line with the time of all runs together."""
-    known = [one.seconds for one in to_do if one.seconds is not None]
+    known = [one for one in seconds if one is not None]
     if known:
-        together = min(together, len(to_do))
+        together = min(together, len(seconds))
         several = f" with {together} runs at a time" if together > 1 else ""
-        unknown = len(to_do) - len(known)
+        unknown = len(seconds) - len(known)
         without = f", without {unknown} of unknown length" if unknown else ""
-        yield f"All of them: {about(sum(known) / together)}{several}{without}."
-
-
-def _time(seconds: float | None) -> str:
-    return "unknown" if seconds is None else about(seconds)
+        yield f"All of them: {format_duration(sum(known) / together)}{several}{without}."

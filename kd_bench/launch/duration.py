@@ -7,7 +7,7 @@ _ROUND = 10
 """Numbers below have a decimal."""
 
 
-def about(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Returns a duration with one unit, such as `about 40 min`."""
     for size, unit in _UNITS:
         if (number := seconds / size) >= _AT_LEAST:

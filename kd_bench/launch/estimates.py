@@ -47,7 +47,7 @@ class Estimates:
             there = record.setting.machine
             if record.status == DONE and all(there.get(fact) == here[fact] for fact in _MACHINE):
                 kind = _kind(record.run.dataset, record.run.method, record.config)
-                self._earlier[kind].append(_Earlier(folder, record, _length(record.config)))
+                self._earlier[kind].append(_Earlier(folder, record, length(record.config)))
 
     def seconds(self, run: RunConfig) -> float | None:
         """Returns the estimated seconds of a whole run; None without a similar run.
@@ -56,12 +56,12 @@ class Estimates:
         nearest to this run's, at most five of them.
         """
         facts = run.facts()
-        earlier, length = self._earlier.get(_kind(run.dataset.name, run.method.name, facts)), _length(facts)
+        earlier, epochs = self._earlier.get(_kind(run.dataset.name, run.method.name, facts)), length(facts)
         if not earlier:
             return None
-        nearest = min(abs(math.log(length / one.length)) for one in earlier)
-        alike = [one for one in earlier if abs(math.log(length / one.length)) == nearest]
-        return statistics.median(one.scaled(length) for one in alike[-_ENOUGH:])
+        nearest = min(abs(math.log(epochs / one.length)) for one in earlier)
+        alike = [one for one in earlier if abs(math.log(epochs / one.length)) == nearest]
+        return statistics.median(one.scaled(epochs) for one in alike[-_ENOUGH:])
 
 
 def _records(outputs: Iterable[str]) -> Iterator[tuple[RunFolder, Record]]:
@@ -81,10 +81,10 @@ def _training(earlier: _Earlier) -> float:
     record, found = earlier.record, None
     with contextlib.suppress(BenchError):  # damaged: the command that needs this run says so
         found = progress(read_metrics(earlier.folder.metrics), 0, record.config.get("evaluate_every", 1))
-    return found.over * found.seconds if found else record.cost.training_seconds or 0.0
+    return found.finished * found.seconds if found else record.cost.training_seconds or 0.0
 
 
-def _length(facts: Mapping[str, Any]) -> float:
+def length(facts: Mapping[str, Any]) -> float:
     """Returns the length of a run's main stage, in epochs over the full training set; 1 for an evaluation."""
     share = facts.get("fraction", 1.0) if facts.get("budget") == "epochs" else 1.0
     return facts.get("epochs", 1) * share

@@ -20,7 +20,6 @@ from kd_bench.launch.combinations import (
     Combination,
     combination,
     each_once,
-    is_finished,
     is_prepared,
     missing_data,
     to_build,
@@ -30,6 +29,7 @@ from kd_bench.launch.refusals import ImpossibleRunsError, Refused
 from kd_bench.launch.signals import heard
 from kd_bench.launch.sweep import with_teachers
 from kd_bench.messages import protect_streams, warn
+from kd_bench.runs.standing import read_standing
 
 if TYPE_CHECKING:  # it imports TensorFlow
     from kd_bench.data.images import ImageDataset
@@ -57,7 +57,7 @@ def require_possible(runs: Sequence[RunConfig], *, prepare: bool = True) -> None
     Raises:
         ImpossibleRunsError: some runs cannot be done; it names each reason once.
     """
-    to_do = [run for run in runs if not is_finished(run)]
+    to_do = [run for run in runs if read_standing(run).done is None]
     findings = list(_findings(to_build(with_teachers(runs)), missing_data(with_teachers(to_do)), prepare))
     refused = [Refused(run, reason) for run in to_do if findings and (reason := _reason(run, findings))]
     if refused:
@@ -67,7 +67,7 @@ def require_possible(runs: Sequence[RunConfig], *, prepare: bool = True) -> None
 def _reason(run: RunConfig, findings: Iterable[_Finding]) -> str | None:
     """Returns why a run cannot be done: for a reason of its own, or of its teacher."""
     own, teacher = _own_reason(run, findings), run.teacher_run()
-    if own or teacher is None or is_finished(teacher):
+    if own or teacher is None or read_standing(teacher).done is not None:
         return own
     reason = _own_reason(teacher, findings)
     return reason and f"{teacher.title}: {reason}"

@@ -17,9 +17,10 @@ from kd_bench.launch.first_builds import require_possible
 from kd_bench.launch.help import help_text
 from kd_bench.launch.refusals import ImpossibleRunsError, by_reason, noted
 from kd_bench.launch.summary import summary
+from kd_bench.launch.sweep_lists import delete_finished_lists, write_lists
 from kd_bench.messages import say, show, warn
 from kd_bench.runs.files import storing
-from kd_bench.runs.folder import NEW, RunFolder
+from kd_bench.runs.standing import read_standing
 from kd_bench.surroundings import surroundings
 
 
@@ -44,14 +45,16 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
         except UnlistedSweepError as search:
             require_possible(search.ends)
             return []
-        states = [RunFolder(run.directory).state(run) for run in runs]
-        if len(runs) > 1 or states != [NEW]:
-            say(summary(states))
-        if all(one.done is not None for one in states):
+        standings = [read_standing(run) for run in runs]
+        if len(runs) > 1 or standings[0].done or any(standings[0].remarks.values()):
+            say(summary(standings))
+        if all(one.done is not None for one in standings):
+            delete_finished_lists(runs)
             tell_results(runs, repeat=True)
             sys.exit(0)
         require_possible(runs)
         _require_room(runs)
+        write_lists(runs)
     return runs
 
 
@@ -86,7 +89,7 @@ def _require_room(runs: Sequence[RunConfig]) -> None:
 
 def exit_status(runs: Sequence[RunConfig]) -> int:
     """Returns 0 if all runs are done, else 1. Lists the missing runs of a sweep, the refused ones apart."""
-    missing = [run for run in runs if RunFolder(run.directory).state(run).done is None]
+    missing = [run for run in runs if read_standing(run).done is None]
     if len(runs) > 1:
         refused = noted(missing)
         places = {one.run.directory for one in refused}

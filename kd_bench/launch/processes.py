@@ -7,6 +7,7 @@ continues.
 import contextlib
 import signal
 from collections.abc import Sequence
+from enum import IntEnum
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
@@ -18,33 +19,30 @@ from kd_bench.launch import server
 from kd_bench.launch.deaths import cause_of_death, server_died
 from kd_bench.launch.signals import heard, listening
 from kd_bench.messages import protect_streams, warn
-from kd_bench.runs.command import command_id
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import locked
 from kd_bench.runs.outcome import record_failure
 from kd_bench.runs.record import write_record
+from kd_bench.runs.standing import read_standing
 from kd_bench.surroundings import surroundings
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
-DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS = range(4)
 
+class ExitStatus(IntEnum):
+    """How a run's process ends: the run is done, failed, or refused, or another process does it or its teacher."""
 
-def is_to_do(config: RunConfig) -> bool:
-    """Returns whether a run is not done and has not failed under this command. A command tries each run once."""
-    state = RunFolder(config.directory).state(config)
-    return state.done is None and not (command_id() and state.failed_under == command_id())
+    DONE, FAILED, REFUSED, HELD = range(4)
 
 
 class Outcome(NamedTuple):
     """How a run ended.
 
     Attributes:
-        status: 0 if the run is done, 1 if it failed, 2 if its config or data are wrong, 3 if another process does it or
-            its teacher.
+        status: with which its process ended.
         reason: Why it was refused or failed; it was already printed.
     """
 
-    status: int
+    status: ExitStatus
     reason: str = ""
 
 
@@ -59,18 +57,19 @@ def run(config: RunConfig, wait: bool = True) -> Outcome:
         Interrupted: the run was asked to stop.
     """
     teacher = config.teacher_run()
-    if teacher is not None and is_to_do(teacher):
+    if teacher is not None and read_standing(teacher).is_to_do:
         outcome = _run_in_process(teacher, wait)
-        if outcome.status in (REFUSED_STATUS, HELD_STATUS):
+        if outcome.status in (ExitStatus.REFUSED, ExitStatus.HELD):
             return outcome
-    if is_to_do(config):
+    standing = read_standing(config)
+    if standing.is_to_do:
         return _run_in_process(config, wait)
-    return Outcome(DONE_STATUS if RunFolder(config.directory).state(config).done else FAILED_STATUS)
+    return Outcome(ExitStatus.DONE if standing.done else ExitStatus.FAILED)
 
 
 def accuracy(config: RunConfig) -> float | None:
     """Returns the last accuracy of a run that is done, else None."""
-    done = RunFolder(config.directory).state(config).done
+    done = read_standing(config).done
     return done.scores.last_accuracy if done else None
 
 
@@ -84,8 +83,8 @@ def _run_in_process(config: RunConfig, wait: bool) -> Outcome:
     assert status is not None, "it has ended"
     if status in map(signal_status, SIGNALS):
         raise Interrupted(status)
-    if status in (DONE_STATUS, FAILED_STATUS, REFUSED_STATUS, HELD_STATUS):
-        return Outcome(status, _received(reader))
+    if status in list(ExitStatus):
+        return Outcome(ExitStatus(status), _received(reader))
     return _record_death(config, cause_of_death(status))
 
 
@@ -101,13 +100,13 @@ def _record_death(config: RunConfig, reason: str) -> Outcome:
     folder = RunFolder(config.directory)
     try:
         with locked(folder, wait=False):
-            if folder.state(config).record is None:
+            if read_standing(config).record is None:
                 write_record(folder.record, record_failure(config, reason))
     except Timeout:
-        return Outcome(HELD_STATUS)
+        return Outcome(ExitStatus.HELD)
     reason = f"{config.title} failed: {reason}"
     warn(f"error: {reason}")
-    return Outcome(FAILED_STATUS, reason)
+    return Outcome(ExitStatus.FAILED, reason)
 
 
 def _child(config: RunConfig, wait: bool, signals: Sequence[signal.Signals], reasons: Connection) -> None:
@@ -122,18 +121,18 @@ def _child(config: RunConfig, wait: bool, signals: Sequence[signal.Signals], rea
         try:
             execution.run(config, interruption, wait)
         except Timeout as problem:
-            raise SystemExit(HELD_STATUS) from problem
+            raise SystemExit(ExitStatus.HELD) from problem
         except (ConfigError, DataError) as problem:
-            raise SystemExit(_reported(f"{config.title}: {problem}", REFUSED_STATUS, reasons)) from problem
+            raise SystemExit(_reported(f"{config.title}: {problem}", ExitStatus.REFUSED, reasons)) from problem
         except BenchError as problem:
-            raise SystemExit(_reported(str(problem), FAILED_STATUS, reasons)) from problem
+            raise SystemExit(_reported(str(problem), ExitStatus.FAILED, reasons)) from problem
         except Exception as problem:
             if (reason := surroundings(problem)) is None:
                 raise
-            raise SystemExit(_reported(f"{config.title}: {reason}", FAILED_STATUS, reasons)) from problem
+            raise SystemExit(_reported(f"{config.title}: {reason}", ExitStatus.FAILED, reasons)) from problem
 
 
-def _reported(reason: str, status: int, reasons: Connection) -> int:
+def _reported(reason: str, status: ExitStatus, reasons: Connection) -> ExitStatus:
     """Prints and sends the reason why a run ended with this status; returns the status."""
     warn(f"error: {reason}")
     with contextlib.suppress(BrokenPipeError):  # the command has ended, and nobody waits for the reason

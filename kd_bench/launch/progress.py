@@ -54,7 +54,7 @@ def _show(sweep: Sweep, terminal: TextIO | None, writes: bool, ended: threading.
         pause = 0.0
         while not ended.wait(pause):
             began = time.monotonic()
-            sweep.look()
+            sweep.update()
             if drawn:
                 drawn.draw()
             for line in lines.due(began) if writes else ():

@@ -13,8 +13,8 @@ from kd_bench.errors import ConfigError, RunFailedError
 from kd_bench.launch import processes
 from kd_bench.launch.first_builds import require_possible
 from kd_bench.launch.signals import forwarding
-from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import Record
+from kd_bench.runs.standing import read_standing
 from kd_bench.training.interruption import Interrupted
 
 if TYPE_CHECKING:  # it imports TensorFlow
@@ -46,10 +46,10 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
             outcome = processes.run(config)
     except Interrupted:
         raise KeyboardInterrupt("the run has saved its state; the same call continues") from None
-    record = RunFolder(config.directory).state(config).done
+    record = read_standing(config).done
     if record is not None:
         return record
-    refused = outcome.status == processes.REFUSED_STATUS
+    refused = outcome.status == processes.ExitStatus.REFUSED
     raise (ConfigError if refused else RunFailedError)(outcome.reason or f"{config.title} failed")
 
 

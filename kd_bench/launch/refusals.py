@@ -43,8 +43,13 @@ def by_reason(refused: Iterable[Refused]) -> Iterator[str]:
         titles[_one_line(reason)].append(run.title)
     for reason, all_titles in titles.items():
         yield f"  {len(all_titles)} run{'' if len(all_titles) == 1 else 's'}: {reason}"
-        named = list(dict.fromkeys(all_titles))  # the same with two pairs of networks
-        yield from [f"    {title}" for title in (named if len(named) <= _NAMED else (named[0], f"... {named[-1]}"))]
+        yield from [f"    {title}" for title in shortened(all_titles)]
+
+
+def shortened(titles: Iterable[str]) -> list[str]:
+    """Returns the titles of a few runs, or the first and the last one of many."""
+    named = list(dict.fromkeys(titles))  # the same with two pairs of networks
+    return named if len(named) <= _NAMED else [named[0], f"... {named[-1]}"]
 
 
 def _one_line(text: str) -> str:

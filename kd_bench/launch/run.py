@@ -17,6 +17,7 @@ from kd_bench.launch import preflight, processes
 from kd_bench.launch.closing import tell_results
 from kd_bench.launch.progress import showing_progress
 from kd_bench.launch.signals import forwarding
+from kd_bench.launch.sweep_lists import delete_finished_lists
 from kd_bench.messages import protect_streams
 from kd_bench.runs.command import begin_command
 
@@ -35,6 +36,7 @@ def main() -> int:
         with showing_progress(runs):
             _job()
         status = preflight.exit_status(runs)
+        delete_finished_lists(runs)
         tell_results(runs)
         return status
 
@@ -58,6 +60,6 @@ def _job(config: DictConfig) -> processes.Outcome | float | None:
         run = of_job(config)
     # Only the sweeper `grid` starts a run again later, if another command does it now.
     outcome = processes.run(run, wait=hydra.mode == RunMode.RUN or hydra.runtime.choices["hydra/sweeper"] != "grid")
-    if outcome.status == processes.REFUSED_STATUS and hydra.mode == RunMode.RUN:
+    if outcome.status == processes.ExitStatus.REFUSED and hydra.mode == RunMode.RUN:
         sys.exit(outcome.status)  # in a sweep, the other runs continue
     return processes.accuracy(run) if is_search(hydra) else outcome

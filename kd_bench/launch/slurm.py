@@ -20,7 +20,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from kd_bench.errors import ConfigError
 from kd_bench.installation import ROOT
-from kd_bench.launch.processes import FAILED_STATUS, Outcome
+from kd_bench.launch.processes import ExitStatus, Outcome
 from kd_bench.launch.signals import ask_to_leave, handling, heard
 from kd_bench.messages import say, warn
 from kd_bench.runs.command import COMMAND, PROCESS
@@ -28,7 +28,7 @@ from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 _PAUSE = 1.0
 """Seconds between two checks of the jobs' results."""
-_LOOKS_PER_QUESTION = 10
+_CHECKS_PER_QUERY = 10
 """Checks of the results per query to Slurm. Queries are rare because Slurm serves many users."""
 _LATE = 5.0
 """Seconds until other hosts can see a file that a job wrote."""
@@ -72,9 +72,9 @@ def wait(jobs: Sequence[Any]) -> None:
     """
     with _leaving_alone(_array(jobs)):
         waiting = list(jobs)
-        for look in itertools.count(1):
+        for check in itertools.count(1):
             waiting = [job for job in waiting if not job.paths.result_pickle.exists()]
-            if waiting and look % _LOOKS_PER_QUESTION == 0:
+            if waiting and check % _CHECKS_PER_QUERY == 0:
                 queued = _queued()
                 waiting = [job for job in waiting if queued is None or job.job_id in queued]
             if not waiting:
@@ -93,7 +93,7 @@ def result(job: Any) -> JobReturn:
         if isinstance(returned, JobReturn) and returned.status is JobStatus.COMPLETED:
             return returned
     warn(f"error: job {job.job_id} ended without a result; {job.paths.stdout} may say why.")
-    return JobReturn(status=JobStatus.COMPLETED, _return_value=Outcome(FAILED_STATUS))
+    return JobReturn(status=JobStatus.COMPLETED, _return_value=Outcome(ExitStatus.FAILED))
 
 
 @contextlib.contextmanager

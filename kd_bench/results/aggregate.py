@@ -1,7 +1,6 @@
 """The command `aggregate`, or `kd-bench table`: prints the results of all runs, or writes them to files."""
 
 import argparse
-import shutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,8 +22,6 @@ from kd_bench.results.render import render_runs
 from kd_bench.results.rows import STUDENT
 from kd_bench.results.selection import Filters, comparable, select
 from kd_bench.results.sources import Unreadable, bundle_runs
-from kd_bench.results.status import read_status
-from kd_bench.results.status_text import render_status
 from kd_bench.results.table import Table, build_tables
 from kd_bench.results.text import FORMATS
 from kd_bench.results.views import ACCURACY, GAINS, LENGTHS, LITERATURE, View
@@ -35,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     protect_streams()
     options = _parse(arguments)
     try:
-        do = _unbundle if options.unbundle else _watch if options.status else _aggregate
-        problems = do(options)
+        problems = (_unbundle if options.unbundle else _aggregate)(options)
     except (OSError, BenchError) as error:
         warn(one_line(f"{Path(sys.argv[0]).name}: {error}"))
         return 1
@@ -50,15 +46,6 @@ def _unbundle(options: argparse.Namespace) -> bool:
     for problem in problems:
         warn(one_line(problem))
     return bool(problems)
-
-
-def _watch(options: argparse.Namespace) -> bool:
-    """Prints the status of the runs; returns whether a file is damaged."""
-    status = read_status(options.outputs)
-    for message in status.damaged:
-        warn(one_line(f"unreadable: {message}"))
-    show(render_status(status, shutil.get_terminal_size().columns))
-    return bool(status.damaged)
 
 
 def _aggregate(options: argparse.Namespace) -> bool:
@@ -217,15 +204,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.view = LITERATURE
     if options.unbundle and len(options.outputs) != 1:
         parser.error("--unbundle needs one folder: --outputs FOLDER")
-    others = vars(options).keys() - {"status", "outputs"}
-    if options.status and any(getattr(options, name) != parser.get_default(name) for name in others):
-        parser.error("--status shows all runs of --outputs; leave all other options out")
     return options
 
 
 def _add_views(parser: argparse.ArgumentParser) -> None:
     view = parser.add_mutually_exclusive_group()
-    view.add_argument("--status", action="store_true", help="list the runs: done, running, interrupted, failed")
     view.add_argument("--runs", action="store_true", help="one line per run instead of the tables")
     view.add_argument(
         "--gains",

@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from kd_bench.checks import Label, NonNegativeInt, Probability
@@ -19,7 +19,7 @@ from kd_bench.config import TEACHER_METHOD
 from kd_bench.documents import json_checksum, read_json
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import read_file, storing, write_atomically
-from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.folder import RunFolder, require_inner
 from kd_bench.runs.record import DONE, Record, RecordError, document_text, read_document, read_record
 from kd_bench.typed import typed
 
@@ -27,8 +27,6 @@ ENDINGS = (".jsonl", ".jsonl.gz")
 
 _LARGEST = 2**30
 """The largest bundle in bytes, decompressed. Twenty thousand runs have a tenth of it."""
-_MOST_PARTS, _LONGEST_PART = 20, 255
-"""Of a run's folder: more folders inside each other, or longer names, cannot be made everywhere."""
 
 Curve = list[tuple[NonNegativeInt, Probability]]
 """The test accuracy, in [0, 1], after each evaluated epoch (counted from 1)."""
@@ -156,17 +154,8 @@ def _parse(line: bytes) -> Entry:
     entry = typed(Entry, document)
     if checksum != json_checksum(document):
         raise ValueError("is not what was written (its checksum differs)")
-    _require_inner(entry.folder)
+    require_inner(entry.folder)
     return entry
-
-
-def _require_inner(folder: str) -> None:
-    """Raises `ValueError` if a folder leads out of the outputs folder, or cannot be made, on any operating system."""
-    parts = PurePosixPath(folder).parts
-    if not parts or parts[0] == "/" or ".." in parts or "\\" in folder or ":" in parts[0]:
-        raise ValueError(f"has the folder {folder!r}, which is outside the outputs folder")
-    if len(parts) > _MOST_PARTS or max(len(part.encode()) for part in parts) > _LONGEST_PART:
-        raise ValueError(f"has the folder {folder[:_LONGEST_PART]!r}..., which no run has")
 
 
 def _restore(entry: Entry, bundle: Path, outputs: Path) -> bool:

@@ -20,7 +20,7 @@ from kd_bench.documents import read_json
 from kd_bench.errors import DamageError
 from kd_bench.messages import warn
 from kd_bench.runs.files import read_file, storing, write_atomically
-from kd_bench.runs.folder import checkpoint_paths
+from kd_bench.runs.folder import checkpoint_paths, last_checkpoint
 from kd_bench.typed import typed
 
 _KEPT = 2
@@ -101,11 +101,8 @@ class Checkpoints:
 
     def reached(self) -> str:
         """Returns in words how far the run has come by the name of its newest checkpoint."""
-        paths = self._paths()
-        if not paths:
-            return "before its first checkpoint"
-        stage, step, _ = paths[-1].name.partition("-")[2].rsplit("-", 2)
-        return f"after stage {stage}, step {step}"
+        found = last_checkpoint(self._folder)
+        return "after stage {}, step {}".format(*found) if found else "before its first checkpoint"
 
     def save(self, position: Position, variables: Sequence[keras.Variable]) -> None:
         """Writes a checkpoint, then deletes all but the last two.

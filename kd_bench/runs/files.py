@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from kd_bench.errors import StorageError
@@ -81,6 +82,17 @@ def sha256(path: Path) -> str:
     """Returns the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cached_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file's content; in one process, a file that has not changed is not read again."""
+    found = path.stat()
+    return _cached_sha256(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _cached_sha256(path: Path, *_: int) -> str:
+    return sha256(path)
 
 
 def _write_through(path: Path, content: bytes) -> None:

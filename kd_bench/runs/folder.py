@@ -1,69 +1,26 @@
-"""The folder of one run: the names of its files, and the state of the run."""
+"""The folder of one run: the names of its files."""
 
 import contextlib
 import io
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from kd_bench.config import identity
-from kd_bench.runs.files import sha256, storing, write_atomically
-from kd_bench.runs.record import DONE, FAILED, Record, RecordError, read_record
-
-if TYPE_CHECKING:  # It imports Hydra, which is not needed to read finished runs.
-    from kd_bench.config.schema import RunConfig
+from kd_bench.runs.files import cached_sha256, sha256, storing, write_atomically
+from kd_bench.runs.record import Record, RecordError, read_record
 
 _CONFIG, _RECORD, _LOCK, _LOGS = "config.yaml", "result.json", ".lock", "logs"
 _NAME = re.compile(r"seed=\d+-[0-9a-f]{16}")
 """The name of a run's folder. Earlier versions wrote eight digits of the digest."""
 _CHECKPOINT = re.compile(r"[0-9]+-.+-[0-9]+-[0-9a-f]+\.safetensors")
 """The name of a checkpoint: its number, the stage, the step and the digest of its content."""
+_MOST_PARTS, _LONGEST_PART = 20, 255
+"""Of a run's folder: more folders inside each other, or longer names, cannot be made everywhere."""
 _BEGUN = {_CONFIG, _LOCK}
 """A run without a record has at least one of these files. While its process reads the data, it has only the lock."""
-
-
-@dataclass(frozen=True)
-class State:
-    """The state of a run.
-
-    Attributes:
-        record: the record of a run that is done or failed; None if the record or a file of the run is damaged, if it is
-            of another run, or if the run must be repeated.
-        damage: one sentence per file that cannot be used.
-        resumable: whether the run has checkpoints.
-        outdated: whether the run was made by other code.
-    """
-
-    record: Record | None
-    damage: list[str]
-    resumable: bool
-    outdated: bool = False
-
-    @property
-    def done(self) -> Record | None:
-        """The record of a run that is done; None if the run must be done or repeated."""
-        return self.record if self.record is not None and self.record.status == DONE else None
-
-    @property
-    def failure(self) -> str | None:
-        """Why the last attempt failed; None if it did not fail."""
-        return self.record.reason if self.record is not None and self.record.status == FAILED else None
-
-    @property
-    def failed_under(self) -> str | None:
-        """The id of the command under which the last attempt failed; None if it did not fail."""
-        if self.record is None or self.record.status != FAILED or not self.record.setting.attempts:
-            return None
-        return self.record.setting.attempts[-1].get("command")
-
-
-NEW = State(None, [], resumable=False)
-"""The state of a run that nobody has started."""
 
 
 class RunFolder:
@@ -143,32 +100,10 @@ class RunFolder:
         with storing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
 
-    def state(self, config: "RunConfig") -> State:
-        """Returns the state of the run with this config.
-
-        Raises:
-            SchemaError: another version of this program wrote its record.
-        """
-        resumable = any(self.checkpoints.glob("[0-9]*"))
-        if not self.record.exists():
-            return replace(NEW, resumable=resumable)
-        try:
-            record = read_record(self.record)
-        except RecordError as problem:
-            return State(None, [str(problem)], resumable)
-        if not _is_of(record, config):
-            return State(None, [f"{self.record}: is the record of another run ({record.title})"], resumable)
-        damage = [f"{path}: is not what the run wrote (its checksum differs)" for path in self.altered(record)]
-        if config.is_teacher and record.status == DONE and not self.network.exists():
-            # Students need it. A student's own network may be deleted to save space.
-            damage.append(f"{self.network}: is missing")
-        outdated = record.status == DONE and record.setting.code != config.code
-        return State(None if damage or (outdated and config.redo) else record, damage, resumable, outdated)
-
     def altered(self, record: Record) -> list[Path]:
         """Returns the files whose checksum differs from the record's. Missing files are not reported."""
         paths = {self.path / name: checksum for name, checksum in record.files.items()}
-        return [path for path, checksum in paths.items() if path.is_file() and sha256(path) != checksum]
+        return [path for path, checksum in paths.items() if path.is_file() and cached_sha256(path) != checksum]
 
     def checksums(self) -> dict[str, str]:
         """Returns the SHA-256 of each existing file of which the record keeps a checksum, by the file's name."""
@@ -184,7 +119,7 @@ class RunFolder:
         np.save(stream, predictions.astype(np.int32), allow_pickle=False)
         write_atomically(self.predictions, stream.getvalue())
 
-    def leave_nothing(self, top: Path) -> None:
+    def delete_if_unused(self, top: Path) -> None:
         """Deletes the folder if the run never started, so that it holds only a lock; then empty parents below `top`."""
         if {path.name for path in self.path.iterdir()} <= {self.lock.name, self.holder.name}:
             self.holder.unlink(missing_ok=True)
@@ -199,6 +134,28 @@ class RunFolder:
 def checkpoint_paths(folder: Path) -> list[Path]:
     """Returns the checkpoints' files, oldest first. Files that a kill left half-written have other names."""
     return sorted(path for path in folder.glob("[0-9]*") if _CHECKPOINT.fullmatch(path.name))
+
+
+def last_checkpoint(folder: Path) -> tuple[str, int] | None:
+    """Returns the stage and the step of the last checkpoint in a folder, by its name; None without a checkpoint."""
+    paths = checkpoint_paths(folder)
+    if not paths:
+        return None
+    stage, step, _ = paths[-1].name.partition("-")[2].rsplit("-", 2)
+    return stage, int(step)
+
+
+def require_inner(folder: str) -> None:
+    """Raises `ValueError` if a run's folder is outside the outputs folder, or cannot be made on every system.
+
+    Args:
+        folder: relative to the outputs folder, with `/` between its parts, as anybody may have written it.
+    """
+    parts = PurePosixPath(folder).parts
+    if not parts or parts[0] == "/" or ".." in parts or "\\" in folder or ":" in parts[0]:
+        raise ValueError(f"has the folder {folder!r}, which is outside the outputs folder")
+    if len(parts) > _MOST_PARTS or max(len(part.encode()) for part in parts) > _LONGEST_PART:
+        raise ValueError(f"has the folder {folder[:_LONGEST_PART]!r}..., which no run has")
 
 
 def read_placed(folder: RunFolder) -> Record:
@@ -250,9 +207,3 @@ def find_runs(outputs: Path, problems: list[str] | None = None) -> Iterator[tupl
         subdirectories[:] = [] if has_record else sorted(name for name in subdirectories if not name.startswith("."))
         if has_record or has_begun:
             yield RunFolder(Path(directory)), has_record
-
-
-def _is_of(record: Record, config: "RunConfig") -> bool:
-    """Returns whether a record is of the run with this config, and not of one whose folder was copied."""
-    same = identity.canonical(record.config) == identity.canonical(config.facts())
-    return same and record.run.digest == config.digest

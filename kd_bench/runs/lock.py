@@ -51,20 +51,30 @@ def machine_locks() -> Path:
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that does a run, or the last one that did."""
+    """The process that does a run, or the last one that did.
+
+    Attributes:
+        title: a short description of the run; empty if an earlier version wrote it.
+    """
 
     host: Label
     process: NonNegativeInt
+    title: Label = ""
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}"
 
 
 @contextlib.contextmanager
-def locked(folder: RunFolder, wait: bool = True) -> Iterator[bool]:
+def locked(folder: RunFolder, wait: bool = True, title: str = "") -> Iterator[bool]:
     """Holds the lock of a run's folder while the body runs; yields whether it had to wait for another process.
 
     If a process dies, the operating system releases its lock, even if the lock file remains.
+
+    Args:
+        folder: the run's folder.
+        wait: whether to wait for another process.
+        title: a short description of the run, for those who ask what is being done.
 
     Raises:
         StorageError: the lock cannot be made.
@@ -84,7 +94,7 @@ def locked(folder: RunFolder, wait: bool = True) -> Iterator[bool]:
     try:
         with storing(folder.path):
             folder.make()  # the last holder may have deleted it
-            folder.holder.write_text(json.dumps(asdict(Holder(socket.gethostname(), os.getpid()))))
+            folder.holder.write_text(json.dumps(asdict(Holder(socket.gethostname(), os.getpid(), title))))
         yield waited
     finally:
         lock.release()

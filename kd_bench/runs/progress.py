@@ -1,11 +1,10 @@
-"""Reads the progress and the speed of a run's training from the files that it has written."""
+"""The progress and the speed of a run's training, by its metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kd_bench.config import MAIN_STAGE
-from kd_bench.runs.folder import RunFolder, checkpoint_paths
 
 _RECENT = 10
 """The speed is the mean over this number of epochs, or over `evaluate_every` epochs if that is more."""
@@ -19,7 +18,7 @@ class Progress:
         stage: the current stage.
         epoch: the number of finished epochs of this stage.
         epochs: the number of epochs in this stage.
-        over: the number of finished epochs of all stages.
+        finished: the number of finished epochs of all stages.
         left: the number of epochs left in this stage and in the main stage.
         seconds: seconds per epoch of this stage, including evaluations and checkpoints.
         accuracy: the last test accuracy, in [0, 1]; None before the first evaluation.
@@ -28,7 +27,7 @@ class Progress:
     stage: str
     epoch: int
     epochs: int
-    over: int
+    finished: int
     left: int
     seconds: float
     accuracy: float | None = None
@@ -36,7 +35,11 @@ class Progress:
     @property
     def share(self) -> float:
         """The finished fraction of the training, in [0, 1]."""
-        return self.over / (self.over + self.left)
+        return self.finished / (self.finished + self.left)
+
+    def __str__(self) -> str:
+        accuracy = "" if self.accuracy is None else f", {self.accuracy:.2%}"
+        return f"{self.stage} {self.epoch}/{self.epochs}{accuracy}"
 
     @property
     def seconds_left(self) -> float:
@@ -68,12 +71,3 @@ def _pace(lines: Sequence[Mapping[str, Any]], stage: str, recent: int) -> float:
     if len(elapsed) == 1:
         return lines[-1]["seconds"]
     return (elapsed[-1] - elapsed[0]) / (len(elapsed) - 1)
-
-
-def checkpoint_of(folder: RunFolder) -> tuple[str, int] | None:
-    """Returns the stage and the step of a run's last checkpoint; None without a checkpoint."""
-    paths = checkpoint_paths(folder.checkpoints)
-    if not paths:
-        return None
-    stage, step, _ = paths[-1].name.partition("-")[2].rsplit("-", 2)
-    return stage, int(step)

@@ -269,14 +269,6 @@ def read_document(document: Any) -> Record:
     return _made(content)
 
 
-def is_done(content: bytes) -> bool:
-    """Returns whether a `result.json` with this content is undamaged, and its run is done."""
-    try:
-        return parse_record(content).status == DONE
-    except (SchemaError, ValueError):
-        return False
-
-
 def _made(content: Mapping[str, Any]) -> Record:
     record = typed(Record, content)
     known(_Facts, record.config)

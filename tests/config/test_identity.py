@@ -12,7 +12,7 @@ from kd_bench.config import identity
 from kd_bench.config.compose import jobs
 from kd_bench.config.signature import defaults
 
-BUNDLES = sorted(ROOT.glob("docs/**/*.jsonl.gz"))
+BUNDLES = sorted([*ROOT.glob("docs/*.jsonl.gz"), *ROOT.glob("docs/results/*.jsonl.gz")])
 
 
 def published(bundle):

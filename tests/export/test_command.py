@@ -17,6 +17,7 @@ from kd_bench.results import aggregate
 from kd_bench.runs.exports import ARTEFACTS, artefact, measurements
 from kd_bench.runs.folder import RunFolder, find_runs
 from kd_bench.runs.record import read_record, write_record
+from kd_bench.runs.standing import read_standing
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's, in `save`
 FLOATS = ["saved_model", "litert", "onnx"]
@@ -107,7 +108,7 @@ def test_what_is_measured_is_complete(exported):
 
 
 def test_the_run_stays_as_it_was(config, exported, capsys):
-    assert exported.state(config).done
+    assert read_standing(config).done
     assert [folder.path for folder, _ in find_runs(exported.path.parents[4])] == [exported.path]
     outputs = str(exported.path.parents[4])
     assert aggregate.main(["--outputs", outputs, "--verify", "--columns", "parameters", "size", "latency"]) == 0

@@ -12,11 +12,12 @@ from helpers.command import ROOT, SHORT, records, run
 from hydra_plugins import kd_bench_grid
 from hydra_plugins.kd_bench_grid import Grid
 from kd_bench.config.compose import Job, jobs
-from kd_bench.launch import batches, processes
+from kd_bench.launch import batches
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import locked
 from kd_bench.runs.outcome import record_failure
 from kd_bench.runs.record import write_record
+from kd_bench.runs.standing import read_standing
 
 
 def listed(tmp_path, *arguments):
@@ -83,12 +84,12 @@ def test_a_run_that_failed_is_tried_once_per_command_whatever_the_clocks_say(hou
     fail(job.run)
     record, when = RunFolder(job.run.directory).record, time.time() + 3600 * hours
     os.utime(record, (when, when))
-    assert not processes.is_to_do(job.run)
+    assert not read_standing(job.run).is_to_do
     monkeypatch.setenv("KD_BENCH_COMMAND", "this one")
-    assert processes.is_to_do(job.run)
+    assert read_standing(job.run).is_to_do
     assert batches.still_to_do([job]) == [job]
     monkeypatch.delenv("KD_BENCH_COMMAND")
-    assert processes.is_to_do(job.run)
+    assert read_standing(job.run).is_to_do
 
 
 def test_four_copies_of_one_command_do_each_run_once(tmp_path):

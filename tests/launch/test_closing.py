@@ -1,20 +1,23 @@
 import sys
+from dataclasses import replace
 
 import pytest
 from helpers.records import make_record
 
 from kd_bench.config.compose import jobs
 from kd_bench.launch import closing
-from kd_bench.runs.folder import NEW, RunFolder, State
+from kd_bench.runs.folder import RunFolder
+from kd_bench.runs.standing import Standing
 
 
 @pytest.fixture
-def told(monkeypatch, capsys):
+def told(monkeypatch, capsys, tmp_path):
     """Tells where the results of a command's runs are, as if those with these seeds were done; returns the lines."""
 
     def tell(*arguments, started="run.py", done=(0, 1, 2), repeat=False):
-        record = State(make_record("Student", 0.975), [], resumable=False)
-        monkeypatch.setattr(RunFolder, "state", lambda _, run: record if run.seed in done else NEW)
+        new = Standing(RunFolder(tmp_path))
+        finished = replace(new, record=make_record("Student", 0.975))
+        monkeypatch.setattr(closing, "read_standing", lambda run: finished if run.seed in done else new)
         monkeypatch.setattr(sys, "argv", [started])
         closing.tell_results(jobs(["method=student", *arguments]), repeat)
         return capsys.readouterr().out.splitlines()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kd_bench.launch.duration import about
+from kd_bench.launch.duration import format_duration
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from kd_bench.launch.duration import about
     ],
 )
 def test_a_duration_has_one_unit_and_about_two_digits(seconds, text):
-    assert about(seconds) == text
+    assert format_duration(seconds) == text

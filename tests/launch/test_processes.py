@@ -6,13 +6,13 @@ import sys
 
 from helpers.command import ROOT
 
-from kd_bench.launch.processes import FAILED_STATUS, _reported
+from kd_bench.launch.processes import ExitStatus, _reported
 
 
 def test_a_run_that_fails_after_its_command_was_killed_ends_without_a_traceback(capsys):
     reader, writer = multiprocessing.Pipe(duplex=False)
     reader.close()
-    assert _reported("a reason", FAILED_STATUS, writer) == FAILED_STATUS
+    assert _reported("a reason", ExitStatus.FAILED, writer) == ExitStatus.FAILED
     assert capsys.readouterr().err == "error: a reason\n"
 
 

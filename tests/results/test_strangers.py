@@ -8,11 +8,14 @@ import pytest
 from helpers.records import folder_of, make_record, make_seeds, write_run
 
 from kd_bench.documents import json_checksum
+from kd_bench.launch.status import main as show_status
 from kd_bench.results.aggregate import main
 from kd_bench.results.bundle import Entry, write_bundle
 from kd_bench.runs.record import parse_record, record_document, record_text
 
 DEEP = json.loads("[" * 200 + "]" * 200)
+STATUS = ("status",)
+"""Instead of options: the command that lists the runs."""
 WILD = [None, True, -1, 2**70, 1e300, "", "x\x01y", "-->", [], [None], {}, {"a\n": 1}, {"a": {"b": "c"}}, DEEP]
 VIEWS = {
     "table": ["--verify"],
@@ -20,7 +23,7 @@ VIEWS = {
     "gains": ["--gains", "--format", "latex"],
     "runs": ["--runs"],
     "csv": ["--runs", "--format", "csv"],
-    "status": ["--status"],
+    "status": STATUS,
     "html": ["--html", "page.html"],
     "plots": ["--plots", "plots"],
     "bundle": ["--bundle", "runs.jsonl"],
@@ -73,12 +76,19 @@ def outputs(tmp_path, monkeypatch):
     return tmp_path / "outputs"
 
 
+def start(outputs, options):
+    """Returns the exit status of the table with these options, or of the status."""
+    if options == STATUS:
+        return show_status(["--outputs", str(outputs)])
+    return main(["--outputs", str(outputs), *options])
+
+
 @pytest.fixture
 def view(outputs, capsys):
     """Shows the outputs; returns the status, what was printed, and the lines about problems."""
 
     def shown(*options):
-        status = main(["--outputs", str(outputs), *options])
+        status = start(outputs, options)
         out, err = capsys.readouterr()
         return status, out, err.splitlines()
 
@@ -119,7 +129,7 @@ def test_a_pipe_never_makes_a_view_wait(name, finished, outputs, view):
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
-    for options in [["--verify"], ["--status"], VIEWS["columns"], VIEWS["bundle"]]:
+    for options in [["--verify"], STATUS, VIEWS["columns"], VIEWS["bundle"]]:
         status, _, problems = view(*options)
         assert status in (0, 1)
         if name == "result.json":
@@ -168,7 +178,7 @@ def test_an_odd_record_is_one_line_and_all_others_are_shown(path, value, outputs
     assert status == 1
     assert problem.startswith(f"unreadable: {folder}/result.json: ")
     assert all(label in out for label in ("Student", "FitNet"))
-    assert view("--status") == (1, "3 done\n", [problem])
+    assert view(*STATUS) == (1, "3 done\n", [problem])
 
 
 def test_a_record_without_a_group_is_one_line(outputs, view):
@@ -185,7 +195,7 @@ def test_a_bomb_in_place_of_a_record_is_one_line(content, outputs, view):
     write_text(outputs, "", 0).joinpath("result.json").write_bytes(
         content if isinstance(content, bytes) else content.encode()
     )
-    for options in ([], ["--runs"], ["--status"], ["--bundle", "runs.jsonl"]):
+    for options in ([], ["--runs"], STATUS, ["--bundle", "runs.jsonl"]):
         status, out, problems = view(*options)
         assert status == 1
         assert len([line for line in problems if "result.json: " in line]) == 1
@@ -253,7 +263,7 @@ def test_an_odd_config_is_one_line_of_the_status(config, outputs, view):
     (folder / "checkpoints").mkdir()
     for name in ("000001-main-x-abc.safetensors", "1a-main-3-abc.safetensors", "0-.safetensors"):
         (folder / "checkpoints" / name).touch()
-    status, out, (problem,) = view("--status")
+    status, out, (problem,) = view(*STATUS)
     assert status == 1
     assert problem.startswith(f"unreadable: {folder}/config.yaml: is damaged (")
     assert out.startswith("3 done, 1 interrupted\n")
@@ -329,11 +339,11 @@ def test_verify_says_what_it_checked_and_what_is_missing(outputs, view):
     assert problems[0].startswith(f"altered: {network}")
 
 
-@pytest.mark.parametrize("options", [["--verify"], [], ["--runs"], ["--status"]])
+@pytest.mark.parametrize("options", [["--verify"], [], ["--runs"], STATUS])
 def test_an_empty_folder(options, tmp_path, capsys):
-    status = main(["--outputs", str(tmp_path), *options])
+    status = start(tmp_path, options)
     out, err = capsys.readouterr()
-    assert (status, out) == (0, "0 done\n") if options == ["--status"] else "no run is done yet; start one" in err
+    assert (status, out) == (0, "0 done\n") if options == STATUS else "no run is done yet; start one" in err
 
 
 def test_one_run_is_counted_in_the_singular(outputs, view):
@@ -341,7 +351,7 @@ def test_one_run_is_counted_in_the_singular(outputs, view):
     assert view("--bundle", "two.jsonl", "--methods", "student")[1] == "two.jsonl: 2 runs\n"
 
 
-@pytest.mark.parametrize("options", [[], ["--verify"], ["--runs"], ["--status"]])
+@pytest.mark.parametrize("options", [[], ["--verify"], ["--runs"], STATUS])
 @pytest.mark.parametrize("closed", ["run", "data set", "record", "search"])
 def test_what_may_not_be_read_is_named(closed, options, outputs, view, request):
     run = next(outputs.rglob("fitnet/*/*"))

@@ -1,9 +1,8 @@
-"""How far a run is, by its metrics and checkpoints."""
+"""How far a run is, by its metrics."""
 
 import pytest
 
-from kd_bench.runs.folder import RunFolder
-from kd_bench.runs.progress import Progress, checkpoint_of, progress
+from kd_bench.runs.progress import Progress, progress
 
 
 def lines(stage, elapsed, epochs, seconds=9.0):
@@ -15,7 +14,7 @@ def lines(stage, elapsed, epochs, seconds=9.0):
 
 def test_in_an_earlier_stage_the_main_one_is_still_to_come():
     found = progress(lines("hint", [5.0, 6.0, 7.0], epochs=4), epochs=40, evaluate_every=1)
-    assert found == Progress("hint", 3, 4, over=3, left=41, seconds=1.0)
+    assert found == Progress("hint", 3, 4, finished=3, left=41, seconds=1.0)
     assert found.share == pytest.approx(3 / 44)
     assert found.seconds_left == pytest.approx(41.0)
 
@@ -23,7 +22,7 @@ def test_in_an_earlier_stage_the_main_one_is_still_to_come():
 def test_the_pace_is_that_of_the_current_stage_with_evaluations_but_without_the_first_epoch():
     metrics = [*lines("hint", [1.0, 2.0], epochs=2), *lines("main", [20.0, 23.0, 26.0], epochs=10)]
     found = progress(metrics, epochs=10, evaluate_every=1)
-    assert found == Progress("main", 3, 10, over=5, left=7, seconds=3.0)
+    assert found == Progress("main", 3, 10, finished=5, left=7, seconds=3.0)
 
 
 def test_the_pace_follows_the_last_epochs_and_reaches_from_one_evaluation_to_the_next():
@@ -45,12 +44,3 @@ def test_after_one_epoch_of_a_stage_its_own_seconds_are_all_there_is():
 )
 def test_nothing_is_known_before_the_first_epoch_or_of_earlier_metrics_or_of_an_evaluation(metrics):
     assert progress(metrics, epochs=3, evaluate_every=1) is None
-
-
-def test_a_checkpoint_is_known_by_its_name(tmp_path):
-    folder = RunFolder(tmp_path)
-    assert checkpoint_of(folder) is None
-    folder.checkpoints.mkdir()
-    for name in ("000009-hint-180-0f3c", "000010-main-340-0f3c", ".000011-main-360-0f3c"):
-        (folder.checkpoints / f"{name}.safetensors").touch()
-    assert checkpoint_of(folder) == ("main", 340)
