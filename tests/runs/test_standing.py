@@ -11,7 +11,7 @@ from helpers.finished import config_of, finish
 from kd_bench.runs import files
 from kd_bench.runs.folder import RunFolder, find_runs
 from kd_bench.runs.outcome import record_failure
-from kd_bench.runs.record import SchemaError, read_record, write_record
+from kd_bench.runs.record import SchemaError, write_record
 from kd_bench.runs.standing import Kind, Standing, read_standing
 
 
