@@ -198,14 +198,16 @@ class Execution:
         return {MAIN_STAGE: 0}
 
     def _save_network(self) -> None:
-        """Saves the trained network; of a teacher in a file, a copy of the file."""
+        """Saves the trained network, or that of given weights; of a teacher in a Keras file, a copy of the file."""
         teacher, dataset = self.config.evaluated, self.parts.dataset
-        if teacher is None:
+        if teacher is None or teacher.has_weights_alone:
             save_network(self.folder.network, self.distiller.deployed, dataset.mean, dataset.std)
-            return
-        write_atomically(self.folder.network, Path(teacher.path).read_bytes())
-        if sha256(self.folder.network) != teacher.checksum:
-            raise DamageError(f"{teacher.path}: was changed after the command began; start it again.")
+        else:
+            write_atomically(self.folder.network, Path(teacher.path).read_bytes())
+        if teacher is not None:
+            read = Path(teacher.path) if teacher.has_weights_alone else self.folder.network
+            if sha256(read) != teacher.checksum:
+                raise DamageError(f"{teacher.path}: was changed after the command began; start it again.")
 
     def _scores(self) -> Scores:
         """Returns the scores after the last epoch, on the held-out images."""

@@ -1,20 +1,88 @@
 """The layers of networks and connectors, with the initialisation and constants of the published protocol."""
 
-from typing import Any
+import math
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
 _MAPS_RANK = 4
 
+Padding = Literal["same", "symmetric"]
+"""How a strided layer pads a map: `same`, TensorFlow's, with what the last step needs, so that a map of even size gets
+its row of zeros at the end only; `symmetric`, PyTorch's, with equally many rows at both ends. They are the same at
+stride 1 and for maps of odd size."""
+
 
 def convolution(
-    channels: int, kernel: int, stride: int = 1, initializer: str | keras.Initializer = "he_normal"
+    channels: int, kernel: int, stride: int = 1, initializer: str | keras.Initializer = "he_normal", **options: Any
 ) -> keras.layers.Layer:
-    """Returns a convolution without bias, padded to keep the size; by default He-initialised (He et al. 2015)."""
-    return keras.layers.Conv2D(
-        channels, kernel, strides=stride, padding="same", use_bias=False, kernel_initializer=initializer
-    )
+    """Returns a convolution without bias, padded to keep the size; by default He-initialised (He et al. 2015).
+
+    `options` are further arguments of Keras's layer.
+    """
+    given = {"padding": "same", "use_bias": False, "kernel_initializer": initializer} | options
+    return keras.layers.Conv2D(channels, kernel, strides=stride, **given)
+
+
+def convolved(
+    features: keras.KerasTensor, channels: int, kernel: int, stride: int, padding: Padding
+) -> keras.KerasTensor:
+    """Returns a `convolution` of a map `[B,H,W,C]`, symbolic, with a padding; the kernel's size is odd."""
+    features, rest = _padded(features, kernel, stride, padding)
+    return convolution(channels, kernel, stride, padding=rest)(features)
+
+
+def depthwise(features: keras.KerasTensor, kernel: int, stride: int, padding: Padding) -> keras.KerasTensor:
+    """Returns the convolution of each channel of a map `[B,H,W,C]`, symbolic, with a kernel of its own, without bias.
+
+    An output reads kernel**2 inputs: that is the fan-in of its He initialisation. Keras's `he_normal` would count the
+    other channels, too.
+    """
+    features, rest = _padded(features, kernel, stride, padding)
+    initializer = keras.initializers.RandomNormal(stddev=math.sqrt(2) / kernel)
+    return keras.layers.DepthwiseConv2D(
+        kernel, strides=stride, padding=rest, use_bias=False, depthwise_initializer=initializer
+    )(features)
+
+
+def average_pooled(features: keras.KerasTensor, kernel: int, stride: int, padding: Padding) -> keras.KerasTensor:
+    """Returns the mean of each window of a map `[B,H,W,C]`, symbolic.
+
+    With the padding `symmetric`, zeros at the border count, as in PyTorch; with `same`, they do not.
+    """
+    features, rest = _padded(features, kernel, stride, padding)
+    return keras.layers.AveragePooling2D(kernel, strides=stride, padding=rest)(features)
+
+
+def _padded(
+    features: keras.KerasTensor, kernel: int, stride: int, padding: Padding
+) -> tuple[keras.KerasTensor, Literal["same", "valid"]]:
+    """Returns what a layer with this kernel reads, and the padding that is left for it to do."""
+    if padding == "same" or stride == 1:
+        return features, "same"
+    return keras.layers.ZeroPadding2D(kernel // 2)(features), "valid"
+
+
+def pointwise_by_parts(features: keras.KerasTensor, channels: int, parts: int) -> keras.KerasTensor:
+    """Returns a 1x1 convolution of a map `[B,H,W,C]`, symbolic, that computes equal parts of the channels apart.
+
+    That is a convolution in groups, of which TensorFlow has no gradient on a CPU except by XLA, which is slower.
+    """
+    if parts == 1:
+        return convolution(channels, 1)(features)
+    pieces = keras.ops.split(features, parts, axis=-1)
+    return keras.layers.Concatenate()([convolution(channels // parts, 1)(piece) for piece in pieces])
+
+
+def shuffled(features: keras.KerasTensor, groups: int) -> keras.KerasTensor:
+    """Returns a map `[B,H,W,C]`, symbolic, with its channels dealt out from `groups` equal parts in turn.
+
+    Zhang et al., "ShuffleNet", CVPR 2018, section 3.1: channel k of part g becomes channel k * groups + g.
+    """
+    height, width, channels = features.shape[1:]
+    parts = keras.layers.Reshape((height, width, groups, channels // groups))(features)
+    return keras.layers.Reshape((height, width, channels))(keras.layers.Permute((1, 2, 4, 3))(parts))
 
 
 def pointwise(features: keras.KerasTensor, channels: int, stride: int) -> keras.KerasTensor:

@@ -14,10 +14,11 @@ from kd_bench.distillers.base import Distiller
 from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.errors import ConfigError
 from kd_bench.networks.by_layer_name import by_layer_name
+from kd_bench.networks.pytorch_modules import modules_of
 from kd_bench.networks.unrolled import Unrolled, names_from_the_start
 from kd_bench.runs.finished import FinishedRun
 from kd_bench.seeds import seed_for
-from kd_bench.training.loading import load_model, load_teacher, require_no_probabilities
+from kd_bench.training.loading import as_teacher, load_model, load_pytorch_weights, require_no_probabilities
 from kd_bench.training.saving import load_weights
 
 Side = Literal["teacher", "student"]
@@ -56,7 +57,7 @@ def build_distiller(
 def _student(config: RunConfig, kind: type[Distiller], dataset: ImageDataset) -> keras.Model:
     """Returns the network to train; for a teacher in a file, the network to evaluate."""
     if config.evaluated:
-        network = _from_file(config.evaluated, Path(config.evaluated.path), dataset)
+        network = _from_file(config, config.evaluated, dataset)
         some = dataset.train.read(np.arange(min(len(dataset.train), _SOME_IMAGES)))
         require_no_probabilities(network(normalise(some, dataset.mean, dataset.std))["logits"])
         return network
@@ -68,9 +69,9 @@ def _teacher(
 ) -> keras.Model:
     """Returns the teacher with the weights of its run; without a run, a fresh network of its architecture."""
     if config.teacher_run() is not None and isinstance(config.teacher, TeacherFile):
-        path = trained.folder.network if trained is not None else Path(config.teacher.path)
-        network = _from_file(config.teacher, path, dataset)
-        _require_outputs(config, kind, "teacher", network, lambda: load_model(path))
+        file = config.teacher if trained is None else config.teacher.at(trained.folder.network)
+        network = _from_file(config, file, dataset)
+        _require_outputs(config, kind, "teacher", network, lambda: _in_file(config, file, dataset))
         return network
     network = _network(config, kind, "teacher", dataset, seed_for(config.seed, "peer"))
     if trained is not None:
@@ -78,9 +79,26 @@ def _teacher(
     return network
 
 
-def _from_file(teacher: TeacherFile, path: Path, dataset: ImageDataset) -> keras.Model:
+def _from_file(config: RunConfig, file: TeacherFile, dataset: ImageDataset) -> keras.Model:
+    """Returns the network of a file, from the images of the batches."""
     sizes = dataset.train.pixels.shape[1:], dataset.num_classes
-    return load_teacher(path, *sizes, dataset.mean, dataset.std, teacher.normalisation, **teacher.layers)
+    # The run of the file's weights saves the network as it is, for students with any layers.
+    layers = {} if config.evaluated and file.has_weights_alone else file.layers
+    network = _in_file(config, file, dataset)
+    at_once = file.has_weights_alone
+    return as_teacher(network, *sizes, dataset.mean, dataset.std, file.normalisation, at_once=at_once, **layers)
+
+
+def _in_file(config: RunConfig, file: TeacherFile, dataset: ImageDataset) -> keras.Model:
+    """Returns the network of a file as it is, from the images that it takes."""
+    if not file.has_weights_alone:
+        return load_model(Path(file.path))
+    architecture = config.model.teacher
+    modules = modules_of("model.teacher", architecture.target, architecture.parameters)
+    with names_from_the_start():
+        network = architecture.build(dataset.train.pixels.shape[1:], dataset.num_classes)
+    load_pytorch_weights(Path(file.path), network, modules)
+    return network
 
 
 def _network(config: RunConfig, kind: type[Distiller], side: Side, dataset: ImageDataset, seed: int) -> keras.Model:

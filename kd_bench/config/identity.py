@@ -207,7 +207,9 @@ def _unused_by_teacher(run: "RunConfig") -> list[str]:
         # In this run, no method reads the layers that have a name.
         return [*by_students, "teacher", *(f"model.teacher.{name}" for name in run.model.teacher.layers)]
     training = ("optimizer", "epochs", "batch_size", "label_smoothing", "augmentation")
-    return [*by_students, "model", *training, "teacher.method", *(f"teacher.{name}" for name in run.evaluated.layers)]
+    replaced = () if run.needs_architecture else ("model",)
+    layers = (f"teacher.{name}" for name in run.evaluated.layers)
+    return [*by_students, *replaced, *training, "teacher.method", *layers]
 
 
 def _unused_by_student(run: "RunConfig") -> list[str]:
@@ -215,7 +217,7 @@ def _unused_by_student(run: "RunConfig") -> list[str]:
         return ["teacher", "model.teacher"]
     if run.teacher_init != PRETRAINED:
         return ["teacher"]
-    return ["model.teacher"] if run.trained_teacher is None else []
+    return [] if run.needs_architecture else ["model.teacher"]
 
 
 def _without_effect(training: "RunConfig | TeacherProtocol") -> list[str]:

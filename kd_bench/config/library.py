@@ -25,7 +25,19 @@ _ELSEWHERE = {
     "method": {
         **{"kd": "soft_logits", "hint": "fitnet", "attention": "at", "similarity": "sp", "correlation": "cc"},
         **{"kdsvd": "kd_svd", "abound": "ab", "factor": "ft", "ofd": "co", "vanilla": "student", "none": "student"},
-    }
+    },
+    "model": {
+        name: f"{pair}, a pair; model.teacher=... and model.student=... take one network by its name"
+        for name, pair in {
+            **{"resnet56": "resnet56_resnet20", "resnet110": "resnet110_resnet32", "resnet20": "resnet56_resnet20"},
+            **{"resnet32": "resnet110_resnet32", "resnet32x4": "resnet32x4_resnet8x4"},
+            **{"resnet8x4": "resnet32x4_resnet8x4", "wrn_40_2": "wrn_40_2_wrn_16_2", "wrn_40_1": "wrn_40_2_wrn_40_1"},
+            **{"wrn_16_2": "wrn_40_2_wrn_16_2", "vgg13": "vgg13_vgg8", "vgg8": "vgg13_vgg8"},
+            **{"resnet50": "resnet50_mobilenet_v2", "mobilenetv2": "resnet50_mobilenet_v2"},
+            **{"mobile_half": "resnet50_mobilenet_v2", "shufflev1": "resnet32x4_shufflenet_v1"},
+            **{"shufflev2": "resnet32x4_shufflenet_v2"},
+        }.items()
+    },
 }
 """Names of RepDistiller and mdistiller, by group -> ours."""
 

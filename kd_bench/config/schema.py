@@ -29,10 +29,11 @@ from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.component import Component
 from kd_bench.config.hydra import of_hydra
 from kd_bench.config.identity import PRETRAINED
+from kd_bench.config.named_network import with_networks
 from kd_bench.config.network import LAYERS, Network
 from kd_bench.config.paths import expanded
 from kd_bench.config.signature import check_names, class_constant
-from kd_bench.config.teacher_file import read_teacher_file
+from kd_bench.config.teacher_file import has_weights_alone, read_teacher_file
 from kd_bench.errors import ConfigError
 from kd_bench.typed import annotations
 
@@ -138,10 +139,11 @@ class TeacherFile:
 
     Attributes:
         method: of the run, for its name.
-        path: of the Keras file.
+        path: of the Keras file, or of a file with the weights of the pair's teacher.
         checksum: the SHA-256 of the file.
         normalisation: the images that the network takes: `none`, 0 to 255; `zero_to_one`, 0 to 1; `minus_one_to_one`,
-            -1 to 1; `dataset`, with the mean 0 and the standard deviation 1 of each channel of the training set.
+            -1 to 1; `dataset`, with the mean 0 and the standard deviation 1 of each channel of the training set;
+            `cifar100`, the same by the numbers of RepDistiller and mdistiller.
         points: the layers that are feature points, as of a `Network`.
         embedding: the layer of the embedding.
     """
@@ -149,14 +151,23 @@ class TeacherFile:
     method: Labelled
     path: str
     checksum: str
-    normalisation: Literal["none", "zero_to_one", "minus_one_to_one", "dataset"]
+    normalisation: Literal["none", "zero_to_one", "minus_one_to_one", "dataset", "cifar100"]
     points: Any = None
     embedding: str | None = None
+
+    def at(self, network: Path) -> "TeacherFile":
+        """Returns the file as its run left it: the Keras file that it copied, or made of the weights."""
+        return replace(self, path=str(network), normalisation="none" if self.has_weights_alone else self.normalisation)
 
     @classmethod
     def keys(cls) -> list[str]:
         """Returns the keys that a user can set."""
         return ["path", "normalisation", *LAYERS]
+
+    @property
+    def has_weights_alone(self) -> bool:
+        """Whether the file has the weights of the pair's teacher, and not a network."""
+        return has_weights_alone(Path(self.path))
 
     @property
     def layers(self) -> dict[str, Any]:
@@ -342,6 +353,11 @@ class RunConfig:
         return self.teacher if self.is_teacher and isinstance(self.teacher, TeacherFile) else None
 
     @property
+    def needs_architecture(self) -> bool:
+        """Whether the teacher is built as the pair says; a Keras file has its network."""
+        return not isinstance(self.teacher, TeacherFile) or self.teacher.has_weights_alone
+
+    @property
     def trained_teacher(self) -> TeacherProtocol | None:
         """How the teacher is trained; None for a teacher in a file."""
         return self.teacher if isinstance(self.teacher, TeacherProtocol) else None
@@ -462,6 +478,8 @@ def _parse(key: str, node: Any, schema: Any) -> Any:
         return check(key, node, schema)
     if not isinstance(node, Mapping):
         raise ConfigError(f"{key}={node}: must be a group of keys.")
+    if schema is Pair:
+        node = with_networks(node)
     if schema is TeacherFile:
         node = read_teacher_file(node)
     check_keys(key, node, [field.name for field in fields(schema)])

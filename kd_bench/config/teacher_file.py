@@ -1,4 +1,7 @@
-"""A trained network of the user as the teacher: its file, found by its own path or by the folder of a run."""
+"""A trained network of the user as the teacher: its file, found by its own path or by the folder of a run.
+
+A Keras file has the network; a file of PyTorch has only its weights, and `model.teacher` says what they are of.
+"""
 
 import zipfile
 from collections.abc import Collection, Iterable, Mapping
@@ -17,6 +20,10 @@ _NETWORK = "network.keras"
 """The network in the folder of a run."""
 _CONTENT = "config.json"
 """A file that Keras puts into each `.keras` archive."""
+_WEIGHTS = (".pth", ".pt", ".safetensors")
+"""The suffixes of files with weights alone."""
+_AS_THEY_ARE = "none"
+"""The `teacher.normalisation` of a network that normalises its images itself."""
 _OF_TRAINING = ("seed", "epochs", "batch_size", "optimizer")
 """Keys of a teacher that is trained. Presets set them for every run."""
 
@@ -25,9 +32,14 @@ def read_teacher_file(node: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the config of a teacher in a file without what only a training needs, and with the file's checksum.
 
     Raises:
-        ConfigError: there is no such Keras file, or what names its layers is no name.
+        ConfigError: there is no such file, what names its layers is no name, or nothing says which images it takes.
     """
     file = _find(str(node["path"]))
+    if has_weights_alone(file) and node.get("normalisation") == _AS_THEY_ARE:
+        raise ConfigError(
+            f"teacher.normalisation={_AS_THEY_ARE}: a network of PyTorch does not normalise its images itself; write "
+            "cifar100 (RepDistiller, mdistiller), dataset, zero_to_one or minus_one_to_one."
+        )
     kept = {name: value for name, value in node.items() if name not in _OF_TRAINING}
     layers = {name: check_layers(f"teacher.{name}", node.get(name)) for name in LAYERS}
     return kept | layers | {"path": str(file), "checksum": _checksum(file, file.stat().st_mtime_ns)}
@@ -46,6 +58,11 @@ def refuse_training(lines: Iterable[str], allowed: Collection[str]) -> None:
             raise ConfigError(f"{line}: a teacher in a file (teacher=file) is not trained; leave this out.")
 
 
+def has_weights_alone(file: Path) -> bool:
+    """Returns whether a file has the weights of a network and not the network: PyTorch's, or safetensors'."""
+    return file.suffix in _WEIGHTS
+
+
 def _find(path: str) -> Path:
     place = Path(to_absolute_path(str(expanded("teacher.path", path))))
     file = place / _NETWORK if place.is_dir() else place
@@ -53,8 +70,11 @@ def _find(path: str) -> Path:
         problem = "there is no such file or folder"
     elif not file.is_file():
         problem = f"the folder has no {_NETWORK}; give the folder of a run that is done"
-    elif file.suffix != ".keras" or not _is_keras_archive(file):
-        problem = "is not a Keras file; save the network by network.save('name.keras')"
+    elif not has_weights_alone(file) and (file.suffix != ".keras" or not _is_keras_archive(file)):
+        problem = (
+            "is not a Keras file; save the network by network.save('name.keras'), or give a file with the weights of "
+            f"PyTorch ({', '.join(_WEIGHTS)})"
+        )
     else:
         return file
     raise ConfigError(f"teacher.path={path}: {problem}.")

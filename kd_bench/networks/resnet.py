@@ -18,7 +18,7 @@ import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
-from kd_bench.layers import batch_norm, classifier, convolution, pointwise, subsampled
+from kd_bench.layers import Padding, batch_norm, classifier, convolved, pointwise, subsampled
 from kd_bench.networks.sizes import require_size
 
 GROUPS = 3
@@ -33,6 +33,7 @@ def resnet(
     stem_channels: PositiveInt,
     stem_stride: PositiveInt,
     shortcut: Literal["projection", "padding"],
+    padding: Padding = "same",
 ) -> keras.Model:
     """Builds a ResNet of three groups of (depth - 2) / 6 post-activation basic blocks.
 
@@ -46,6 +47,7 @@ def resnet(
         shortcut: how a shortcut changes its shape: by a 1x1 convolution and batch norm (the paper's option B, which the
             distillation benchmarks use), or by keeping every second pixel and adding channels of zeros (option A, which
             the paper uses on CIFAR).
+        padding: of the strided convolutions; `symmetric` in the distillation benchmarks.
 
     Returns:
         A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `pre`, `post`
@@ -60,12 +62,12 @@ def resnet(
         raise ConfigError(f"depth={depth}: a ResNet has 6n+2 layers: 8, 14, 20, 32, 56, ...")
     require_size(input_shape, [stem_stride, 2, 2])
     images = keras.Input(input_shape)
-    activated = keras.layers.ReLU()(batch_norm()(convolution(stem_channels, 3, stem_stride)(images)))
+    activated = keras.layers.ReLU()(batch_norm()(convolved(images, stem_channels, 3, stem_stride, padding)))
     sums, activations = [], []
     for group in range(GROUPS):
         for block in range(blocks):
             stride = 2 if group > 0 and block == 0 else 1
-            summed = _block(activated, stem_channels * 2**group * width, stride, shortcut)
+            summed = _block(activated, stem_channels * 2**group * width, stride, shortcut, padding)
             activated = keras.layers.ReLU()(summed)
         sums.append(summed)
         activations.append(activated)
@@ -74,10 +76,12 @@ def resnet(
     return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **points})
 
 
-def _block(features: keras.KerasTensor, channels: int, stride: int, shortcut: str) -> keras.KerasTensor:
+def _block(
+    features: keras.KerasTensor, channels: int, stride: int, shortcut: str, padding: Padding
+) -> keras.KerasTensor:
     """Adds two convolutions, each with its batch norm, to the shortcut; the caller applies the ReLU."""
-    residual = keras.layers.ReLU()(batch_norm()(convolution(channels, 3, stride)(features)))
-    residual = batch_norm()(convolution(channels, 3)(residual))
+    residual = keras.layers.ReLU()(batch_norm()(convolved(features, channels, 3, stride, padding)))
+    residual = batch_norm()(convolved(residual, channels, 3, 1, padding))
     if stride == 1 and features.shape[-1] == channels:
         carried = features
     elif shortcut == "projection":

@@ -1,16 +1,20 @@
 """How far a network shrinks an image."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from kd_bench.errors import ConfigError
 
 
-def require_size(input_shape: tuple[int, int, int], strides: Sequence[int]) -> None:
+def require_size(
+    input_shape: tuple[int, int, int], strides: Sequence[int], rounded: Literal["up", "down"] = "up"
+) -> None:
     """Checks that no stride is larger than the map to which it is applied.
 
     Args:
         input_shape: height, width and channels of an image.
-        strides: of the layers that shrink the map, shallow to deep; sizes round up.
+        strides: of the layers that shrink the map, shallow to deep.
+        rounded: how a size that its stride does not divide is rounded.
 
     Raises:
         ConfigError: a stride is larger than its map.
@@ -23,4 +27,4 @@ def require_size(input_shape: tuple[int, int, int], strides: Sequence[int]) -> N
                 f"a map of size {size} is left for a stride of {stride}. Choose larger images (dataset.image_size), or "
                 "smaller or fewer strides (model.teacher and model.student: stem_stride, or a VGG's poolings)."
             )
-        size = -(-size // stride)
+        size = -(-size // stride) if rounded == "up" else size // stride

@@ -12,7 +12,8 @@ The pair chooses their number, because teacher and student must have the same nu
 Wide ResNet; [2,3,4,5] are those of the benchmarks' feature methods, for a pair of two VGGs.
 
 Differences from the benchmarks: the convolutions have no bias, because the batch norm after them removes it (2,944
-parameters of VGG-13). A pooling rounds odd sizes up, like the strided convolutions of the other networks.
+parameters of VGG-13). With the padding `same`, a pooling rounds odd sizes up, like the strided convolutions of the
+other networks; with `symmetric` down, as theirs.
 """
 
 from typing import Literal
@@ -21,7 +22,8 @@ import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
-from kd_bench.layers import batch_norm, classifier, convolution
+from kd_bench.layers import Padding, batch_norm, classifier, convolution
+from kd_bench.networks.points import require_points
 from kd_bench.networks.sizes import require_size
 
 CONVOLUTIONS = {
@@ -45,6 +47,7 @@ def vgg(
     stem_channels: PositiveInt,
     poolings: PositiveInt,
     points: list[PositiveInt],
+    padding: Padding = "same",
 ) -> keras.Model:
     """Builds a VGG of five blocks of 3x3 convolutions, each with batch norm and ReLU.
 
@@ -56,6 +59,7 @@ def vgg(
         poolings: how many of the first blocks are followed by a max-pooling; 3 for 32x32 images, 4 for 64x64
             (RepDistiller).
         points: the blocks that end in a feature point, counted from 1.
+        padding: of the poolings.
 
     Returns:
         A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `pre`, `post`
@@ -66,7 +70,8 @@ def vgg(
         ConfigError: the points are not blocks from 1 to 5 in rising order, there are more than 4 poolings, or the
             images are too small.
     """
-    _check(input_shape, poolings, points)
+    require_points(points, len(WIDENING))
+    _require_poolings(input_shape, poolings, padding)
     images = features = keras.Input(input_shape)
     pre, post = [], []
     for block, convolutions in enumerate(CONVOLUTIONS[depth], start=1):
@@ -77,16 +82,14 @@ def vgg(
             pre.append(normalised)
             post.append(activated)
         if block <= poolings:
-            features = keras.layers.MaxPooling2D(2, padding="same")(activated)
+            features = keras.layers.MaxPooling2D(2, padding="same" if padding == "same" else "valid")(activated)
     embedding = keras.layers.GlobalAveragePooling2D()(features)
     maps = {"pre": pre, "post": post, "passed": list(post)}
     return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **maps})
 
 
-def _check(input_shape: tuple[int, int, int], poolings: int, points: list[int]) -> None:
+def _require_poolings(input_shape: tuple[int, int, int], poolings: int, padding: Padding) -> None:
     last = len(WIDENING)
-    if not points or [block for block in range(1, last + 1) if block in points] != list(points):
-        raise ConfigError(f"points={points}: must be blocks from 1 to {last} in rising order, such as [1,2,3].")
     if poolings >= last:
         raise ConfigError(f"poolings={poolings}: must be at most {last - 1}; the last block is pooled to one pixel.")
-    require_size(input_shape, [2] * poolings)
+    require_size(input_shape, [2] * poolings, rounded="up" if padding == "same" else "down")

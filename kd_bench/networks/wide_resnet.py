@@ -4,7 +4,7 @@ import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
-from kd_bench.layers import batch_norm, classifier, convolution, pointwise
+from kd_bench.layers import Padding, batch_norm, classifier, convolved, pointwise
 from kd_bench.networks.sizes import require_size
 
 GROUPS = 3
@@ -20,6 +20,7 @@ def wide_resnet(
     width: PositiveInt,
     stem_channels: PositiveInt,
     stem_stride: PositiveInt | None,
+    padding: Padding = "same",
 ) -> keras.Model:
     """Builds a Wide ResNet of three groups of (depth - 4) / 6 pre-activation blocks.
 
@@ -31,6 +32,7 @@ def wide_resnet(
         stem_channels: channels of the first convolution; 16 in the paper.
         stem_stride: stride of the first convolution; 1 in the paper. With None, it depends on the images: the largest
             power of two that leaves maps of 48 pixels or more, and 1 for images below 96 pixels.
+        padding: of the strided convolutions; `symmetric` in the distillation benchmarks.
 
     Returns:
         A functional model from images `[B,H,W,C]` to `logits [B,K]`, `embedding [B,D]` and the lists `pre`, `post`
@@ -47,13 +49,13 @@ def wide_resnet(
     require_size(input_shape, [stride, 2, 2])
     images = keras.Input(input_shape)
     kernel = max(3, 2 * stride - 1)  # no pixel is skipped, and neighbours overlap
-    features = convolution(stem_channels, kernel, stride)(images)
+    features = convolved(images, stem_channels, kernel, stride, padding)
     normalised, activated = _pre_activation(features)
     points: dict[str, list[keras.KerasTensor]] = {"passed": [], "pre": [], "post": []}
     for group in range(GROUPS):
         for block in range(blocks):
             stride = 2 if group > 0 and block == 0 else 1
-            features = _block(features, activated, stem_channels * 2**group * width, stride)
+            features = _block(features, activated, stem_channels * 2**group * width, stride, padding)
             normalised, activated = _pre_activation(features)
         for name, tensor in (("passed", features), ("pre", normalised), ("post", activated)):
             points[name].append(tensor)
@@ -71,10 +73,12 @@ def _pre_activation(features: keras.KerasTensor) -> tuple[keras.KerasTensor, ker
     return normalised, keras.layers.ReLU()(normalised)
 
 
-def _block(features: keras.KerasTensor, activated: keras.KerasTensor, channels: int, stride: int) -> keras.KerasTensor:
+def _block(
+    features: keras.KerasTensor, activated: keras.KerasTensor, channels: int, stride: int, padding: Padding
+) -> keras.KerasTensor:
     """Adds two convolutions to the shortcut; a shortcut that changes the shape starts from the pre-activation."""
     same_shape = stride == 1 and features.shape[-1] == channels
     shortcut = features if same_shape else pointwise(activated, channels, stride)
-    residual = convolution(channels, 3, stride)(activated)
+    residual = convolved(activated, channels, 3, stride, padding)
     _, residual = _pre_activation(residual)
-    return keras.layers.Add()([shortcut, convolution(channels, 3)(residual)])
+    return keras.layers.Add()([shortcut, convolved(residual, channels, 3, 1, padding)])

@@ -1,4 +1,4 @@
-"""Loads a trained network from a Keras file as a teacher, with the contract of the package's own networks."""
+"""Loads a trained network from a file as a teacher, with the contract of the package's own networks."""
 
 from pathlib import Path
 from typing import Any
@@ -9,41 +9,59 @@ import tensorflow as tf
 
 from kd_bench.errors import ConfigError
 from kd_bench.networks.by_layer_name import by_layer_name
+from kd_bench.networks.pytorch_modules import Modules
 from kd_bench.training.keras_file import OtherKerasError, load_keras_file
+from kd_bench.training.pytorch_file import read_state_dict
 from kd_bench.training.saving import INNER, NORMALISATION, READY_TO_USE
+from kd_bench.training.state_dict import load_state_dict
 
+_CIFAR100_MEAN, _CIFAR100_STD = np.array([0.5071, 0.4867, 0.4408]), np.array([0.2675, 0.2565, 0.2761])
+"""Of pixels on the scale 0 to 1, as RepDistiller and mdistiller round them."""
+_SCALES: dict[str, tuple[Any, Any]] = {
+    "zero_to_one": (1 / 255, 0.0),
+    "minus_one_to_one": (2 / 255, -1.0),
+    "cifar100": (1 / (255 * _CIFAR100_STD), -_CIFAR100_MEAN / _CIFAR100_STD),
+}
+"""By the name of a normalisation: the scale and the offset of pixels on the scale 0 to 255."""
 _SUM_TOLERANCE = 1e-2
 _LEAST_SKILL = 0.2
 """The share of the way from guessing to no error. A teacher below it gives a warning."""
 
 
-def load_teacher(
-    path: Path,
+def as_teacher(
+    model: keras.Model,
     image_shape: tuple[int, int, int],
     num_classes: int,
     mean: np.ndarray,
     std: np.ndarray,
     normalisation: str,
+    *,
+    at_once: bool = False,
     **layers: Any,
 ) -> keras.Model:
-    """Returns the network of a file, as a functional model from the images of the batches to its outputs by name.
+    """Returns the network of a file as a functional model from the images of the batches to its outputs by name.
 
     Args:
-        path: a file of `save_network`, or of another model that `by_layer_name` takes.
+        model: what `by_layer_name` takes, such as the result of `load_model`.
         image_shape: height, width and channels of an image.
         num_classes: K.
         mean: `[C]`, on the scale 0 to 255: the batches have (image - mean) / std.
         std: `[C]`.
         normalisation: as in `TeacherFile`.
+        at_once: whether one layer makes its images of those of the batches, which all formats can express. Otherwise
+            one makes pixels of them, and a second one its images.
         **layers: the points and the embedding for `by_layer_name`.
 
     Raises:
-        ConfigError: the file cannot be loaded, or its network takes other images or returns no logits of K classes.
+        ConfigError: the model takes other images, or returns no logits of K classes.
     """
-    network = by_layer_name("teacher", load_model(path), image_shape, num_classes, **layers)
+    if normalisation == "cifar100" and image_shape[-1] != len(_CIFAR100_MEAN):
+        raise ConfigError(f"teacher.normalisation=cifar100: has 3 channels, and the images have {image_shape[-1]}.")
+    network = by_layer_name("teacher", model, image_shape, num_classes, **layers)
     images = keras.Input(image_shape)
     # Each layer is called again, so that it belongs to the graph of the new model.
-    outputs = network._run_through_graph(_rescaled(images, mean, std, normalisation))
+    read = (_renormalised if at_once else _rescaled)(images, mean, std, normalisation)
+    outputs = network._run_through_graph(read)
     return keras.Model(images, outputs, name="teacher")
 
 
@@ -101,6 +119,18 @@ def load_model(path: Path) -> keras.Model:
     return keras.Model(images, saved.get_layer(INNER)(saved.get_layer(NORMALISATION)(images)))
 
 
+def load_pytorch_weights(path: Path, network: keras.Model, modules: Modules) -> None:
+    """Gives a network of this package the weights of a file of PyTorch or of safetensors.
+
+    Raises:
+        ConfigError: the file cannot be read, or its weights are not those of the network.
+    """
+    try:
+        load_state_dict(network, modules, read_state_dict(path))
+    except ValueError as problem:
+        raise ConfigError(f"teacher.path={path}: {problem}.") from problem
+
+
 def _rescaled(images: keras.KerasTensor, mean: np.ndarray, std: np.ndarray, normalisation: str) -> keras.KerasTensor:
     if normalisation == "dataset":
         return images
@@ -108,5 +138,16 @@ def _rescaled(images: keras.KerasTensor, mean: np.ndarray, std: np.ndarray, norm
     pixels = keras.layers.Normalization(**options, name="teacher_pixels")(images)
     if normalisation == "none":
         return pixels
-    scale, offset = {"zero_to_one": (1 / 255, 0.0), "minus_one_to_one": (2 / 255, -1.0)}[normalisation]
+    scale, offset = (np.asarray(values).tolist() for values in _SCALES[normalisation])
     return keras.layers.Rescaling(scale, offset, dtype="float32", name="teacher_scale")(pixels)
+
+
+def _renormalised(
+    images: keras.KerasTensor, mean: np.ndarray, std: np.ndarray, normalisation: str
+) -> keras.KerasTensor:
+    """Returns what `_rescaled` does, by one layer: scale * (std * x + mean) + offset."""
+    if normalisation == "dataset":
+        return images
+    scale, offset = _SCALES[normalisation]
+    factors, terms = (std * scale).tolist(), (mean * scale + offset).tolist()
+    return keras.layers.Rescaling(factors, terms, dtype="float32", name="renormalised")(images)

@@ -9,7 +9,7 @@ from keras import layers
 from kd_bench.config.compose import jobs
 from kd_bench.errors import ConfigError
 from kd_bench.networks.wide_resnet import wide_resnet
-from kd_bench.training.loading import doubts, load_teacher, require_no_probabilities
+from kd_bench.training.loading import as_teacher, doubts, load_model, require_no_probabilities
 from kd_bench.training.saving import save_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's, in `save`
@@ -23,7 +23,7 @@ def load(tmp_path):
 
     def saved_and_loaded(model, normalisation="none", **named):
         model.save(tmp_path / "mine.keras")
-        return load_teacher(tmp_path / "mine.keras", SHAPE, CLASSES, MEAN, STD, normalisation, **named)
+        return as_teacher(load_model(tmp_path / "mine.keras"), SHAPE, CLASSES, MEAN, STD, normalisation, **named)
 
     return saved_and_loaded
 
@@ -44,7 +44,7 @@ def sequential(*last, classes=CLASSES, shape=SHAPE):
 def test_a_network_of_a_run_returns_all_its_outputs(tmp_path, pixels):
     trained = network()
     save_network(tmp_path / "network.keras", trained, MEAN, STD)
-    teacher = load_teacher(tmp_path / "network.keras", SHAPE, CLASSES, MEAN, STD, "none")
+    teacher = as_teacher(load_model(tmp_path / "network.keras"), SHAPE, CLASSES, MEAN, STD, "none")
     images = (pixels - MEAN) / STD
     found, expected = teacher(images), trained(images)
     assert found.keys() == expected.keys()
@@ -131,7 +131,7 @@ def test_a_damaged_file_is_refused(tmp_path):
     content[200:400] = bytes(200)
     (tmp_path / "mine.keras").write_bytes(content)
     with pytest.raises(ConfigError, match="cannot be loaded"):
-        load_teacher(tmp_path / "mine.keras", SHAPE, CLASSES, MEAN, STD, "none")
+        as_teacher(load_model(tmp_path / "mine.keras"), SHAPE, CLASSES, MEAN, STD, "none")
 
 
 def test_an_accuracy_near_guessing_is_doubted():
@@ -144,7 +144,7 @@ def test_an_accuracy_near_guessing_is_doubted():
 def test_batch_statistics_change_nothing_in_the_teacher(tmp_path, generator):
     shape, path = (8, 8, 1), tmp_path / "network.keras"
     save_network(path, network(shape, width=2), MEAN[:1], STD[:1])
-    teacher = load_teacher(path, shape, CLASSES, MEAN[:1], STD[:1], "none")
+    teacher = as_teacher(load_model(path), shape, CLASSES, MEAN[:1], STD[:1], "none")
     before = [variable.numpy() for variable in teacher.variables]
     (config,) = jobs(["method=co"])
     distiller = config.method.build(network(shape), teacher)

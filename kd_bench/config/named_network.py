@@ -1,0 +1,45 @@
+"""Networks that a config names instead of describing them: `model.student=resnet8x4`, a file of `conf/network`."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from omegaconf import OmegaConf
+
+from kd_bench.errors import ConfigError
+
+_GROUP = "network"
+_SIDES = ("teacher", "student")
+_ELSEWHERE = {
+    **{"mobile_half": "mobilenet_v2", "mobilenetv2": "mobilenet_v2", "shufflev1": "shufflenet_v1"},
+    **{"shufflev2": "shufflenet_v2", "vgg8_bn": "vgg8", "vgg11_bn": "vgg11", "vgg13_bn": "vgg13"},
+}
+"""Names of RepDistiller and mdistiller, in small letters -> ours, where they differ."""
+
+
+def with_networks(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the config of a pair with the configs of the networks that it names; two names make the pair's name.
+
+    Raises:
+        ConfigError: there is no network of a name.
+    """
+    named = {side: node[side] for side in _SIDES if isinstance(node.get(side), str)}
+    found = {side: _network(f"model.{side}", name) for side, name in named.items()}
+    both = {"name": "_".join(named.values())} if len(named) == len(_SIDES) else {}
+    return {**node, **found, **both}
+
+
+def _network(key: str, name: str) -> dict[str, Any]:
+    choices = GlobalHydra.instance().config_loader().get_group_options(_GROUP, ObjectType.CONFIG)
+    if name not in choices:
+        ours = _ELSEWHERE.get(name.lower(), name.lower() if name.lower() in choices else None)
+        near = [ours] if ours else difflib.get_close_matches(name, choices, n=1)
+        hint = (f" Here it is {ours}." if ours else f" Did you mean {near[0]}?") if near else ""
+        raise ConfigError(f"{key}={name}: there is no such network.{hint} Choose one of: {', '.join(sorted(choices))}.")
+    composed = OmegaConf.to_container(compose(f"{_GROUP}/{name}"))
+    assert isinstance(composed, dict)
+    found: dict[str, Any] = composed[_GROUP]
+    return found
