@@ -44,8 +44,8 @@ _PREFIX = "module."
 """What training on several devices puts before each name."""
 _PUT = ("PUT", "BINPUT", "LONG_BINPUT")
 _PROBLEMS = (
-    *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, RecursionError, OverflowError),
-    *(MemoryError, NotImplementedError, zipfile.BadZipFile, pickle.UnpicklingError, safetensors.SafetensorError),
+    *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, EOFError, OverflowError),
+    *(MemoryError, zipfile.BadZipFile, pickle.UnpicklingError, safetensors.SafetensorError),
 )
 """What pickle, zipfile, NumPy and safetensors raise on files that were not made by `save`."""
 
@@ -134,8 +134,10 @@ def _read_legacy(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
     kinds: dict[str, str] = {}
     saved, storages = _unpickled(file, size, kinds), {}
     for key in _unpickled(file, size):
-        count = int.from_bytes(file.read(8), "little")
-        storages[key] = file.read(min(size, count * _itemsize(kinds[key])))
+        length = int.from_bytes(file.read(8), "little") * _itemsize(kinds[key])
+        if length > size - file.tell():
+            raise ValueError("it is cut short")
+        storages[key] = file.read(length)
     return _tensors(saved, storages.__getitem__)
 
 

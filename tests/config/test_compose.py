@@ -19,7 +19,7 @@ CONF = ROOT / "conf"
 
 REFUSED = {
     "method=fitnett": "Choose one of: ab, at, ",
-    "model=resnet": "Choose one of: keras_applications, resnet_32x4_resnet_8x4, ",
+    "model=resnet": "Choose one of: keras_applications, resnet110_resnet20, ",
     "dataset=cifar": "Choose one of: arrays, cifar10, cifar100, digits, fashion_mnist, folder, tfds",
     "hardware=tpu": "Choose one of: auto, cpu, cpu_replicas, gpu, multi_gpu",
     "optimizer=sdg": "Choose one of: adam, sgd",

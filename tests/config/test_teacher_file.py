@@ -88,6 +88,33 @@ def test_a_preset_may_set_how_teachers_are_trained(file):
     assert run_with(file, "experiment=cifar100").teacher.settings == {"seed": 0}
 
 
+def weights(path, content=b"not read before the run"):
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["pth", "pt", "safetensors"])
+def test_of_weights_alone_the_pair_s_teacher_counts(tmp_path, suffix):
+    path, normalised = weights(tmp_path / f"resnet8.{suffix}"), "teacher.normalisation=cifar100"
+    run = run_with(path, normalised, "model.teacher=resnet8")
+    other = run_with(path, normalised, "model.teacher=resnet14")
+    assert run.facts()["model"]["teacher"]["depth"] == 8
+    assert run.digest != other.digest
+    assert run.teacher_run().directory != other.teacher_run().directory
+    assert run.teacher_run().facts()["model"] == {"teacher": run.facts()["model"]["teacher"]}
+    assert run.variant["teacher.normalisation"] == "cifar100"
+    elsewhere = run_with(path, normalised, "model=resnet56_resnet20", "model.teacher=resnet8")
+    assert elsewhere.teacher_run().directory == run.teacher_run().directory
+
+
+def test_of_weights_alone_it_must_be_said_which_images_they_take(tmp_path):
+    path = weights(tmp_path / "resnet8.pth")
+    with pytest.raises(ConfigError, match=r"^teacher\.normalisation=none: a network of PyTorch does not .* cifar100"):
+        run_with(path, "model.teacher=resnet8")
+    again = run_with(path, "model.teacher=resnet8", "teacher.normalisation=dataset")
+    assert again.teacher.at(tmp_path / "network.keras").normalisation == "none"
+
+
 @pytest.mark.parametrize("line", ["teacher.epochs=3", "teacher.seed=1", "teacher.batch_size=8"])
 def test_how_to_train_it_cannot_be_said(file, line):
     with pytest.raises(ConfigError, match=rf"^{line}: a teacher in a file \(teacher=file\) is not trained"):

@@ -7,8 +7,9 @@ from kd_bench.errors import ConfigError
 from kd_bench.networks.vgg import vgg
 
 
-def build(depth, points=(1, 2, 3), shape=(32, 32, 3), classes=100, channels=64, poolings=3):
-    return vgg(shape, classes, depth=depth, stem_channels=channels, poolings=poolings, points=list(points))
+def build(depth, points=(1, 2, 3), shape=(32, 32, 3), classes=100, channels=64, poolings=3, **options):
+    sizes = {"depth": depth, "stem_channels": channels, "poolings": poolings}
+    return vgg(shape, classes, **sizes, points=list(points), **options)
 
 
 @pytest.mark.parametrize(("depth", "count", "biases"), [(8, 3_965_028, 1472), (13, 9_462_180, 2944)])
@@ -61,6 +62,13 @@ def test_a_pooling_rounds_up_as_a_strided_convolution_does(size, poolings):
     outputs = build(8, [1, 2, 3, 4, 5], shape=(size, size, 1), channels=4, poolings=poolings).output
     sizes = [-(-size // 2 ** min(block, poolings)) for block in range(5)]
     assert [tensor.shape[1] for tensor in outputs["post"]] == sizes
+
+
+def test_with_symmetric_padding_a_pooling_rounds_down():
+    outputs = build(8, [1, 2, 3, 4, 5], shape=(30, 30, 1), channels=4, padding="symmetric").output
+    assert [tensor.shape[1] for tensor in outputs["post"]] == [30, 15, 7, 3, 3]
+    with pytest.raises(ConfigError, match="too small"):
+        build(8, shape=(7, 7, 1), channels=4, padding="symmetric")
 
 
 def test_multiply_adds_of_vgg_8():
