@@ -8,7 +8,7 @@ from helpers.command import ROOT
 
 from kd_bench.config.compose import UnlistedSweepError, jobs
 
-PAGES = ("README.md", "docs/coming_from.md", "docs/search.md", "docs/training_options.md")
+PAGES = ("README.md", "docs/coming_from.md", "docs/networks.md", "docs/search.md", "docs/training_options.md")
 """Commands of the other pages need files of their reader."""
 
 START = "    python run.py "

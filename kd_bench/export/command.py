@@ -90,8 +90,8 @@ def _line(run: Finished, export: Export) -> list[str]:
         export.format,
         artefact(run.folder, export.format).relative_to(run.folder.path).as_posix(),
         f"{export.size_bytes / 1000:,.1f}",
-        f"{export.latency_ms:,.3f}",
-        f"{export.images_per_second:,.0f}",
+        "-" if export.latency_ms is None else f"{export.latency_ms:,.3f}",
+        "-" if export.images_per_second is None else f"{export.images_per_second:,.0f}",
         f"{100 * export.accuracy:.2f}",
         str(export.differing),
     ]

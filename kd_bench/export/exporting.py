@@ -49,8 +49,8 @@ def export(run: Finished, network: keras.Model, form: str) -> Export:
     with _temporary_folder(run.folder.exports) as folder:
         written = folder / place.name
         with _converting(form), quietly():
-            formats.write(form, network, written, run.examples)
-            runtime = formats.load(form, written)
+            formats.write(form, network, written, run)
+            runtime = formats.load(form, written, network, run)
             logits = _logits(runtime, run.dataset.test)
         _require_same_classes(run, form, logits)
         measured = _measure(run, form, written, runtime, logits)
@@ -102,6 +102,7 @@ def _measure(run: Finished, form: str, path: Path, runtime: formats.Runtime, log
     some = images.read(np.arange(min(len(images), max(_BATCH, _SINGLE_IMAGES))))
     batch = runtime.prepare(some[:_BATCH])
     single = [runtime.prepare(image[np.newaxis]) for image in some[:_SINGLE_IMAGES]]
+    seconds = [median_seconds(runtime.logits, inputs) if runtime.is_own else None for inputs in (single, [batch])]
     return Export(
         format=form,
         network=run.checksum,
@@ -109,9 +110,9 @@ def _measure(run: Finished, form: str, path: Path, runtime: formats.Runtime, log
         images=len(images),
         accuracy=accuracy(logits, images.labels),
         differing=int((logits.argmax(axis=1) != run.predictions).sum()),
-        latency_ms=1000 * median_seconds(runtime.logits, single),
+        latency_ms=None if seconds[0] is None else 1000 * seconds[0],
         batch_size=len(batch),
-        images_per_second=len(batch) / median_seconds(runtime.logits, [batch]),
+        images_per_second=None if seconds[1] is None else len(batch) / seconds[1],
         processor=environment.processor(),
         versions=versions(form),
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

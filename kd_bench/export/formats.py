@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from kd_bench.errors import BenchError, DamageError
+from kd_bench.export import pytorch
+from kd_bench.export.finished import Finished
 from kd_bench.training import hardware
 from kd_bench.training.keras_file import load_keras_file
 from kd_bench.training.saving import INNER, NORMALISATION, READY_TO_USE
@@ -23,10 +25,12 @@ class Runtime:
     Attributes:
         prepare: from images, uint8 `[B,H,W,C]`, to its input.
         logits: from its input to logits, float32 `[B,K]`.
+        is_own: whether the format's own program executes it, so that its time says something.
     """
 
     prepare: Callable[[np.ndarray], np.ndarray]
     logits: Callable[[np.ndarray], np.ndarray]
+    is_own: bool = True
 
 
 def use_one_thread() -> None:
@@ -57,17 +61,23 @@ def load_network(path: Path) -> keras.Model:
     return keras.Model(images, saved.get_layer(INNER)(normalised)["logits"], name=READY_TO_USE)
 
 
-def write(form: str, network: keras.Model, path: Path, examples: Callable[[], np.ndarray]) -> None:
+def write(form: str, network: keras.Model, path: Path, run: Finished) -> None:
     """Writes a network in a format of `ARTEFACTS`.
 
     Args:
         form: the format.
         network: the result of `load_network`.
         path: of the new file or folder.
-        examples: returns images, uint8 `[M,H,W,C]`, from which `litert_int8` learns the ranges of all values.
+        run: the network's; from its `examples`, `litert_int8` learns the ranges of all values.
+
+    Raises:
+        BenchError: the network cannot be expressed in this format.
     """
+    if form == "pytorch":
+        pytorch.write(network, path, run)
+        return
     name = {"saved_model": "tf_saved_model", "litert_int8": "litert"}.get(form, form)
-    options = _integers(examples()) if form == "litert_int8" else {}
+    options = _integers(run.examples()) if form == "litert_int8" else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the converters, about NumPy
         network.export(path, format=name, verbose=False, **options)
@@ -84,8 +94,17 @@ def _integers(examples: np.ndarray) -> dict[str, Any]:
     }
 
 
-def load(form: str, path: Path) -> Runtime:
-    """Loads an exported network. For `saved_model`, call `use_one_thread` before."""
+def load(form: str, path: Path, network: keras.Model, run: Finished) -> Runtime:
+    """Loads an exported network. For `saved_model`, call `use_one_thread` before.
+
+    Args:
+        form: the format.
+        path: of the file or folder.
+        network: the result of `load_network`. A copy of it computes with the weights of a `pytorch` file.
+        run: the network's.
+    """
+    if form == "pytorch":
+        return Runtime(_floats, pytorch.load(path, network, run), is_own=False)
     return _RUNTIMES[form](path)
 
 

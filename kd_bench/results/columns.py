@@ -32,7 +32,7 @@ _EXPLAINED = {
     "training_multiply_adds": "multiply-adds of the whole training, the teacher's and the method's included",
 }
 
-_MEASURED: dict[str, tuple[str, Callable[[Export], float]]] = {
+_MEASURED: dict[str, tuple[str, Callable[[Export], float | None]]] = {
     "size": ("size_bytes", lambda export: export.size_bytes),
     "latency": ("latency_ms", lambda export: export.latency_ms),
 }
@@ -136,6 +136,8 @@ def _values(runs: pd.DataFrame, exports: Sequence[Sequence[Export]], name: str) 
     if name not in _MEASURED:
         return runs[[name]].astype("float64")
     prefix, value = _MEASURED[name]
-    found = [{f"{prefix}_{export.format}": value(export) for export in run} for run in exports]
+    found = [
+        {f"{prefix}_{export.format}": value(export) for export in run if value(export) is not None} for run in exports
+    ]
     there = {key for run in found for key in run}
     return pd.DataFrame(found, index=runs.index, columns=[key for key in _OF_ROWS if key in there], dtype="float64")

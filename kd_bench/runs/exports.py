@@ -17,6 +17,7 @@ ARTEFACTS = {
     "litert": "network.tflite",
     "litert_int8": "network_int8.tflite",
     "onnx": "network.onnx",
+    "pytorch": "network.pth",
 }
 """Format -> the name of its file or folder in the run's folder `export`."""
 
@@ -32,8 +33,8 @@ class Export:
         images: the number of test images.
         accuracy: on the test set, in [0, 1].
         differing: the number of test images with another class than in the run's predictions.
-        latency_ms: the median over single images, on one thread.
-        images_per_second: in batches of `batch_size`, on one thread; from the median over batches.
+        latency_ms: the median over single images, on one thread; None if the format's own program did not execute it.
+        images_per_second: in batches of `batch_size`, on one thread; from the median over batches. None likewise.
         processor: the name of the machine's processor.
         versions: of the packages that made and executed it.
         finished: ISO 8601, in UTC.
@@ -45,9 +46,9 @@ class Export:
     images: PositiveInt
     accuracy: Probability
     differing: NonNegativeInt
-    latency_ms: NonNegative
+    latency_ms: NonNegative | None
     batch_size: PositiveInt
-    images_per_second: NonNegative
+    images_per_second: NonNegative | None
     processor: str | None
     versions: dict[Label, Label]
     finished: Label
