@@ -13,6 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from kd_bench.checks import listed
 from kd_bench.errors import ConfigError, DataError
 
 _IMPOSSIBLE = {
@@ -103,7 +104,7 @@ class Library:
         ours = _ELSEWHERE.get(group, {}).get(choice.lower())
         near = [ours] if ours else difflib.get_close_matches(choice, choices, n=1)
         hint = (f" Here it is {ours}." if ours else f" Did you mean {near[0]}?") if near else ""
-        return f"{line}: there is no such {group}.{hint} Choose one of: {', '.join(choices)}."
+        return f"{line}: there is no such {group}.{hint} Choose one of: {listed(choices)}."
 
     def _not_text(self) -> str:
         """Returns the first config file that is not UTF-8, because Hydra's error does not name it."""

@@ -9,6 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
+from kd_bench.checks import listed
 from kd_bench.errors import ConfigError
 
 _GROUP = "network"
@@ -38,7 +39,7 @@ def _network(key: str, name: str) -> dict[str, Any]:
         ours = _ELSEWHERE.get(name.lower(), name.lower() if name.lower() in choices else None)
         near = [ours] if ours else difflib.get_close_matches(name, choices, n=1)
         hint = (f" Here it is {ours}." if ours else f" Did you mean {near[0]}?") if near else ""
-        raise ConfigError(f"{key}={name}: there is no such network.{hint} Choose one of: {', '.join(sorted(choices))}.")
+        raise ConfigError(f"{key}={name}: there is no such network.{hint} Choose one of: {listed(sorted(choices))}.")
     composed = OmegaConf.to_container(compose(f"{_GROUP}/{name}"))
     assert isinstance(composed, dict)
     found: dict[str, Any] = composed[_GROUP]

@@ -11,10 +11,10 @@ from kd_bench.networks.unrolled import names_from_the_start
 from kd_bench.training.state_dict import load_state_dict, state_dict
 
 TOLERANCE = 1e-5
-"""The issue is 1e-4; what was measured is below 2e-6."""
+"""What was measured is below 2e-6: docs/networks.md."""
 
 
-def architecture(name, *overrides):
+def architecture(name):
     (config,) = jobs(["method=student", f"model.student={name}"])
     return config.model.student
 
@@ -46,7 +46,7 @@ def test_pytorchs_weights_give_what_pytorch_computes(theirs):
     for found, known in zip(outputs["passed"], maps, strict=True):
         assert [found.shape[axis] for axis in (0, 3, 1, 2)] == known["shape"]
         assert np.mean(found) == pytest.approx(known["mean"], abs=TOLERANCE)
-        assert np.std(found) == pytest.approx(known["std"], rel=1e-4)
+        assert np.std(found, ddof=1) == pytest.approx(known["std"], rel=1e-4)
 
     biases = sum(len(weights[f"{module}.bias"]) for module in modules.names.values() if is_biased(module, weights))
     own = sum(np.prod(variable.shape, dtype=int) for variable in network.trainable_variables)
@@ -58,8 +58,9 @@ def test_pytorchs_weights_give_what_pytorch_computes(theirs):
     if not modules.biased:
         for name, tensor in weights.items():
             np.testing.assert_array_equal(back[name], tensor)
-    again, _ = filled(ARCHITECTURES[theirs], back)
-    np.testing.assert_allclose(again(images()[:1])["logits"], outputs["logits"][:1], rtol=1e-5, atol=1e-6)
+    network.set_weights([np.zeros_like(weight) for weight in network.get_weights()])
+    load_state_dict(network, modules, back)
+    np.testing.assert_allclose(network(images()[:1])["logits"], outputs["logits"][:1], rtol=1e-4, atol=1e-5)
 
 
 def is_biased(module, weights):
@@ -73,7 +74,7 @@ def test_the_other_padding_is_another_function_of_the_same_weights(name):
     one = architecture(name)
     other = one.load()((32, 32, 3), 100, **one.parameters | {"padding": "same"})
     other.set_weights(network.get_weights())
-    assert difference(other(images()[:2])["logits"], expected()[theirs]["logits"]) > 0.005
+    assert difference(other(images()[:2])["logits"], expected()[theirs]["logits"]) > 100 * TOLERANCE
 
 
 @pytest.mark.parametrize(
