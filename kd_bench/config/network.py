@@ -17,12 +17,8 @@ LAYERS = ("points", "embedding")
 
 _APPLICATIONS = "keras.applications."
 _BY_NAME = "kd_bench.networks.keras_applications.keras_application"
-_WITH_ALL_OUTPUTS = {
-    f"kd_bench.networks.{name}"
-    for name in (
-        *("bottleneck_resnet", "mobilenet_v2", "resnet", "shufflenet_v1", "shufflenet_v2", "vgg", "wide_resnet"),
-    )
-}
+_OWN = ("bottleneck_resnet", "mobilenet_v2", "resnet", "shufflenet_v1", "shufflenet_v2", "vgg", "wide_resnet")
+_WITH_ALL_OUTPUTS = [f"kd_bench.networks.{name}" for name in _OWN]
 
 
 @dataclass(frozen=True)
