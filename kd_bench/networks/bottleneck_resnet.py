@@ -8,13 +8,15 @@ The feature points are those of `kd_bench.networks.resnet`: at the end of a grou
 network of three groups.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.layers import Padding, batch_norm, classifier, convolved, pointwise
 from kd_bench.networks.points import require_points
+from kd_bench.networks.pytorch_modules import CLASSIFIER, Built, Modules, normed, numbered
 from kd_bench.networks.sizes import require_size
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -79,3 +81,20 @@ def _block(features: keras.KerasTensor, channels: int, stride: int, padding: Pad
     same_shape = stride == 1 and features.shape[-1] == WIDENING * channels
     carried = features if same_shape else batch_norm()(pointwise(features, WIDENING * channels, stride))
     return keras.layers.Add()([carried, residual])
+
+
+def pytorch_modules(parameters: Mapping[str, Any]) -> Modules:
+    """Returns the modules of the network in RepDistiller's and mdistiller's code, by the parameters of ours."""
+    return Modules(numbered(_modules(parameters)), {"padding": "symmetric", "stem_stride": 1})
+
+
+def _modules(parameters: Mapping[str, Any]) -> Built:
+    yield from normed("conv1", "bn1")
+    for group, blocks in enumerate(BLOCKS[parameters["depth"]], start=1):
+        for block in range(blocks):
+            place = f"layer{group}.{block}"
+            for number in (1, 2, 3):
+                yield from normed(f"{place}.conv{number}", f"{place}.bn{number}")
+            if block == 0:
+                yield from normed(f"{place}.shortcut.0", f"{place}.shortcut.1")
+    yield CLASSIFIER, "linear"

@@ -8,11 +8,15 @@ The feature points are those of the benchmarks: the ends of the stages 2, 3, 5 a
 `post` and `passed` are all the output of the stage's last block. The batch norm of a point is its block's last one.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 from kd_bench.checks import Positive, PositiveInt
 from kd_bench.layers import Padding, batch_norm, classifier, convolved, depthwise, pointwise
 from kd_bench.networks.points import require_points
+from kd_bench.networks.pytorch_modules import CLASSIFIER, DEPTHWISE, Built, Modules, normed, numbered
 from kd_bench.networks.sizes import require_size
 
 STAGES = ((16, 1, 1), (24, 2, 1), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
@@ -85,3 +89,20 @@ def _block(
     residual = batch_norm()(pointwise(residual, channels, 1))
     same_shape = stride == 1 and features.shape[-1] == channels
     return keras.layers.Add()([features, residual]) if same_shape else residual
+
+
+def pytorch_modules(parameters: Mapping[str, Any]) -> Modules:
+    """Returns the modules of the network in RepDistiller's and mdistiller's code, by the parameters of ours."""
+    return Modules(numbered(_modules()), {"padding": "symmetric", "stem_stride": 2})
+
+
+def _modules() -> Built:
+    yield from normed("conv1.0", "conv1.1")
+    for stage, (_channels, blocks, _stride) in enumerate(STAGES):
+        for block in range(blocks):
+            place = f"blocks.{stage}.{block}.conv"
+            yield from normed(f"{place}.0", f"{place}.1")
+            yield from normed(f"{place}.3", f"{place}.4", DEPTHWISE)
+            yield from normed(f"{place}.6", f"{place}.7")
+    yield from normed("conv2.0", "conv2.1")
+    yield CLASSIFIER, "classifier.0"

@@ -12,13 +12,15 @@ The batch norm of a point, from which CO takes its margins, is the last one of t
 output is `pre`.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
 from kd_bench.layers import Padding, batch_norm, classifier, convolved, pointwise, subsampled
+from kd_bench.networks.pytorch_modules import CLASSIFIER, Built, Modules, normed, numbered
 from kd_bench.networks.sizes import require_size
 
 GROUPS = 3
@@ -93,3 +95,20 @@ def _block(
 
 def _padded(features: keras.KerasTensor, channels: int, stride: int) -> keras.KerasTensor:
     return keras.ops.pad(subsampled(features, stride), [[0, 0], [0, 0], [0, 0], [0, channels - features.shape[-1]]])
+
+
+def pytorch_modules(parameters: Mapping[str, Any]) -> Modules:
+    """Returns the modules of the network in RepDistiller's and mdistiller's code, by the parameters of ours."""
+    return Modules(numbered(_modules(parameters)), {"padding": "symmetric", "shortcut": "projection", "stem_stride": 1})
+
+
+def _modules(parameters: Mapping[str, Any]) -> Built:
+    yield from normed("conv1", "bn1")
+    for group in range(GROUPS):
+        for block in range((parameters["depth"] - 2) // (2 * GROUPS)):
+            place = f"layer{group + 1}.{block}"
+            yield from normed(f"{place}.conv1", f"{place}.bn1")
+            yield from normed(f"{place}.conv2", f"{place}.bn2")
+            if block == 0 and (group > 0 or parameters["width"] > 1):
+                yield from normed(f"{place}.downsample.0", f"{place}.downsample.1")
+    yield CLASSIFIER, "fc"

@@ -8,6 +8,9 @@ The feature points lie at the ends of the groups, as in a ResNet: `pre` is the r
 after its ReLU. The batch norm of a point is the last one of the residual branch.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 from kd_bench.checks import PositiveInt
@@ -22,6 +25,7 @@ from kd_bench.layers import (
     pointwise_by_parts,
     shuffled,
 )
+from kd_bench.networks.pytorch_modules import CLASSIFIER, CONVOLUTION, DEPTHWISE, NORM, Built, Modules, normed, numbered
 from kd_bench.networks.sizes import require_size
 
 BLOCKS = (4, 8, 4)
@@ -107,3 +111,21 @@ def _block(
     if stride == 1:
         return keras.layers.Add()([features, residual])
     return keras.layers.Concatenate()([residual, average_pooled(features, 3, stride, padding)])
+
+
+def pytorch_modules(parameters: Mapping[str, Any]) -> Modules:
+    """Returns the modules of the network in RepDistiller's and mdistiller's code, by the parameters of ours."""
+    return Modules(numbered(_modules(parameters)), {"padding": "symmetric"})
+
+
+def _modules(parameters: Mapping[str, Any]) -> Built:
+    yield from normed("conv1", "bn1")
+    for group, blocks in enumerate(BLOCKS, start=1):
+        for block in range(blocks):
+            place, is_first = f"layer{group}.{block}", group == 1 and block == 0
+            yield from [(CONVOLUTION, f"{place}.conv1")] * (1 if is_first else parameters["parts"])
+            yield NORM, f"{place}.bn1"
+            yield from normed(f"{place}.conv2", f"{place}.bn2", DEPTHWISE)
+            yield from [(CONVOLUTION, f"{place}.conv3")] * parameters["parts"]
+            yield NORM, f"{place}.bn3"
+    yield CLASSIFIER, "linear"

@@ -8,11 +8,15 @@ The feature points lie at the ends of the three groups: `pre` is the shuffled ma
 than those of `post`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
 from kd_bench.layers import Padding, batch_norm, classifier, convolution, depthwise, shuffled
+from kd_bench.networks.pytorch_modules import CLASSIFIER, CONVOLUTION, DEPTHWISE, Built, Modules, normed, numbered
 from kd_bench.networks.sizes import require_size
 
 BLOCKS = (4, 8, 4)
@@ -90,3 +94,20 @@ def _block(features: keras.KerasTensor, padding: Padding) -> keras.KerasTensor:
     branch = batch_norm()(depthwise(branch, 3, 1, padding))
     branch = batch_norm()(convolution(read.shape[-1], 1)(branch))
     return shuffled(keras.layers.Concatenate()([kept, branch]), _BRANCHES)
+
+
+def pytorch_modules(parameters: Mapping[str, Any]) -> Modules:
+    """Returns the modules of the network in RepDistiller's and mdistiller's code, by the parameters of ours."""
+    return Modules(numbered(_modules()), {"padding": "symmetric"})
+
+
+def _modules() -> Built:
+    yield from normed("conv1", "bn1")
+    for group, blocks in enumerate(BLOCKS, start=1):
+        for number, kind in enumerate((DEPTHWISE, CONVOLUTION, CONVOLUTION, DEPTHWISE, CONVOLUTION), start=1):
+            yield from normed(f"layer{group}.0.conv{number}", f"layer{group}.0.bn{number}", kind)
+        for block in range(1, blocks):
+            for number, kind in enumerate((CONVOLUTION, DEPTHWISE, CONVOLUTION), start=1):
+                yield from normed(f"layer{group}.{block}.conv{number}", f"layer{group}.{block}.bn{number}", kind)
+    yield from normed("conv2", "bn2")
+    yield CLASSIFIER, "linear"

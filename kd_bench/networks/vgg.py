@@ -16,7 +16,8 @@ parameters of VGG-13). With the padding `same`, a pooling rounds odd sizes up, l
 other networks; with `symmetric` down, as theirs.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import keras
 
@@ -24,6 +25,7 @@ from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
 from kd_bench.layers import Padding, batch_norm, classifier, convolution
 from kd_bench.networks.points import require_points
+from kd_bench.networks.pytorch_modules import CLASSIFIER, Built, Modules, normed, numbered
 from kd_bench.networks.sizes import require_size
 
 CONVOLUTIONS = {
@@ -93,3 +95,15 @@ def _require_poolings(input_shape: tuple[int, int, int], poolings: int, padding:
     if poolings >= last:
         raise ConfigError(f"poolings={poolings}: must be at most {last - 1}; the last block is pooled to one pixel.")
     require_size(input_shape, [2] * poolings, rounded="up" if padding == "same" else "down")
+
+
+def pytorch_modules(parameters: Mapping[str, Any]) -> Modules:
+    """Returns the modules of the network in RepDistiller's and mdistiller's code, by the parameters of ours."""
+    return Modules(numbered(_modules(parameters)), {"padding": "symmetric"}, biased=True)
+
+
+def _modules(parameters: Mapping[str, Any]) -> Built:
+    for block, convolutions in enumerate(CONVOLUTIONS[parameters["depth"]]):
+        for place in range(0, 3 * convolutions, 3):  # each with its batch norm and ReLU
+            yield from normed(f"block{block}.{place}", f"block{block}.{place + 1}")
+    yield CLASSIFIER, "classifier"

@@ -1,10 +1,14 @@
 """Wide residual networks: Zagoruyko, Komodakis, "Wide Residual Networks", BMVC 2016, arXiv:1605.07146."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
 from kd_bench.layers import Padding, batch_norm, classifier, convolved, pointwise
+from kd_bench.networks.pytorch_modules import CLASSIFIER, CONVOLUTION, NORM, Built, Modules, numbered
 from kd_bench.networks.sizes import require_size
 
 GROUPS = 3
@@ -82,3 +86,23 @@ def _block(
     residual = convolved(activated, channels, 3, stride, padding)
     _, residual = _pre_activation(residual)
     return keras.layers.Add()([shortcut, convolved(residual, channels, 3, 1, padding)])
+
+
+def pytorch_modules(parameters: Mapping[str, Any]) -> Modules:
+    """Returns the modules of the network in RepDistiller's and mdistiller's code, by the parameters of ours."""
+    return Modules(numbered(_modules(parameters)), {"padding": "symmetric", "stem_stride": 1})
+
+
+def _modules(parameters: Mapping[str, Any]) -> Built:
+    yield CONVOLUTION, "conv1"
+    for group in range(GROUPS):
+        for block in range((parameters["depth"] - 4) // (2 * GROUPS)):
+            place = f"block{group + 1}.layer.{block}"
+            yield NORM, f"{place}.bn1"
+            if block == 0 and (group > 0 or parameters["width"] > 1):
+                yield CONVOLUTION, f"{place}.convShortcut"
+            yield CONVOLUTION, f"{place}.conv1"
+            yield NORM, f"{place}.bn2"
+            yield CONVOLUTION, f"{place}.conv2"
+    yield NORM, "bn1"
+    yield CLASSIFIER, "fc"

@@ -84,7 +84,7 @@ def test_the_other_padding_is_another_function_of_the_same_weights(name):
         ("resnet8", {"shortcut": "padding"}, r"^model\.student\.shortcut=padding: .* has shortcut=projection"),
         ("wrn_16_1", {"stem_stride": 2}, r"^model\.student\.stem_stride=2: .* has stem_stride=1"),
         ("mobilenet_v2", {"stem_stride": 1}, r"^model\.student\.stem_stride=1: .* has stem_stride=2"),
-        ("keras_application", {}, r"^model\.student\._target_=kd_bench.*: has no PyTorch names; resnet, "),
+        ("keras_application", {}, r"^model\.student\._target_=kd_bench.*: is not known in PyTorch; docs/networks"),
     ],
 )
 def test_a_network_that_is_another_function_in_pytorch_is_refused(name, changed, message):
