@@ -1,4 +1,4 @@
-"""A program: one step of every stage of some methods on as many CPU replicas as its first argument says, as JSON.
+"""A program: one step of every stage of some methods on one CPU replica and on two, as JSON.
 
 It also does two steps of a student with the training options that change a step: smoothed labels, mixed images, clipped
 gradients and averaged weights.
@@ -65,9 +65,14 @@ def with_options(strategy):
     }
 
 
-def main(replicas, methods):
-    strategy = hardware.strategy(device="cpu", replicas=replicas, threads=None)
-    assert strategy.num_replicas_in_sync == replicas
+def main(methods):
+    two, one = (hardware.strategy(device="cpu", replicas=count, threads=None) for count in (2, 1))
+    assert (one.num_replicas_in_sync, two.num_replicas_in_sync) == (1, 2)
+    print(json.dumps([steps(methods, strategy) for strategy in (one, two)]))
+
+
+def steps(methods, strategy):
+    """Returns the changes by each stage of these methods."""
     found = {OPTIONS: with_options(strategy)} if OPTIONS in methods else {}
     methods = [method for method in methods if method != OPTIONS]
     for method in methods:
@@ -75,8 +80,8 @@ def main(replicas, methods):
             count = len(build(method).stages())
         for number in range(count):
             found[f"{method} {number}"] = changes(method, number, strategy)
-    print(json.dumps(found))
+    return found
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(sys.argv[1:])
