@@ -18,10 +18,19 @@ from kd_bench.training.optimizers import sgd
 OPTIONS = "options"
 
 
-def changes(method, number, strategy):
-    """Returns the logs and the values of the student after one step."""
+def changes(method, strategy):
+    """Yields the logs and the values of the student after one step of each stage, each time of a new student."""
     with strategy.scope():
         distiller = build(method)
+    yield after_a_step(distiller, 0, strategy)
+    for number in range(1, len(distiller.stages())):
+        with strategy.scope():
+            distiller = build(method)
+        yield after_a_step(distiller, number, strategy)
+
+
+def after_a_step(distiller, number, strategy):
+    with strategy.scope():
         optimizer = sgd(
             None, learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, decay_at=[], decay_factor=1.0
         )
@@ -76,10 +85,7 @@ def steps(methods, strategy):
     found = {OPTIONS: with_options(strategy)} if OPTIONS in methods else {}
     methods = [method for method in methods if method != OPTIONS]
     for method in methods:
-        with strategy.scope():
-            count = len(build(method).stages())
-        for number in range(count):
-            found[f"{method} {number}"] = changes(method, number, strategy)
+        found |= {f"{method} {number}": change for number, change in enumerate(changes(method, strategy))}
     return found
 
 
