@@ -45,9 +45,9 @@ def multiply_adds_of_updates(graph: tf.Graph) -> int | None:
     needed = set(waiting)
     while waiting:
         operation = waiting.pop()
-        before = {*(tensor.op for tensor in operation.inputs), *operation.control_inputs} - needed
-        needed |= before
-        waiting += before
+        producers = {*(tensor.op for tensor in operation.inputs), *operation.control_inputs} - needed
+        needed |= producers
+        waiting += producers
     return _total(needed)
 
 

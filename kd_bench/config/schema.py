@@ -19,8 +19,8 @@ from kd_bench.checks import (
     PartialShare,
     Positive,
     PositiveInt,
+    Printable,
     Share,
-    Shown,
     check,
     check_keys,
 )
@@ -304,7 +304,7 @@ class RunConfig:
     def _require_names(self) -> None:
         """Checks what names the run: the marks of a teacher's run, and texts that can be shown as they are."""
         for key, value in self.variant.items():
-            check(key, value, Annotated[Any, Shown()])
+            check(key, value, Annotated[Any, Printable()])
         methods = {"method.name": (self.method, self.is_teacher), "teacher.method.name": (self.teacher.method, True)}
         for key, (method, is_teacher) in methods.items():
             if (method.name == TEACHER_METHOD) != is_teacher:

@@ -21,7 +21,7 @@ from kd_bench.launch.sweep_lists import delete_finished_lists, write_lists
 from kd_bench.messages import say, show, warn
 from kd_bench.runs.files import storing
 from kd_bench.runs.standing import read_standing
-from kd_bench.surroundings import surroundings
+from kd_bench.system_errors import system_error
 
 
 def preflight(arguments: Sequence[str]) -> list[RunConfig]:
@@ -60,7 +60,7 @@ def preflight(arguments: Sequence[str]) -> list[RunConfig]:
 
 @contextlib.contextmanager
 def refusing() -> Iterator[None]:
-    """Ends the program with one message: with status 2 at a `BenchError`, with 1 at a failure of the surroundings."""
+    """Ends the program with one message: with status 2 at a `BenchError`, with 1 at a failure of the system."""
     try:
         yield
     except ImpossibleRunsError as problem:
@@ -69,7 +69,7 @@ def refusing() -> Iterator[None]:
     except BenchError as problem:
         _end(str(problem), 2)
     except OSError as problem:
-        if (reason := surroundings(problem)) is None:
+        if (reason := system_error(problem)) is None:
             raise
         _end(reason, 1)
 

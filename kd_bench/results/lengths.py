@@ -20,7 +20,7 @@ from kd_bench.results.rows import STUDENT, TEACHER, Row, name_row
 from kd_bench.results.significance import LEVEL
 from kd_bench.results.table import CELL, Table
 from kd_bench.runs.record import DONE
-from kd_bench.typed import known
+from kd_bench.typed import to_dataclass
 
 LENGTH_KEYS = ("epochs", "budget", "evaluate_every")
 """The keys in which runs of different lengths differ."""
@@ -127,7 +127,7 @@ def read_costs(path: Path) -> StepCosts:
         BenchError: The file is not readable, or holds something else.
     """
     try:
-        return known(_Costs, read_json(path.read_bytes())).steps
+        return to_dataclass(_Costs, read_json(path.read_bytes()), ignore_unknown=True).steps
     except (OSError, ValueError) as error:
         raise BenchError(f"{path}: holds no costs of steps ({error!r})") from error
 

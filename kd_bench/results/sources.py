@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kd_bench.checks import Shown
+from kd_bench.checks import Printable
 from kd_bench.config import TEACHER_METHOD
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.installation import program
@@ -23,7 +23,7 @@ from kd_bench.results.bundle import (
 )
 from kd_bench.runs.exports import Export, read_exports
 from kd_bench.runs.files import read_file, storing, write_atomically
-from kd_bench.runs.folder import RunFolder, find_runs, read_placed
+from kd_bench.runs.folder import RunFolder, find_runs, read_folder_record
 from kd_bench.runs.metrics import read_metrics
 from kd_bench.runs.record import DONE, Record, read_document, read_record, record_document
 
@@ -167,14 +167,14 @@ def _curve(folder: RunFolder) -> Curve:
 
 def _read_folder(outputs: Path, found: Found) -> None:
     for folder, has_record in find_runs(outputs, found.unreadable):
-        if folder.path.as_posix() not in Shown():
+        if folder.path.as_posix() not in Printable():
             found.unreadable.append(f"{folder}: the name of this folder is no text that can be shown; rename it")
             continue
         if not has_record:
             found.unfinished.append(folder.path.as_posix())
             continue
         try:
-            record = read_placed(folder)
+            record = read_folder_record(folder)
         except BenchError as error:
             found.unreadable.append(str(error))
             continue

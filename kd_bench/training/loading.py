@@ -13,7 +13,7 @@ from kd_bench.training.keras_file import OtherKerasError, load_keras_file
 from kd_bench.training.saving import INNER, NORMALISATION, READY_TO_USE
 
 _SUM_TOLERANCE = 1e-2
-_LEAST_SKILL = 0.2
+_MIN_SKILL = 0.2
 """The share of the way from guessing to no error. A teacher below it gives a warning."""
 
 
@@ -61,7 +61,7 @@ def require_no_probabilities(outputs: tf.Tensor) -> None:
         )
 
 
-def doubts(accuracy: float, labels: np.ndarray) -> list[str]:
+def accuracy_warnings(accuracy: float, labels: np.ndarray) -> list[str]:
     """Returns a warning if a teacher's accuracy is near that of always the most frequent class.
 
     Args:
@@ -69,7 +69,7 @@ def doubts(accuracy: float, labels: np.ndarray) -> list[str]:
         labels: of the images on which it was measured, `[N]`.
     """
     guessing = np.bincount(labels).max() / len(labels)
-    if accuracy >= guessing + _LEAST_SKILL * (1 - guessing):
+    if accuracy >= guessing + _MIN_SKILL * (1 - guessing):
         return []
     return [
         f"the teacher's accuracy is only {accuracy:.2%}: does it take other images (teacher.normalisation), or are its "

@@ -1,4 +1,4 @@
-"""A failure of the surroundings is one paragraph and loses nothing; a failure of the code is tried once more."""
+"""A failure of the system is one paragraph and loses nothing; a failure of the code is tried once more."""
 
 import os
 import signal
