@@ -16,8 +16,6 @@ from kd_bench.data.preparation import find_builder, prepare, quiet_tfds
 from kd_bench.data.streaming import decoded_images
 from kd_bench.errors import DataError
 
-__all__ = ["DataError", "ImageDataset", "Images", "load_dataset"]
-
 _BLOCK = 256
 _IMAGE_RANK = 3
 _USUAL_KEYS = ("image", "label")

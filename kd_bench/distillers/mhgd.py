@@ -30,7 +30,7 @@ from kd_bench.layers import batch_norm
 
 _SATURATED = 3.0
 """Attention logits larger than this have almost no gradient through tanh. Their share is logged."""
-_MOSTLY = 0.5
+_WARNING_SHARE = 0.5
 """Above this share of saturated logits, the method warns."""
 
 
@@ -195,7 +195,7 @@ class MHGD(ClippedDistiller):
     def warnings(self) -> list[str]:
         """Returns a warning if most attention logits were saturated: the graphs then had no gradient."""
         saturated = float(self.saturated.result())
-        if saturated <= _MOSTLY:
+        if saturated <= _WARNING_SHARE:
             return []
         return [
             f"MHGD: {saturated:.0%} of the attention logits were saturated, so that hardly any gradient reached the "

@@ -56,10 +56,6 @@ def top_singular(matrices: tf.Tensor, n: int, decomposition: Decomposition = "sv
     return singular[:, :n] * length[:, 0], left[..., :n], differentiable(matrices)
 
 
-def _svd(matrices: tf.Tensor) -> SingularVectors:
-    return tf.linalg.svd(matrices)
-
-
 def _eid(matrices: tf.Tensor) -> SingularVectors:
     tall = matrices.shape[1] >= matrices.shape[2]
     gram = tf.matmul(matrices, matrices, transpose_a=tall, transpose_b=not tall)
@@ -70,7 +66,7 @@ def _eid(matrices: tf.Tensor) -> SingularVectors:
     return (singular, other_vectors, vectors) if tall else (singular, vectors, other_vectors)
 
 
-_DECOMPOSE: dict[str, Callable[[tf.Tensor], SingularVectors]] = {"svd": _svd, "eid": _eid}
+_DECOMPOSE: dict[str, Callable[[tf.Tensor], SingularVectors]] = {"svd": tf.linalg.svd, "eid": _eid}
 
 
 def _with_canonical_signs(vectors: SingularVectors) -> SingularVectors:

@@ -60,7 +60,11 @@ def _accuracies(lengths: Lengths) -> Grid:
     cells = lengths.cells.to_dict("records")
     accuracies = {(cell["method"], cell["length"]): cell_text(cell) for cell in cells}
     ranks = {(cell["method"], cell["length"]): f"{cell['rank']:g}" for cell in cells if cell["method"] != STUDENT}
-    header = ["Method", *map(_steps, lengths.columns), *(f"Rank ({length:,})" for length in lengths.columns)]
+    header = [
+        "Method",
+        *(f"{length:,} steps" for length in lengths.columns),
+        *(f"Rank ({length:,})" for length in lengths.columns),
+    ]
     body = [
         [method, *(texts.get((method, length), MISSING) for texts in (accuracies, ranks) for length in lengths.columns)]
         for method in lengths.methods
@@ -95,10 +99,6 @@ def _student_comparison(lengths: Lengths) -> Grid:
 
 def _percentage_points(value: float) -> str:
     return MISSING if pd.isna(value) else f"{100 * value:+.2f}"
-
-
-def _steps(length: int) -> str:
-    return f"{length:,} steps"
 
 
 def _captions(lengths: Lengths) -> list[str]:

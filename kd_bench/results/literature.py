@@ -64,8 +64,8 @@ def render_literature(table: Table, lengths: Sequence[Lengths], published: pd.Da
     """Returns the gains and their rank correlations as text: Markdown or LaTeX."""
     gains = published_gains(published)
     sources = {
-        _source(*map(str, key)): part.groupby("method")["gain"].mean()
-        for key, part in gains.groupby(["source", "commit", "column"], sort=False)
+        f"{source} {commit}, {column}": part.groupby("method")["gain"].mean()
+        for (source, commit, column), part in gains.groupby(["source", "commit", "column"], sort=False)
     }
     ours = our_gains(table, lengths)
     pairs = published_pairs(gains)
@@ -106,10 +106,6 @@ _CORRELATIONS = [
     f"Spearman's rank correlation over the methods that both have (number of methods); {MISSING} for fewer than "
     f"{_MIN_METHODS}."
 ]
-
-
-def _source(source: str, commit: str, column: str) -> str:
-    return f"{source} {commit}, {column}"
 
 
 def _gains_by_method(cells: pd.DataFrame, name: str) -> pd.Series:

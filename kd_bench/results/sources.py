@@ -145,7 +145,7 @@ def bundle_runs(runs: pd.DataFrame, path: Path) -> None:
     for name, group in runs.groupby("source"):
         source = Path(str(name))
         entries += read_entries(source, group["folder"])
-        for entry in read_entries(source, group.loc[_has_needed_network(group), "folder"]):
+        for entry in read_entries(source, group.loc[_is_trained_teacher(group), "folder"]):
             network = network_path(path, read_document(entry.record))
             with storing(network):
                 network.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def bundle_runs(runs: pd.DataFrame, path: Path) -> None:
     write_bundle(path, entries)
 
 
-def _has_needed_network(runs: pd.DataFrame) -> pd.Series:
+def _is_trained_teacher(runs: pd.DataFrame) -> pd.Series:
     return (runs["method"] == TEACHER_METHOD) & (runs["status"] == DONE)
 
 
