@@ -9,10 +9,8 @@ from types import SimpleNamespace
 import pytest
 from helpers.command import ROOT, SHORT, records, run
 
-from hydra_plugins import kd_bench_grid
-from hydra_plugins.kd_bench_grid import Grid
 from kd_bench.config.compose import Job, jobs
-from kd_bench.launch import batches
+from kd_bench.launch import batches, grid
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import locked
 from kd_bench.runs.outcome import record_failure
@@ -69,12 +67,9 @@ def test_what_another_process_does_is_left_out_and_waited_for_if_nothing_else_is
 
 
 def test_nothing_is_launched_if_other_commands_have_done_it_all_meanwhile(monkeypatch):
-    sweeper = Grid({})
-    sweeper.config, sweeper.launcher = None, None  # it must not be asked
-    monkeypatch.setattr(kd_bench_grid, "sweep_jobs", lambda *_: ["a job"])
-    monkeypatch.setattr(kd_bench_grid, "still_to_do", list)
-    monkeypatch.setattr(kd_bench_grid, "next_batch", lambda _: [])
-    assert sweeper.sweep([]) == []
+    monkeypatch.setattr(grid, "still_to_do", list)
+    monkeypatch.setattr(grid, "next_batch", lambda _: [])
+    assert grid.launch(["a job"], launcher=None) == []  # it must not be asked
 
 
 @pytest.mark.parametrize("hours", [-1, 0, 1])

@@ -100,12 +100,13 @@ def test_data_that_are_not_there_are_one_reason(tmp_path):
     assert first.startswith("4 of 4 runs cannot be done")
     assert reason.startswith("  4 runs: dataset.name=digits: could not be prepared in ")
     with pytest.raises(ImpossibleRunsError, match="4 of 4 runs"):
-        dry_run(["-m", *sweep])
+        dry_run(jobs(["-m", *sweep]), together=1)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_dry_run_prepares_no_data_and_says_so(tmp_path):
-    text = dry_run(["method=student", "fraction=0.05", f"dataset.data_dir={tmp_path}", f"outputs={tmp_path}"])
+    arguments = ["method=student", "fraction=0.05", f"dataset.data_dir={tmp_path}", f"outputs={tmp_path}"]
+    text = dry_run(jobs(arguments), together=1)
     assert text.endswith("digits is not prepared yet; a run may still be refused because of its images.")
     assert not list(tmp_path.iterdir())
 
