@@ -50,7 +50,7 @@ def read(arguments: Sequence[str]) -> Namespace:
     for key in ("config_path", "config_dir"):
         if (folder := getattr(options, key)) and not Path(folder).is_dir():
             raise ConfigError(f"--{key.replace('_', '-')}={folder}: there is no such folder.")
-    options.flags = _without(of_hydra, options.overrides)
+    options.flags = [argument for argument in of_hydra if argument not in options.overrides]
     if options.config_path:  # Hydra would look for it beside the file of its main function
         options.flags += ["--config-path", str(Path(options.config_path).resolve())]  # of two, the last counts
     has_own_config = bool(options.config_name or options.config_path)
@@ -79,10 +79,3 @@ def _parser() -> ArgumentParser:
     for names in ("--run -r", "--multirun -m", "--shell-completion -sc"):
         asked_for.add_argument(*names.split(), action="store_true")
     return parser
-
-
-def _without(arguments: Sequence[str], others: Iterable[str]) -> list[str]:
-    kept = list(arguments)
-    for other in others:
-        kept.remove(other)
-    return kept

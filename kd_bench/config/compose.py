@@ -76,7 +76,7 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
         hydra.initialize_config_dir(str(folder), version_base="1.3"),
     ):
         overrides = parsed(options.overrides)
-        mode = ["hydra.mode=MULTIRUN"] if options.multirun else ["hydra.mode=RUN"] if options.run else []
+        mode = ["hydra.mode=MULTIRUN"] if options.multirun else []
         fixed = [str(one.input_line) for one in overrides if not one.is_sweep_override()]
         config = hydra.compose(options.config_name or "config", [*fixed, *mode], return_hydra_config=True)
         HydraConfig.instance().set_config(config)
@@ -87,7 +87,7 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
         require_sweeper(config.hydra)
         if is_search(config.hydra):
             return search_ends(config, of_runs)
-        return each_once(sweep_jobs(config, of_runs))
+        return runs_of(sweep_jobs(config, of_runs))
 
 
 def run_of(config: DictConfig) -> RunConfig:
@@ -124,7 +124,7 @@ def sweep_jobs(config: DictConfig, arguments: Sequence[str]) -> list[Job]:
     return [Job(overrides, runs.run(overrides)) for overrides in combinations]
 
 
-def each_once(jobs: Iterable[Job]) -> list[RunConfig]:
+def runs_of(jobs: Iterable[Job]) -> list[RunConfig]:
     """Returns the runs of jobs, each once: a teacher is the same at all fractions."""
     return list({job.run.directory: job.run for job in jobs}.values())
 

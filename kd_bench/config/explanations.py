@@ -47,15 +47,7 @@ def explaining(options: Namespace) -> Iterator[None]:
         yield
     except BenchError:
         raise
-    except OverrideParseException as problem:
-        raise _not_parsed(problem.override) from problem
-    except yaml.MarkedYAMLError as problem:
-        mark = problem.problem_mark
-        place = f"{mark.name}, line {mark.line + 1}" if mark else "a config file"
-        raise ConfigError(f"{place}: is not valid YAML: {problem.problem}.") from problem
-    except UnicodeDecodeError as problem:
-        raise ConfigError(f"{_not_text(options)}: is not UTF-8 text.") from problem
-    except (HydraException, OmegaConfBaseException) as problem:
+    except (HydraException, OmegaConfBaseException, yaml.MarkedYAMLError, UnicodeDecodeError) as problem:
         raise _explained(problem, options) from problem
     except ValueError as problem:
         if not _is_of_hydra(problem):
@@ -80,6 +72,17 @@ def refuse_sweeps(overrides: Iterable[Override], *, multirun: bool) -> None:
 
 
 def _explained(problem: Exception, options: Namespace) -> ConfigError:
+    if isinstance(problem, OverrideParseException):
+        return ConfigError(
+            f"{problem.override}: cannot be read. Write key=value, e.g. epochs=40, a list as [1,2], a sweep as 1,2. "
+            "Put a value with signs such as ~ or [ in extra quotes, e.g. \"dataset.train_split='train[:90%]'\"."
+        )
+    if isinstance(problem, yaml.MarkedYAMLError):
+        mark = problem.problem_mark
+        place = f"{mark.name}, line {mark.line + 1}" if mark else "a config file"
+        return ConfigError(f"{place}: is not valid YAML: {problem.problem}.")
+    if isinstance(problem, UnicodeDecodeError):
+        return ConfigError(f"{_not_text(options)}: is not UTF-8 text.")
     overrides = parsed(options.overrides)
     for override in overrides:
         refuse_wrong_choice(override, [group.name for group in CONF.iterdir()])
@@ -92,13 +95,6 @@ def _explained(problem: Exception, options: Namespace) -> ConfigError:
     reason = str(cause or problem).strip().splitlines()[0].rstrip(".")
     named = [line for line in options.overrides if line in str(problem)]
     return ConfigError(": ".join([*named[:1], f"{reason}."]))
-
-
-def _not_parsed(line: str) -> ConfigError:
-    return ConfigError(
-        f"{line}: cannot be read. Write key=value, e.g. epochs=40, a list as [1,2], a sweep as 1,2. Put "
-        "a value with signs such as ~ or [ in extra quotes, e.g. \"dataset.train_split='train[:90%]'\"."
-    )
 
 
 def _unknown(problem: ConfigKeyError | ConfigAttributeError, overrides: Sequence[Override]) -> ConfigError:

@@ -1,8 +1,9 @@
 """What a command does before its first run: it refuses what cannot be done, and says what is done and what is to do."""
 
+import contextlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from kd_bench.errors import ConfigError
 from kd_bench.launch.closing import tell_results
 from kd_bench.launch.dry_run import dry_run
 from kd_bench.launch.first_builds import require_possible
-from kd_bench.launch.refusals import refusing
 from kd_bench.launch.summary import summary
 from kd_bench.launch.sweep_lists import delete_finished_lists, write_lists
 from kd_bench.messages import say, show
@@ -31,6 +31,10 @@ def opening(*, dry_run: bool) -> str:
     return f"++hydra.callbacks.opening={{_target_:{target},dry_run:{str(dry_run).lower()}}}"
 
 
+class OpeningError(BaseException):
+    """Carries an exception out of Hydra, which turns those of callbacks into warnings; `__cause__` is the exception."""
+
+
 class Opening(Callback):
     """Opens a command: checks a single run, or the sweeper of several, which then opens its own runs."""
 
@@ -40,16 +44,24 @@ class Opening(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Checks a run before Hydra makes a folder for it."""
         HydraConfig.instance().set_config(config)
-        with refusing():
+        with _raising():
             open_runs(config, [run_of(config)])
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Checks the choice of the sweeper before Hydra makes it."""
         HydraConfig.instance().set_config(config)
-        with refusing():
+        with _raising():
             require_sweeper(config.hydra)
             if self.dry_run and is_search(config.hydra):
                 raise ConfigError(f"{DRY_RUN}: a search chooses its runs by their results; they cannot be listed.")
+
+
+@contextlib.contextmanager
+def _raising() -> Iterator[None]:
+    try:
+        yield
+    except Exception as problem:
+        raise OpeningError from problem
 
 
 def open_runs(config: DictConfig, runs: Sequence[RunConfig], together: int = 1) -> None:

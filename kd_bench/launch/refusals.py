@@ -45,10 +45,9 @@ def refusing() -> Iterator[None]:
     """Ends the program with one message: with status 2 at a `BenchError`, with 1 at a failure of the system."""
     try:
         yield
-    except ImpossibleRunsError as problem:
-        _end(str(problem), ExitStatus.REFUSED)
     except BenchError as problem:
-        _end(_one_line(str(problem)), ExitStatus.REFUSED)
+        text = str(problem)
+        _end(text if isinstance(problem, ImpossibleRunsError) else _one_line(text), ExitStatus.REFUSED)
     except OSError as problem:
         if (reason := system_error(problem)) is None:
             raise

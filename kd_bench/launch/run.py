@@ -18,7 +18,7 @@ from kd_bench.installation import CONF
 from kd_bench.launch import processes
 from kd_bench.launch.closing import close_runs
 from kd_bench.launch.help import help_template
-from kd_bench.launch.opening import opening
+from kd_bench.launch.opening import OpeningError, opening
 from kd_bench.launch.progress import showing_progress
 from kd_bench.launch.refusals import refusing
 from kd_bench.launch.signals import forwarding
@@ -39,8 +39,15 @@ def main() -> int:
         sys.argv[1:] = [*options.flags, *options.overrides, *shown]
         begin_command()
         with forwarding(), explaining(options), finding_configs():
-            _job()
+            _start_hydra()
     return 0
+
+
+def _start_hydra() -> None:
+    try:
+        _job()
+    except OpeningError as raised:
+        raise raised.__cause__ or raised from None
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

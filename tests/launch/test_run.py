@@ -75,6 +75,14 @@ def test_a_command_that_only_shows_checks_nothing(arguments, part, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_config_of_the_user_s_finds_the_groups_of_this_package(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/config.yaml").write_text("defaults: [_self_, method: at]\nseed: 3\n")
+    done = command("--config-path", "mine", "--cfg", "job", "method=sp", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "seed: 3" in done.stdout and "kd_bench.distillers.sp." in done.stdout
+
+
 def test_hydra_s_own_help(tmp_path):
     assert "== Configuration groups ==" in command("--hydra-help", cwd=tmp_path).stdout
 
