@@ -1,5 +1,7 @@
 """The sweeper `grid`, where Hydra looks for plugins. `kd_bench.launch.grid` says what it does."""
 
+from functools import partial
+
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -15,10 +17,13 @@ class Grid(Sweeper):
         self.params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Stores the config and makes the launcher."""
+        """Stores the config, and how to make the launcher: a list of the runs needs none."""
         self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
+        self.launcher = partial(
+            Plugins.instance().instantiate_launcher,
+            hydra_context=hydra_context,
+            task_function=task_function,
+            config=config,
         )
 
     def sweep(self, arguments: list[str]) -> None:

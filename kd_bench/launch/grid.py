@@ -1,6 +1,6 @@
 """A sweep from its list of runs to its exit status, as the sweeper `grid` does it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
@@ -14,12 +14,12 @@ from kd_bench.launch.progress import showing_progress
 from kd_bench.launch.refusals import Refused
 
 
-def sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) -> None:
+def sweep(config: DictConfig, launcher: Callable[[], Launcher], arguments: Sequence[str]) -> None:
     """Does every combination of values that is not done. Ends the program with status 1 if some are not done then.
 
     Args:
         config: what Hydra composed for the sweep.
-        launcher: of its jobs.
+        launcher: makes the launcher of its jobs.
         arguments: the overrides of the command line, without those of Hydra's keys.
 
     Raises:
@@ -29,7 +29,7 @@ def sweep(config: DictConfig, launcher: Launcher, arguments: Sequence[str]) -> N
     runs = runs_of(jobs)
     open_runs(config, runs, at_a_time(config.hydra.launcher))
     with showing_progress(runs):
-        refused = launch(jobs, launcher)
+        refused = launch(jobs, launcher())
     close_runs(runs, refused)
 
 

@@ -1,5 +1,6 @@
 """--dry-run: the runs that a command would do, with estimates from earlier runs."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -97,6 +98,13 @@ def test_all_cores_are_as_many_jobs(monkeypatch):
     assert [at_a_time({"n_jobs": number}) for number in (-1, -2, 3)] == [12, 11, 3]
     assert at_a_time({}) == 1
     assert at_a_time({"array_parallelism": 256}) == 256
+
+
+def test_a_list_needs_no_cluster(tmp_path):
+    nowhere = os.environ | {"PATH": ""}
+    done = run("-m", "--dry-run", "hydra/launcher=slurm", "seed=0,1", outputs=tmp_path, env=nowhere)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("2 runs: 0 done before, 2 to do.")
 
 
 def test_a_launcher_of_no_jobs_is_refused(tmp_path):
