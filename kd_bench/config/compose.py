@@ -87,7 +87,7 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
         require_sweeper(config.hydra)
         if is_search(config.hydra):
             return search_ends(config, of_runs)
-        return runs_of(sweep_jobs(config, of_runs))
+        return distinct_runs(sweep_jobs(config, of_runs))
 
 
 def run_of(config: DictConfig) -> RunConfig:
@@ -124,7 +124,7 @@ def sweep_jobs(config: DictConfig, arguments: Sequence[str]) -> list[Job]:
     return [Job(overrides, runs.run(overrides)) for overrides in combinations]
 
 
-def runs_of(jobs: Iterable[Job]) -> list[RunConfig]:
+def distinct_runs(jobs: Iterable[Job]) -> list[RunConfig]:
     """Returns the runs of jobs, each once: a teacher is the same at all fractions."""
     return list({job.run.directory: job.run for job in jobs}.values())
 

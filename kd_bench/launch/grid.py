@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from kd_bench.config.compose import Job, at_a_time, runs_of, sweep_jobs
+from kd_bench.config.compose import Job, at_a_time, distinct_runs, sweep_jobs
 from kd_bench.launch.batches import next_batch, still_to_do
 from kd_bench.launch.closing import close_runs
 from kd_bench.launch.opening import open_runs
@@ -26,7 +26,7 @@ def sweep(config: DictConfig, launcher: Callable[[], Launcher], arguments: Seque
         BenchError: some runs cannot be done; none was started, and nothing is left on disk.
     """
     jobs = sweep_jobs(config, arguments)
-    runs = runs_of(jobs)
+    runs = distinct_runs(jobs)
     open_runs(config, runs, at_a_time(config.hydra.launcher))
     with showing_progress(runs):
         refused = launch(jobs, launcher())

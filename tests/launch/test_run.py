@@ -185,3 +185,12 @@ def test_another_program_that_uses_hydra_does_not_notice_this_package(tmp_path):
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) in done.stdout and "kd_bench" not in done.stdout and str(ROOT / "conf") not in done.stdout
+
+
+def test_an_error_in_a_check_ends_the_command_before_it_makes_a_folder(tmp_path):
+    code = "from kd_bench.launch import opening, run; opening.open_runs = lambda *_: 1 / 0; run.main()"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
+    assert not list(tmp_path.iterdir())
