@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import hydra
+from hydra import compose, initialize_config_dir
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
@@ -73,12 +73,12 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
     with (
         explaining(options),
         finding_configs(options.config_dir),
-        hydra.initialize_config_dir(str(folder), version_base="1.3"),
+        initialize_config_dir(str(folder), version_base="1.3"),
     ):
         overrides = parsed(options.overrides)
         mode = ["hydra.mode=MULTIRUN"] if options.multirun else []
         fixed = [str(one.input_line) for one in overrides if not one.is_sweep_override()]
-        config = hydra.compose(options.config_name or "config", [*fixed, *mode], return_hydra_config=True)
+        config = compose(options.config_name or "config", [*fixed, *mode], return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         refuse_sweeps(overrides, multirun=config.hydra.mode == RunMode.MULTIRUN)
         if config.hydra.mode != RunMode.MULTIRUN:
@@ -100,10 +100,10 @@ def run_of(config: DictConfig) -> RunConfig:
         ConfigError: a value is wrong; the message names the first one.
     """
     hydra = HydraConfig.get()
-    values = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    composed = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     folder = Path(hydra.runtime.cwd)
     with contextlib.chdir(folder):  # With hydra.job.chdir=true, the job runs in another folder.
-        run = composer(hydra).checked(containers(values), hydra.overrides.task)
+        run = composer(hydra).checked(containers(composed), hydra.overrides.task)
     if hydra.runtime.choices["hydra/launcher"] != "basic":
         run = run.beside_others()
     return run if folder == Path.cwd() else _with_paths_from(folder, run)
