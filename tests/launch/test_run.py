@@ -65,7 +65,7 @@ def test_a_sweep_with_one_wrong_value_starts_nothing(tmp_path):
     [
         (["--cfg", "job"], "\nfraction: 7\n"),
         (["--info", "defaults"], "experiment/digits"),
-        (["--cfg", "hydra"], "template: ${help_template:}"),
+        (["--cfg", "all"], "template: ${help_template:}"),
     ],
 )
 def test_a_command_that_only_shows_checks_nothing(arguments, part, tmp_path):
