@@ -53,6 +53,8 @@ def read(arguments: Sequence[str]) -> Namespace:
     options.flags = [argument for argument in of_hydra if argument not in options.overrides]
     if options.config_path:  # Hydra would look for it beside the file of its main function
         options.flags += ["--config-path", str(Path(options.config_path).resolve())]  # of two, the last counts
+    if options.help:  # it lists choices, to which only this key adds some
+        options.overrides = [line for line in options.overrides if line.startswith("hydra.searchpath=")]
     has_own_config = bool(options.config_name or options.config_path)
     options.overrides = with_preset(escaped(options.overrides), has_own_config)
     return options

@@ -99,7 +99,7 @@ def test_the_shell_completes_choices(tmp_path):
 def test_help_lists_every_choice_with_a_line(tmp_path):
     (tmp_path / "method").mkdir()
     (tmp_path / "method/mine.yaml").write_text("# A method of mine.\n")
-    text = command("--help", f"--config-dir={tmp_path}", cwd=tmp_path).stdout
+    text = command("-m", "seed=0,1", "typo=1", "--help", f"--config-dir={tmp_path}", cwd=tmp_path).stdout
     groups = [path for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name not in ("hydra", "search")]
     for group in groups:
         (section,) = [part for part in text.split("\n\n") if part.startswith(f"{group.name}:")]
