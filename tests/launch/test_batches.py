@@ -87,17 +87,17 @@ def test_a_run_that_failed_is_tried_once_per_command_whatever_the_clocks_say(hou
     assert read_standing(job.run).is_to_do
 
 
-def test_four_copies_of_one_command_do_each_run_once(tmp_path):
-    command = [sys.executable, ROOT / "run.py", "-m", "method=student,soft_logits", "seed=0,1,2", *SHORT]
+def test_two_copies_of_one_command_do_each_run_once(tmp_path):
+    command = [sys.executable, ROOT / "run.py", "-m", "method=student,soft_logits", "seed=0,1", *SHORT]
     copies = [
         subprocess.Popen([*command, f"outputs={tmp_path}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(4)
+        for _ in range(2)
     ]
     printed = [copy.communicate(timeout=400)[0] for copy in copies]
-    assert [copy.returncode for copy in copies] == [0] * 4, printed
+    assert [copy.returncode for copy in copies] == [0] * 2, printed
     starts = [line for line in "".join(printed).splitlines() if line.endswith("starts")]
-    assert len(starts) == len(set(starts)) == 7
-    assert len(records(tmp_path)) == 7
+    assert len(starts) == len(set(starts)) == 5
+    assert len(records(tmp_path)) == 5
 
 
 def test_a_teacher_that_fails_is_trained_once_and_its_students_fail_for_it(tmp_path):
@@ -108,10 +108,3 @@ def test_a_teacher_that_fails_is_trained_once_and_its_students_fail_for_it(tmp_p
         "teacher": "failed",
         "at": "failed",
     }
-
-
-def test_what_is_done_is_not_launched(tmp_path):
-    assert run("-m", "method=student", "seed=0,1", *SHORT, outputs=tmp_path).returncode == 0
-    done = run("-m", "method=student", "seed=0,1,2", *SHORT, outputs=tmp_path)
-    assert done.stdout.splitlines()[0] == "3 runs: 2 done before, 1 to do."
-    assert [line for line in done.stdout.splitlines() if "seed=0" in line or "seed=1" in line] == []
