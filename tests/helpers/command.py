@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from kd_bench.results.aggregate import main
+from kd_bench.results.command import main
 
 ROOT = Path(__file__).parents[2]
 SHORT = ["epochs=2", "teacher.epochs=2", "batch_size=64", "hardware=cpu"]
