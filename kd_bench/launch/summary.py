@@ -11,7 +11,8 @@ def summary(standings: Sequence[Standing]) -> str:
     done = [one for one in standings if one.done is not None]
     remarks: Counter[str] = Counter()
     for one in standings:
-        remarks.update(one.remarks if one.done is None else {})
+        if one.done is None:
+            remarks.update({remark: int(holds) for remark, holds in one.remarks.items()})
     detail = ", ".join(f"{count} {remark}" for remark, count in remarks.items() if count)
     outdated = sum(one.outdated for one in done)
     by_other_code = f" ({outdated} by other code; redo=true repeats them)" if outdated else ""
