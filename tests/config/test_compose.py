@@ -367,7 +367,7 @@ def test_soft_logits_that_are_not_standardized_are_the_run_that_they_were_before
     (plain,) = compose.jobs(["method=soft_logits", "experiment=cifar100_small", "budget=epochs"])
     with gzip.open(ROOT / "docs/results/cifar100_small.jsonl.gz", "rt") as bundle:
         published = {json.loads(line)["folder"] for line in bundle}
-    assert str(plain.directory.relative_to("outputs"))[:-8] in published  # of the digest, eight digits were written
+    assert str(plain.directory.relative_to("outputs")) in published
 
 
 @pytest.mark.parametrize("method", ["soft_logits", "dkd", "ctkd"])
