@@ -42,6 +42,7 @@ def test_the_flag_that_hydra_does_not_have_is_taken_out():
 
 def test_the_folder_of_a_config_is_relative_to_that_of_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
     assert read(["-cp", "mine", "seed=1"]).flags == ["-cp", "mine", "--config-path", str(tmp_path / "mine")]
 
 
