@@ -59,4 +59,5 @@ KEY = re.compile(rf"(?<![\w./])((?:{'|'.join(GROUPS)})(?:\.\w+)+)(?:@[\w.]+)?=")
     "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md")))]
 )
 def test_every_key_on_a_page_exists(page):
+    assert KEY.findall("`++model.student.width=3`, or `optimizer.lr=1`") == ["model.student.width", "optimizer.lr"]
     assert set(KEY.findall((ROOT / page).read_text())) - KEYS - OF_READERS == set()

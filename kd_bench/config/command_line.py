@@ -40,17 +40,17 @@ def read(arguments: Sequence[str]) -> Namespace:
         ConfigError: a flag is unknown, two flags exclude each other, a folder does not exist, --hydra-help has
             overrides, or no preset suits all data sets of a sweep.
     """
-    of_hydra = [argument for argument in arguments if argument != DRY_RUN]
-    options = _parser().parse_intermixed_args(of_hydra)
+    without_dry_run = [argument for argument in arguments if argument != DRY_RUN]
+    options = _parser().parse_intermixed_args(without_dry_run)
     if options.hydra_help and options.overrides:
         given = " ".join(options.overrides)
         raise ConfigError(f"--hydra-help {given}: give it alone; --help shows what can be chosen.")
-    options.dry_run = len(of_hydra) < len(arguments)
+    options.dry_run = len(without_dry_run) < len(arguments)
     options.shows = any((options.help, options.hydra_help, options.cfg, options.info, options.shell_completion))
     for key in ("config_path", "config_dir"):
         if (folder := getattr(options, key)) and not Path(folder).is_dir():
             raise ConfigError(f"--{key.replace('_', '-')}={folder}: there is no such folder.")
-    options.flags = [argument for argument in of_hydra if argument not in options.overrides]
+    options.flags = [argument for argument in without_dry_run if argument not in options.overrides]
     if options.config_path:  # Hydra would look for it beside the file of its main function
         options.flags += ["--config-path", str(Path(options.config_path).resolve())]  # of two, the last counts
     if options.help:  # it lists choices, to which only this key adds some

@@ -128,8 +128,8 @@ def _unknown_choice(problem: MissingConfigException, lines: Sequence[str]) -> Co
 
 def _not_text(options: Namespace) -> str:
     """Returns the first config file of the user's that is not UTF-8, because the error does not name it."""
-    of_hydra = [one.value() for one in parsed(options.overrides) if one.key_or_group == "hydra.searchpath"]
-    folders = [folder.removeprefix("file://") for several in of_hydra for folder in several]
+    search_paths = [one.value() for one in parsed(options.overrides) if one.key_or_group == "hydra.searchpath"]
+    folders = [folder.removeprefix("file://") for search_path in search_paths for folder in search_path]
     for folder in filter(None, [options.config_dir, options.config_path, *folders]):
         for file in sorted(Path(folder).rglob("*.yaml")):
             try:

@@ -27,7 +27,7 @@ from kd_bench.checks import (
 from kd_bench.config import TEACHER_METHOD, WITH_SOFT_LOGITS, code, identity, title, variant_of_teacher
 from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.component import Component
-from kd_bench.config.hydra import of_hydra
+from kd_bench.config.hydra import hydra_settings
 from kd_bench.config.identity import PRETRAINED
 from kd_bench.config.network import LAYERS, Network
 from kd_bench.config.paths import expanded
@@ -354,7 +354,7 @@ class RunConfig:
         values = identity.nodes(self)
         if self.trained_teacher is None:
             values["teacher"].pop("checksum")
-        return of_hydra() | values | {"callbacks": {}}
+        return hydra_settings() | values | {"callbacks": {}}
 
     def facts(self) -> dict[str, Any]:
         """Everything that can change the result, as plain containers."""

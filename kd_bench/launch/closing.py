@@ -54,8 +54,8 @@ def tell_results(runs: Sequence[RunConfig], repeat: bool = False) -> None:
         return
     alone = len(runs) == 1
     accuracy = f"{done.scores.last_accuracy:.2%}, " if alone and repeat else ""
-    places = [str(runs[0].directory)] if alone else sorted({run.outputs for run in runs})
-    say(f"Results: {accuracy}in {', '.join(places)}; to see them: {_command(runs)}")
+    folders = [str(runs[0].directory)] if alone else sorted({run.outputs for run in runs})
+    say(f"Results: {accuracy}in {', '.join(folders)}; to see them: {_command(runs)}")
 
 
 def _command(runs: Sequence[RunConfig]) -> str:
@@ -70,5 +70,5 @@ def _program(started: Path) -> str:
     """Returns how to start the command for tables, as this command was started: as a script, or as `kd-bench run`."""
     if started.suffix == ".py":
         return f"python {shlex.quote(str(started.with_name('aggregate.py')))}"
-    by, _, name = str(started).rpartition(" ")
-    return f"{by} table" if name == "run" else program("table")
+    program_name, _, name = str(started).rpartition(" ")
+    return f"{program_name} table" if name == "run" else program("table")

@@ -47,10 +47,10 @@ def launch(jobs: Sequence[Job], launcher: Launcher) -> list[Refused]:
         # Raises the error of a job that could not be started.
         ended = [(job, result.return_value) for job, result in zip(batch, results, strict=True)]
         refused += [
-            Refused(job.run, how.reason.removeprefix(f"{job.run.title}: "))
-            for job, how in ended
-            if how.status == ExitStatus.REFUSED
+            Refused(job.run, outcome.reason.removeprefix(f"{job.run.title}: "))
+            for job, outcome in ended
+            if outcome.status == ExitStatus.REFUSED
         ]
-        held = [job for job, how in ended if how.status == ExitStatus.HELD]
+        held = [job for job, outcome in ended if outcome.status == ExitStatus.HELD]
         jobs = still_to_do([*held, *(job for job in jobs if job not in batch)])
     return refused

@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError, ConfigError
 from kd_bench.launch.processes import ExitStatus
-from kd_bench.messages import warn
+from kd_bench.messages import pluralize, warn
 from kd_bench.system_errors import system_error
 
 _NAMED = 3
@@ -65,7 +65,7 @@ def by_reason(refused: Iterable[Refused]) -> Iterator[str]:
     for run, reason in refused:
         titles[_one_line(reason)].append(run.title)
     for reason, all_titles in titles.items():
-        yield f"  {len(all_titles)} run{'' if len(all_titles) == 1 else 's'}: {reason}"
+        yield f"  {pluralize(len(all_titles), 'run')}: {reason}"
         yield from [f"    {title}" for title in shortened(all_titles)]
 
 

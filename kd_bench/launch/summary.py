@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from kd_bench.messages import pluralize
 from kd_bench.runs.standing import Standing
 
 
@@ -16,6 +17,5 @@ def summary(standings: Sequence[Standing]) -> str:
     detail = ", ".join(f"{count} {remark}" for remark, count in remarks.items() if count)
     outdated = sum(one.outdated for one in done)
     by_other_code = f" ({outdated} by other code; redo=true repeats them)" if outdated else ""
-    runs = f"{len(standings)} run{'' if len(standings) == 1 else 's'}"
     to_do = f"{len(standings) - len(done)} to do{f' ({detail})' if detail else ''}"
-    return f"{runs}: {len(done)} done before{by_other_code}, {to_do}."
+    return f"{pluralize(len(standings), 'run')}: {len(done)} done before{by_other_code}, {to_do}."
