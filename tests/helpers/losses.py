@@ -1,6 +1,7 @@
 """What holds for every loss: its value, its gradient, its degenerate inputs, in every way TensorFlow runs it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +29,8 @@ def _differentiated(loss: Loss) -> Callable:
 def _in_every_way(loss: Loss) -> tuple[Callable, ...]:
     """Returns the differentiated loss as Python runs it, as a graph, and compiled by XLA."""
     differentiated = _differentiated(loss)
-    return differentiated, tf.function(differentiated), tf.function(differentiated, jit_compile=True)
+    graph = partial(tf.function, differentiated, autograph=False)  # as Keras trains
+    return differentiated, graph(), graph(jit_compile=True)
 
 
 def _evaluated(differentiated: Callable, inputs: Sequence, constants: Sequence) -> tuple[float, list[np.ndarray]]:
