@@ -2,7 +2,7 @@
 
 import sys
 
-from kd_bench.results.aggregate import main
+from kd_bench.results.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

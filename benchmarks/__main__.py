@@ -8,7 +8,7 @@ import sys
 from benchmarks import PAIR_NAMES
 
 PROGRAMS = [
-    *itertools.product(("step", "other_choice", "limit", "pipeline"), PAIR_NAMES),
+    *itertools.product(("step", "other_choice", "pipeline"), PAIR_NAMES),
     ("sweep",),
     ("table",),
     ("memory",),

@@ -10,7 +10,7 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = ["load_curves", "load_data", "load_predictions", "load_runs", "load_tables", "run"]
 
-_HOMES = {
+_MODULES = {
     "run": "kd_bench.launch.python",
     "load_data": "kd_bench.launch.python",
     "load_runs": "kd_bench.results.frame",
@@ -27,6 +27,6 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 def __getattr__(name: str) -> Any:
     """Imports a public function when it is first used, so that importing the package costs nothing."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

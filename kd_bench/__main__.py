@@ -8,7 +8,7 @@ from kd_bench.messages import protect_streams, show, warn
 
 _COMMANDS = {
     "run": ("kd_bench.launch.run", "train one run, or with -m a sweep (run.py)"),
-    "table": ("kd_bench.results.aggregate", "print the results of all runs (aggregate.py)"),
+    "table": ("kd_bench.results.command", "print the results of all runs (aggregate.py)"),
     "status": ("kd_bench.launch.status", "list the runs: done, running, interrupted, failed, to do"),
     "tune": ("kd_bench.launch.tune", "tune methods by equally many trials, then test the best of each (tune.py)"),
     "export": ("kd_bench.export.command", "write the networks of runs as SavedModel, LiteRT or ONNX, and measure them"),

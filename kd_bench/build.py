@@ -11,7 +11,7 @@ from kd_bench.complexity import multiply_adds
 from kd_bench.config.schema import RunConfig, require_equal_shares
 from kd_bench.data.augmentation import require_colours
 from kd_bench.data.batches import evaluation_batches, require_batches, training_batches
-from kd_bench.data.fractions import hold_out, naming, subset, take
+from kd_bench.data.fractions import hold_out, naming_classes, subset, take
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import ConfigError, SmallMachineError
@@ -81,7 +81,7 @@ def build(config: RunConfig, teacher: FinishedRun | None, dataset: ImageDataset 
         ConfigError, DataError: the config asks for something impossible; the message names the key to change.
         DamageError: the saved network of the teacher does not fit this run's teacher.
     """
-    kind: type[Distiller] = config.method.load()
+    distiller_class: type[Distiller] = config.method.load()
     strategy = config.hardware.build()
     replicas = strategy.num_replicas_in_sync
     require_equal_shares("batch_size", config.batch_size, replicas)
@@ -94,18 +94,18 @@ def build(config: RunConfig, teacher: FinishedRun | None, dataset: ImageDataset 
     require_batches(images, dataset, config.batch_size)
     require_colours(config.augmentation, dataset.train.pixels.shape[-1])
     with _requiring_memory(config), strategy.scope():
-        distiller = build_distiller(config, kind, dataset, teacher)
+        distiller = build_distiller(config, distiller_class, dataset, teacher)
         if replicas > 1:
             distiller.images_per_replica = config.batch_size // replicas
         distiller.prepare(images.labels, config.batch_size)
-    jit_compile = hardware.resolve_jit(config.jit_compile, strategy, kind.supports_xla)
+    jit_compile = hardware.resolve_jit(config.jit_compile, strategy, distiller_class.supports_xla)
     plan = _plan(config, dataset, images, distiller, jit_compile)
     return Parts(config, dataset, images, held_out, data, distiller, plan, precision, replicas)
 
 
 def _images(config: RunConfig, dataset: ImageDataset) -> tuple[Images, Images]:
     """Returns the images to learn from and those to evaluate on; with `validation` the test set is not read."""
-    with naming(dataset.class_names):
+    with naming_classes(dataset.class_names):
         return _divided(config, dataset)
 
 
@@ -120,17 +120,17 @@ def _divided(config: RunConfig, dataset: ImageDataset) -> tuple[Images, Images]:
 def _require_same_data(teacher: FinishedRun, data: str, training_only: bool) -> None:
     """Checks that the images with this fingerprint are those on which the teacher was trained."""
     setting = teacher.record.setting
-    known = setting.train_data if training_only else setting.data
-    if training_only and not known:
+    fingerprint = setting.train_data if training_only else setting.data
+    if training_only and not fingerprint:
         # Only a warning: the runs of the full protocol, which follow a search, compare all images.
         warn(
             f"warning: {teacher.folder}: an earlier version trained this teacher and stored no fingerprint of the "
             "training images alone, so it is not checked whether this run has the same images."
         )
-    elif known != data:
+    elif fingerprint != data:
         raise ConfigError(
             f"dataset: these images (fingerprint {data}) are not those that the teacher in {teacher.folder} "
-            f"learned from ({known}); use the same data, or set another outputs= to train a teacher on these."
+            f"learned from ({fingerprint}); use the same data, or set another outputs= to train a teacher on these."
         )
 
 
@@ -140,9 +140,9 @@ def _requiring_memory(config: RunConfig) -> Iterator[None]:
     try:
         yield
     except tf.errors.ResourceExhaustedError as problem:
-        what, _, _ = str(problem).rpartition(" and type")
+        operation, _, _ = str(problem).rpartition(" and type")
         raise SmallMachineError(
-            f"model={config.model.name}: the networks do not fit into the memory ({what.partition('}} ')[2]}); "
+            f"model={config.model.name}: the networks do not fit into the memory ({operation.partition('}} ')[2]}); "
             "choose smaller ones, or stop other programs that use the device."
         ) from problem
 
@@ -150,7 +150,7 @@ def _requiring_memory(config: RunConfig) -> Iterator[None]:
 def _plan(config: RunConfig, dataset: ImageDataset, images: Images, distiller: Distiller, jit_compile: bool) -> Plan:
     counted = dataset.train if config.budget == "steps" else images
     work = config.batch_size * (multiply_adds(distiller.deployed) or _MULTIPLY_ADDS_PER_CALL)
-    most = min(
+    steps_per_call = min(
         _MOST_STEPS_PER_CALL, config.checkpoint_every or _MOST_STEPS_PER_CALL, int(_MULTIPLY_ADDS_PER_CALL / work)
     )
-    return Plan(config.epochs, len(counted) // config.batch_size, max(1, most), jit_compile)
+    return Plan(config.epochs, len(counted) // config.batch_size, max(1, steps_per_call), jit_compile)

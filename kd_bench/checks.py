@@ -52,8 +52,8 @@ class FolderName:
     """Marks a text that names a folder below `outputs`, or nested folders such as `cifar10_corrupted/fog_1`."""
 
     longest: ClassVar[int] = 100
-    signs: ClassVar[str] = r"\w.:+=@, -"
-    part: ClassVar[str] = rf"\w[{signs}]{{0,{longest - 1}}}"
+    characters: ClassVar[str] = r"\w.:+=@, -"
+    part: ClassVar[str] = rf"\w[{characters}]{{0,{longest - 1}}}"
 
     def __contains__(self, value: str) -> bool:
         return re.fullmatch(f"{self.part}(/{self.part})*", value) is not None
@@ -61,7 +61,7 @@ class FolderName:
     @classmethod
     def nearest(cls, text: str) -> str:
         """Returns a text as a name, cut and with `_` for signs that it cannot have: `photos (2)` as `photos _2_`."""
-        return re.sub(rf"^\W|[^{cls.signs}]", "_", text)[: cls.longest]
+        return re.sub(rf"^\W|[^{cls.characters}]", "_", text)[: cls.longest]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Hex:
 
 
 @dataclass(frozen=True)
-class Shown:
+class Printable:
     """Marks a text, or containers of texts, that terminals, documents and pictures show as they are.
 
     They have no control characters, no line breaks, no marks that turn the direction of writing, and none of the
@@ -88,9 +88,9 @@ class Shown:
 
     def __contains__(self, value: Any) -> bool:
         if isinstance(value, dict):
-            return all(name in self and one in self for name, one in value.items())
+            return all(name in self and item in self for name, item in value.items())
         if isinstance(value, list | tuple):
-            return all(one in self for one in value)
+            return all(item in self for item in value)
         return not isinstance(value, str) or self.unfit.search(value) is None
 
 
@@ -115,7 +115,7 @@ ExactShare = Annotated[float | str, Quotient(Range(least=0, below=1))]
 Probability = Annotated[float, Range(least=0, most=1)]
 Name = Annotated[str, FolderName()]
 RisingShares = Annotated[list[Share], Rising()]
-Label = Annotated[str, Shown()]
+Label = Annotated[str, Printable()]
 Digest = Annotated[str, Hex((16,))]
 """The digest of a run or of what it depends on."""
 
@@ -144,7 +144,7 @@ VOCABULARY: dict[str, Any] = {
 }
 """The annotations that can check a config, by their names in signatures."""
 
-_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_TYPE_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
 def check(key: str, value: Any, annotation: Any) -> Any:
@@ -160,8 +160,8 @@ def check(key: str, value: Any, annotation: Any) -> Any:
     """
     origin, arguments = _parts(annotation)
     if origin is Annotated:
-        kind, rule = arguments
-        return _RULES[type(rule)](key, value, kind, rule)
+        inner, rule = arguments
+        return _RULES[type(rule)](key, value, inner, rule)
     if origin is Literal:
         return _choice(key, value, arguments)
     if origin is list:
@@ -175,7 +175,7 @@ def check(key: str, value: Any, annotation: Any) -> Any:
     if annotation in (int, float):
         return _number(key, value, annotation, Range())
     if annotation in (str, bool) and not isinstance(value, annotation):
-        raise ConfigError(f"{key}={value}: must be {_KINDS[annotation]}.")
+        raise ConfigError(f"{key}={value}: must be {_TYPE_NAMES[annotation]}.")
     return _bounded(key, value)
 
 
@@ -191,12 +191,12 @@ def _bounded(key: str, value: Any) -> Any:
     return value
 
 
-def _excess(value: Any, level: int = 0) -> str | None:
+def _excess(value: Any, depth: int = 0) -> str | None:
     if isinstance(value, dict | list | tuple):
-        if level == DEPTH:
+        if depth == DEPTH:
             return f"has more than {DEPTH} containers inside each other"
         parts = value.values() if isinstance(value, dict) else value
-        return next((problem for one in parts if (problem := _excess(one, level + 1))), None)
+        return next((problem for part in parts if (problem := _excess(part, depth + 1))), None)
     if isinstance(value, float) and not abs(value) <= LARGEST:  # nor is it a NaN
         return f"has the number {value}; the largest is {LARGEST:g}"
     if isinstance(value, int) and abs(value) > LARGEST_INT:
@@ -204,16 +204,16 @@ def _excess(value: Any, level: int = 0) -> str | None:
     return None
 
 
-def _number(key: str, value: Any, kind: type, bounds: Range) -> Any:
-    allowed = _KINDS[kind] if bounds == Range() else f"{_KINDS[kind]} {bounds}"
-    accepted = (int,) if kind is int else (int, float)
+def _number(key: str, value: Any, number_type: type, bounds: Range) -> Any:
+    allowed = _TYPE_NAMES[number_type] if bounds == Range() else f"{_TYPE_NAMES[number_type]} {bounds}"
+    accepted = (int,) if number_type is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, accepted) or value not in bounds:
         raise ConfigError(f"{key}={value}: must be {allowed}.")
-    if kind is float and abs(value) > LARGEST:
+    if number_type is float and abs(value) > LARGEST:
         raise ConfigError(f"{key}={value}: must be at most {LARGEST:g}.")
-    if kind is int and abs(value) > LARGEST_INT:
+    if number_type is int and abs(value) > LARGEST_INT:
         raise ConfigError(f"{key}={value}: must be at most {LARGEST_INT}.")
-    return kind(value)
+    return number_type(value)
 
 
 def _quotient(key: str, value: Any, _: Any, rule: Quotient) -> float | str:
@@ -225,31 +225,31 @@ def _quotient(key: str, value: Any, _: Any, rule: Quotient) -> float | str:
     return value
 
 
-def _list(key: str, value: Any, kind: Any) -> list[Any]:
+def _list(key: str, value: Any, item_type: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{key}={value}: must be a list, such as [0.3,0.6].")
-    return [check(f"{key}[{place}]", item, kind) for place, item in enumerate(value)]
+    return [check(f"{key}[{index}]", item, item_type) for index, item in enumerate(value)]
 
 
-def _mapping(key: str, value: Any, names: Any, kind: Any) -> dict[str, Any]:
+def _mapping(key: str, value: Any, key_type: Any, value_type: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{key}={value}: must be a group of keys.")
-    return {check(key, name, names): check(join(key, name), one, kind) for name, one in value.items()}
+    return {check(key, name, key_type): check(join(key, name), item, value_type) for name, item in value.items()}
 
 
-def _rising(key: str, value: Any, kind: Any, _: Rising) -> list[Any]:
-    items = check(key, value, kind)
+def _rising(key: str, value: Any, list_type: Any, _: Rising) -> list[Any]:
+    items = check(key, value, list_type)
     if any(later <= earlier for earlier, later in itertools.pairwise(items)):
         raise ConfigError(f"{key}={value}: must be a list of rising values, such as [0.3,0.6].")
     return items
 
 
-def _tuple(key: str, value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    if kinds[1:] == (...,):
-        return tuple(_list(key, value, kinds[0]))
-    if not isinstance(value, list | tuple) or len(value) != len(kinds):
-        raise ConfigError(f"{key}={value}: must be a list of {len(kinds)} values.")
-    return tuple(check(f"{key}[{place}]", value[place], kind) for place, kind in enumerate(kinds))
+def _tuple(key: str, value: Any, item_types: tuple[Any, ...]) -> tuple[Any, ...]:
+    if item_types[1:] == (...,):
+        return tuple(_list(key, value, item_types[0]))
+    if not isinstance(value, list | tuple) or len(value) != len(item_types):
+        raise ConfigError(f"{key}={value}: must be a list of {len(item_types)} values.")
+    return tuple(check(f"{key}[{index}]", value[index], item_type) for index, item_type in enumerate(item_types))
 
 
 def _name(key: str, value: Any, _: Any, rule: FolderName) -> str:
@@ -267,8 +267,8 @@ def _hex(key: str, value: Any, _: Any, rule: Hex) -> str:
     return value
 
 
-def _shown(key: str, value: Any, kind: Any, rule: Shown) -> Any:
-    checked = check(key, value, kind)
+def _printable(key: str, value: Any, inner: Any, rule: Printable) -> Any:
+    checked = check(key, value, inner)
     if checked not in rule:
         raise ConfigError(f"{key}={value!r}: must have no control characters, no line breaks and no <!-- or -->.")
     return checked
@@ -280,7 +280,7 @@ _RULES: dict[type, Callable[[str, Any, Any, Any], Any]] = {
     FolderName: _name,
     Rising: _rising,
     Hex: _hex,
-    Shown: _shown,
+    Printable: _printable,
 }
 """What checks a value by the rule of its annotation."""
 
@@ -333,8 +333,8 @@ def unknown(full_key: str, name: str, allowed: Iterable[str]) -> str:
     allowed = sorted(set(allowed))
     near = difflib.get_close_matches(name, allowed, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    listed = f" Allowed here: {', '.join(allowed)}." if allowed else " Nothing can be set here."
-    return f"{full_key}: there is no such key.{hint}{listed}"
+    choices = f" Allowed here: {', '.join(allowed)}." if allowed else " Nothing can be set here."
+    return f"{full_key}: there is no such key.{hint}{choices}"
 
 
 def listed(names: Iterable[str], most: int = 200) -> str:

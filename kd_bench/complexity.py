@@ -5,7 +5,7 @@ and normalisations do not count, as usual in the literature.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import keras
 import tensorflow as tf
@@ -32,7 +32,11 @@ def multiply_adds(network: keras.Model) -> int | None:
     samples = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in network.inputs]
     if not all(sample.shape.is_fully_defined() for sample in samples):
         return None
-    forward = tf.function(lambda *inputs: network(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
+
+    def call(*inputs: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        return network(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
+
+    forward = tf.function(call, autograph=False)
     return _total(forward.get_concrete_function(*samples).graph.get_operations())
 
 
@@ -45,9 +49,9 @@ def multiply_adds_of_updates(graph: tf.Graph) -> int | None:
     needed = set(waiting)
     while waiting:
         operation = waiting.pop()
-        before = {*(tensor.op for tensor in operation.inputs), *operation.control_inputs} - needed
-        needed |= before
-        waiting += before
+        producers = {*(tensor.op for tensor in operation.inputs), *operation.control_inputs} - needed
+        needed |= producers
+        waiting += producers
     return _total(needed)
 
 

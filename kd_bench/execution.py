@@ -12,7 +12,7 @@ from kd_bench.build import build
 from kd_bench.complexity import multiply_adds
 from kd_bench.config import MAIN_STAGE
 from kd_bench.config.schema import RunConfig
-from kd_bench.data.description import described
+from kd_bench.data.description import describe
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import BenchError, ConfigError, DamageError, DataError, RunFailedError, StorageError
 from kd_bench.messages import say, warn
@@ -27,10 +27,10 @@ from kd_bench.runs.metrics import append_metrics, read_metrics
 from kd_bench.runs.outcome import record_done, record_failure, scores, setting, stage_costs
 from kd_bench.runs.record import Cost, Record, Scores, Setting, write_record
 from kd_bench.runs.standing import read_standing
-from kd_bench.training.callbacks import Checkpointing, EpochLog, Progress, StopOnNonFiniteLoss
+from kd_bench.training.callbacks import Checkpointing, EpochLog, ProgressBar, StopOnNonFiniteLoss
 from kd_bench.training.failures import Failure, failure
 from kd_bench.training.interruption import Interruption
-from kd_bench.training.loading import doubts
+from kd_bench.training.loading import accuracy_warnings
 from kd_bench.training.loop import train
 from kd_bench.training.observers import Observers, observing
 from kd_bench.training.saving import save_network
@@ -67,14 +67,14 @@ def run(config: RunConfig, interruption: Interruption | None = None, wait: bool 
             raise RunFailedError(f"{config.title} failed: {standing.failure}")
         for damage in standing.damage:
             warn(f"{damage}; the run is done again.")
-        record = _attempted(config, folder, interruption or Interruption(), standing.failure)
+        record = _execute(config, folder, interruption or Interruption(), standing.failure)
     for warning in record.warnings:
         warn(f"warning: {config.title}: {warning}")
     say(f"{config.title}: {record.scores.last_accuracy:.2%} in {record.cost.seconds:.1f} s")
     return record
 
 
-def _attempted(config: RunConfig, folder: RunFolder, interruption: Interruption, earlier: str | None) -> Record:
+def _execute(config: RunConfig, folder: RunFolder, interruption: Interruption, earlier: str | None) -> Record:
     """Does the run and records its result or its failure; `earlier` is the reason of its previous failure."""
     checkpoints = Checkpoints(folder.checkpoints)
     try:
@@ -84,7 +84,7 @@ def _attempted(config: RunConfig, folder: RunFolder, interruption: Interruption,
         folder.delete_if_unused(Path(config.outputs))
         raise
     except Exception as problem:  # noqa: BLE001 - recorded, and raised again as a failed run
-        failed = failure(problem, checkpoints.reached(), earlier)
+        failed = failure(problem, checkpoints.progress_text(), earlier)
         if failed.is_bug:
             traceback.print_exception(problem)
         _record_failure(config, folder, failed)
@@ -154,11 +154,11 @@ class Execution:
     def _announce(self) -> None:
         """Says on which data and by which preset the run is done, and from where."""
         config = self.config
-        description = described(self.parts.dataset, with_test=not config.validation)
+        description = describe(self.parts.dataset, with_test=not config.validation)
         say(f"{config.dataset.name} (experiment={config.experiment}): {description}.")
         position = self.attempt.checkpoint and self.attempt.checkpoint.position
-        where = f"goes on from stage {position.stage}, step {position.step}" if position else "starts"
-        say(f"{config.title}: {where}")
+        start = f"goes on from stage {position.stage}, step {position.step}" if position else "starts"
+        say(f"{config.title}: {start}")
 
     def _train(self) -> dict[str, int]:
         """Trains the student while the callbacks of the config observe it. Returns the steps of each stage."""
@@ -182,9 +182,9 @@ class Execution:
         return [
             finite,
             EpochLog(plan, stage, self.evaluator, config.evaluate_every, self._write),
-            *observers.of(stage),  # before a checkpoint, after which the process may end
+            *observers.stage_callbacks(stage),  # before a checkpoint, after which the process may end
             Checkpointing(plan, stage, config.checkpoint_every, self._interruption, finite.check, save),
-            Progress(f"{config.title} {stage.name}", plan.epochs_of(stage)),
+            ProgressBar(f"{config.title} {stage.name}", plan.epochs_of(stage)),
         ]
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -253,8 +253,8 @@ class Execution:
 
     def _warnings(self) -> list[str]:
         logits, labels = self.evaluator.latest(), self.parts.held_out.labels
-        of_teacher = doubts(accuracy(logits, labels), labels) if self.config.evaluated else []
-        return [*self.distiller.warnings(), *of_teacher]
+        teacher_warnings = accuracy_warnings(accuracy(logits, labels), labels) if self.config.evaluated else []
+        return [*self.distiller.warnings(), *teacher_warnings]
 
 
 def _trained_teacher(config: RunConfig) -> FinishedRun | None:
@@ -263,10 +263,10 @@ def _trained_teacher(config: RunConfig) -> FinishedRun | None:
     Raises:
         TeacherError: the teacher is not trained, or its training failed.
     """
-    wanted = config.teacher_run()
-    if wanted is None:
+    teacher_config = config.teacher_run()
+    if teacher_config is None:
         return None
-    teacher = read_standing(wanted)
+    teacher = read_standing(teacher_config)
     if teacher.done is None:
         problem = f"failed: {teacher.failure}" if teacher.failure else "is not trained"
         raise TeacherError(f"its teacher {teacher.folder} {problem}")

@@ -7,7 +7,7 @@ import sys
 from typing import Any, TextIO
 
 from kd_bench.errors import StorageError
-from kd_bench.surroundings import cannot_be_written
+from kd_bench.system_errors import cannot_be_written
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
@@ -25,6 +25,11 @@ def warn(text: str) -> None:
 def one_line(text: str) -> str:
     """Returns a text that others may have written as one line for a terminal, without control characters."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
+
+
+def pluralize(number: int, noun: str) -> str:
+    """Returns a number of things in words, such as `1 run` or `3 runs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def show(text: str) -> None:
@@ -51,22 +56,22 @@ def protect_streams() -> None:
         sys.stderr = lossy(_STDERR, sys.stderr)
 
 
-def lossy(descriptor: int, like: TextIO | None) -> TextIO:
+def lossy(descriptor: int, template: TextIO | None) -> TextIO:
     """Returns a stream that loses what it cannot write or encode.
 
     Args:
         descriptor: the open file that it writes to, and does not close.
-        like: the stream whose encoding and buffering it has; None for a stream that was closed.
+        template: the stream whose encoding and buffering it has; None for a stream that was closed.
     """
-    if like is not None:
+    if template is not None:
         with contextlib.suppress(OSError):
-            like.flush()
+            template.flush()
     return io.TextIOWrapper(
         io.BufferedWriter(_Lossy(descriptor, "w", closefd=False)),
-        encoding=getattr(like, "encoding", "utf-8"),
+        encoding=getattr(template, "encoding", "utf-8"),
         errors="replace",
-        line_buffering=getattr(like, "line_buffering", True),
-        write_through=getattr(like, "write_through", False),
+        line_buffering=getattr(template, "line_buffering", True),
+        write_through=getattr(template, "write_through", False),
     )
 
 

@@ -28,13 +28,13 @@ _SOME_IMAGES = 500
 
 
 def build_distiller(
-    config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: FinishedRun | None
+    config: RunConfig, distiller_class: type[Distiller], dataset: ImageDataset, trained: FinishedRun | None
 ) -> Distiller:
     """Builds the networks and the distiller. For one seed, the students of all methods start from the same weights.
 
     Args:
         config: the run's config.
-        kind: the class of its method.
+        distiller_class: the class of its method.
         dataset: the images that the networks read.
         trained: the run of the teacher, if the method has a trained one.
 
@@ -42,10 +42,10 @@ def build_distiller(
         ConfigError: a network cannot be built, or lacks what the method reads.
         DamageError: the saved network of the teacher does not fit this run's teacher.
     """
-    teacher = None if config.teacher_init is None else _teacher(config, kind, dataset, trained)
-    student = _student(config, kind, dataset)
+    teacher = None if config.teacher_init is None else _teacher(config, distiller_class, dataset, trained)
+    student = _student(config, distiller_class, dataset)
     if teacher is not None:
-        _require_equally_many_points(config, kind, teacher, student)
+        _require_equally_many_points(config, distiller_class, teacher, student)
     keras.utils.set_random_seed(seed_for(config.seed, "method"))
     distiller: Distiller = config.method.build(student, teacher)
     distiller.label_smoothing = config.label_smoothing
@@ -54,26 +54,26 @@ def build_distiller(
     return distiller
 
 
-def _student(config: RunConfig, kind: type[Distiller], dataset: ImageDataset) -> keras.Model:
+def _student(config: RunConfig, distiller_class: type[Distiller], dataset: ImageDataset) -> keras.Model:
     """Returns the network to train; for a teacher in a file, the network to evaluate."""
     if config.evaluated:
         network = _from_file(config, config.evaluated, dataset)
         some = dataset.train.read(np.arange(min(len(dataset.train), _SOME_IMAGES)))
         require_no_probabilities(network(normalise(some, dataset.mean, dataset.std))["logits"])
         return network
-    return _network(config, kind, kind.network, dataset, seed_for(config.seed, "initialisation"))
+    return _network(config, distiller_class, distiller_class.network, dataset, seed_for(config.seed, "initialisation"))
 
 
 def _teacher(
-    config: RunConfig, kind: type[Distiller], dataset: ImageDataset, trained: FinishedRun | None
+    config: RunConfig, distiller_class: type[Distiller], dataset: ImageDataset, trained: FinishedRun | None
 ) -> keras.Model:
     """Returns the teacher with the weights of its run; without a run, a fresh network of its architecture."""
     if config.teacher_run() is not None and isinstance(config.teacher, TeacherFile):
         file = config.teacher if trained is None else config.teacher.at(trained.folder.network)
         network = _from_file(config, file, dataset)
-        _require_outputs(config, kind, "teacher", network, lambda: _in_file(config, file, dataset))
+        _require_outputs(config, distiller_class, "teacher", network, lambda: _in_file(config, file, dataset))
         return network
-    network = _network(config, kind, "teacher", dataset, seed_for(config.seed, "peer"))
+    network = _network(config, distiller_class, "teacher", dataset, seed_for(config.seed, "peer"))
     if trained is not None:
         load_weights(trained.folder.network, network)
     return network
@@ -101,7 +101,9 @@ def _in_file(config: RunConfig, file: TeacherFile, dataset: ImageDataset) -> ker
     return network
 
 
-def _network(config: RunConfig, kind: type[Distiller], side: Side, dataset: ImageDataset, seed: int) -> keras.Model:
+def _network(
+    config: RunConfig, distiller_class: type[Distiller], side: Side, dataset: ImageDataset, seed: int
+) -> keras.Model:
     """Builds one network of the pair; the seed is that of its initialisation."""
     keras.utils.set_random_seed(seed)
     key, architecture = f"model.{side}", getattr(config.model, side)
@@ -109,39 +111,47 @@ def _network(config: RunConfig, kind: type[Distiller], side: Side, dataset: Imag
     with names_from_the_start():
         network = by_layer_name(key, architecture.build(*sizes), *sizes, **architecture.layers)
     # Built again for its names, because the network no longer has its nested models.
-    _require_outputs(config, kind, key, network, lambda: architecture.build(*sizes))
+    _require_outputs(config, distiller_class, key, network, lambda: architecture.build(*sizes))
     return network
 
 
 def _require_outputs(
-    config: RunConfig, kind: type[Distiller], key: str, network: keras.Model, original: Callable[[], keras.Model]
+    config: RunConfig,
+    distiller_class: type[Distiller],
+    key: str,
+    network: keras.Model,
+    original: Callable[[], keras.Model],
 ) -> None:
     """Raises `ConfigError` if a network lacks an output that the method reads; it names layers that would serve.
 
     `original` returns the model from which `by_layer_name` made the network.
     """
-    if lack := _lack(kind, key, network):
+    if lack := _lack(distiller_class, key, network):
         with names_from_the_start():
             suggestion = Unrolled(key, original()).suggestion()
         raise ConfigError(f"method={config.method.name} needs {lack}. {suggestion}")
 
 
-def _lack(kind: type[Distiller], key: str, network: keras.Model) -> str | None:
+def _lack(distiller_class: type[Distiller], key: str, network: keras.Model) -> str | None:
     """Returns what the method needs and the network does not have, and what to set; None if nothing is missing."""
     points = _points(network)
-    if points < kind.min_points:
-        needed = "feature points" if kind.min_points == 1 else f"{kind.min_points} or more feature points"
+    if points < distiller_class.min_points:
+        needed = (
+            "feature points"
+            if distiller_class.min_points == 1
+            else f"{distiller_class.min_points} or more feature points"
+        )
         return f"{needed}; {key} has {points or 'none'}: set ++{key}.points=[...], layers from shallow to deep"
-    if kind.needs_embedding and "embedding" not in network.output:
+    if distiller_class.needs_embedding and "embedding" not in network.output:
         return f"an embedding; {key} has none: set ++{key}.embedding to a layer that returns vectors or maps"
     return None
 
 
 def _require_equally_many_points(
-    config: RunConfig, kind: type[Distiller], teacher: keras.Model, student: keras.Model
+    config: RunConfig, distiller_class: type[Distiller], teacher: keras.Model, student: keras.Model
 ) -> None:
     """Raises `ConfigError` if the method matches feature points and the networks have different numbers of them."""
-    if kind.min_points and _points(teacher) != _points(student):
+    if distiller_class.min_points and _points(teacher) != _points(student):
         raise ConfigError(
             f"method={config.method.name} needs equally many feature points in both networks; the teacher has "
             f"{_points(teacher)} and the student {_points(student)}: change their points."

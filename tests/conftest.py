@@ -1,12 +1,20 @@
 """What all tests share. Importing this sets no device: a test that needs replicas starts a process of its own."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from helpers import records
+from helpers.command import SHORT, run
+
+
+def pytest_collection_finish():
+    """Leaves TensorFlow's many modules to no garbage collection: it takes a sixth of the time of tests of methods."""
+    gc.freeze()
 
 
 @pytest.fixture
@@ -31,6 +39,20 @@ def write_outputs(tmp_path):
         return outputs
 
     return write
+
+
+@pytest.fixture(scope="session")
+def sweep(tmp_path_factory):
+    """The outputs of a small sweep, made once for all workers, and what it printed. Tests do not change them."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    outputs, printed = shared / "sweep", shared / "sweep.txt"
+    with FileLock(shared / "sweep.lock"):
+        if not printed.exists():
+            done = run("-m", "method=teacher,student,fitnet,at", "fraction=1.0,0.1", *SHORT, outputs=outputs)
+            assert (done.returncode, done.stderr) == (0, "")
+            printed.write_text(done.stdout)
+    return outputs, printed.read_text()
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def results(layer, images, training, compiled=None):
             loss = tf.reduce_sum(tf.cast(outputs, tf.float32) ** 3)
         return outputs, *tape.gradient(loss, [images, *variables])
 
-    found = tf.function(gradients, jit_compile=compiled)(images)
+    found = tf.function(gradients, jit_compile=compiled, autograph=False)(images)
     return [tf.cast(tensor, tf.float32).numpy() for tensor in (*found, layer.moving_mean, layer.moving_variance)]
 
 

@@ -23,7 +23,7 @@ def value(record, key):
 
 
 def test_each_method_has_its_trials_and_the_best_is_tested(tmp_path):
-    options = ["--methods", "student,soft_logits", "--trials", "3", "--jobs", "2", "--seeds", "0,1"]
+    options = ["--methods", "student,soft_logits", "--trials", "2", "--jobs", "2", "--seeds", "0"]
     arguments = [*options, "--validation", "0.25", "fraction=0.5", *SHORT]
     done = tune(*arguments, outputs=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -32,20 +32,20 @@ def test_each_method_has_its_trials_and_the_best_is_tested(tmp_path):
         own = [record for record in found.values() if record["run"]["method"] == method]
         trials = [record for record in own if record["config"].get("validation") == 0.25]
         tested = [record for record in own if "validation" not in record["config"]]
-        assert [record["run"]["seed"] for record in trials] == [1000] * 3
-        assert sorted(record["run"]["seed"] for record in tested) == [0, 1]
+        assert [record["run"]["seed"] for record in trials] == [1000] * 2
+        assert [record["run"]["seed"] for record in tested] == [0]
         best = max(record["scores"]["last_accuracy"] for record in trials)
         winners = [record for record in trials if record["scores"]["last_accuracy"] == best]
         for record in tested:
-            assert record["config"]["tuned"]["trials"] == 3
+            assert record["config"]["tuned"]["trials"] == 2
             keys = record["config"]["tuned"]["keys"]
             assert "optimizer.learning_rate" in keys
             assert any(all(value(one, key) == value(record, key) for key in keys) for one in winners)
-    assert len(found) == 2 * (3 + 2) + 1  # and a teacher
+    assert len(found) == 2 * (2 + 1) + 1  # and a teacher
 
     shown = aggregate(outputs=tmp_path).stdout
     assert "| Student (tuned)" in shown and "| Soft_logits (tuned)" in shown
-    assert "on held-out training images (3 each)" in shown
+    assert "on held-out training images (2 each)" in shown
 
     written = {path: path.stat().st_mtime_ns for path in found}
     assert tune(*arguments, outputs=tmp_path).returncode == 0

@@ -29,12 +29,17 @@ class Search(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Takes what Hydra gives to a sweeper."""
+        self._config = config
         self._optuna.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> None:
-        """Runs the trials; ends the program with status 1 if none of them is done."""
+        """Checks the search, then runs its trials; ends the program with status 1 if none of them is done."""
         import optuna
 
+        from kd_bench.config.compose import search_ends
+        from kd_bench.launch.first_builds import require_possible
+
+        require_possible(search_ends(self._config, arguments))
         study = optuna.create_study(**self._study, direction="maximize")
         try:
             self._optuna.sweep(arguments)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from kd_bench.errors import ConfigError
 from kd_bench.launch import slurm
-from kd_bench.launch.preflight import refusing
+from kd_bench.launch.refusals import refusing
 
 # Hydra imports this module for every command: what needs the extra `slurm` is imported by those that use it.
 

@@ -5,49 +5,69 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from hydra import compose
+from hydra.conf import HydraConf
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override, OverrideType
-from omegaconf import OmegaConf
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from kd_bench.checks import unknown
-from kd_bench.config.library import Library, containers
-from kd_bench.config.overrides import parsed
+from kd_bench.config.explanations import unknown_key
+from kd_bench.config.overrides import parsed, refuse_wrong_choice
 from kd_bench.config.schema import RunConfig, TeacherFile
 from kd_bench.config.teacher_file import refuse_training
-from kd_bench.errors import ConfigError
+from kd_bench.errors import ConfigError, DataError
 
 _PRESET_KEYS = ("experiment", "dataset", "dataset.name", "dataset.root", "dataset.path", "model", "method")
 """Groups whose choice puts a run into another table or row. It does not make the run a variant of the same row."""
+NO_CHOICES = ("hydra", "search")
+"""Groups of which the user chooses nothing for a run."""
 
 
-def composer(name: str, search: Sequence[str]) -> "Composer":
-    """Returns the composer of a primary config. Each initialised Hydra has one, which composes each preset once.
+def composer(hydra: HydraConf) -> "Composer":
+    """Returns the composer of the primary config in use. Each initialised Hydra has one, which composes a preset once.
 
     Args:
-        name: the name of the primary config.
-        search: the override of `hydra.searchpath`, if there is one.
+        hydra: the config of Hydra itself.
     """
-    return _composer(GlobalHydra.instance().config_loader(), name, tuple(search))
+    search_path = tuple(line for line in hydra.overrides.hydra if line.startswith("hydra.searchpath="))
+    return _composer(GlobalHydra.instance().config_loader(), hydra.job.config_name, search_path)
 
 
 @cache
-def _composer(loader: ConfigLoader, name: str, search: tuple[str, ...]) -> "Composer":
-    return Composer(Library(loader, name, search))
+def _composer(loader: ConfigLoader, name: str, search_path: tuple[str, ...]) -> "Composer":
+    return Composer(loader, name, search_path)
 
 
 class Composer:
     """Composes runs and remembers what it composed: one composition takes Hydra 50 ms.
 
     Attributes:
-        library: the available configs.
+        groups: the groups of which a run has choices, including those on the search path.
     """
 
-    def __init__(self, library: Library) -> None:
-        self.library = library
+    def __init__(self, loader: ConfigLoader, name: str, search_path: Sequence[str]) -> None:
+        self._loader = loader
+        self._name = name
+        self._search_path = list(search_path)
         self._overrides: dict[str, Override] = {}
         self._composed: dict[tuple[str, ...], dict[str, Any]] = {}
         self._presets: dict[tuple[str, ...], dict[str, Any]] = {}
+        self.groups = [group for group in self._found("", ObjectType.GROUP) if group not in NO_CHOICES]
+
+    def choices(self, group: str) -> list[str]:
+        """Returns the choices of a group, including those on the search path."""
+        return self._found(group, ObjectType.CONFIG)
+
+    def _found(self, group: str, kind: ObjectType) -> list[str]:
+        return sorted(self._loader.get_group_options(group, kind, self._name, self._search_path))
+
+    def compose(self, lines: Sequence[str]) -> DictConfig:
+        """Composes a config from overrides."""
+        return compose(self._name, [*self._search_path, *lines])
 
     def run(self, lines: Sequence[str]) -> RunConfig:
         """Returns the checked config of the run with these overrides.
@@ -64,12 +84,15 @@ class Composer:
         Raises:
             ConfigError: a value is wrong; the message names the key, the value and what is allowed.
         """
+        plain = {line: self._is_plain(self._parsed(line)) for line in lines}
+        if "path" in (config.get("teacher") or {}):
+            refuse_training(lines, TeacherFile.keys())
         chosen = [line for line in lines if line.partition("=")[0] in _PRESET_KEYS]
         preset = self._preset(tuple(chosen))
-        choices = self._preset(tuple(line for line in lines if not self._is_plain(self._parsed(line))))
+        choices = self._preset(tuple(line for line in lines if not plain[line]))
         run = RunConfig.parse(config, preset, choices)
         method = preset["method"]["name"]
-        if run.method.name != method and run.method.name in self.library.choices("method"):
+        if run.method.name != method and run.method.name in self.choices("method"):
             raise ConfigError(
                 f"method.name={run.method.name}: is the name of another method than {method}; choose another one, or "
                 "set method.label to rename a row."
@@ -83,43 +106,22 @@ class Composer:
             return False
         try:
             usual = self._preset(others)
-        except ConfigError:  # a preset of the user that leaves the model open
+        except HydraException:  # a preset of the user that leaves the model open
             return True
         return name != (usual.get("model") or {}).get("name")
 
     def _preset(self, lines: tuple[str, ...]) -> dict[str, Any]:
         if lines not in self._presets:
-            self._presets[lines] = containers(self.library.compose(lines), may_miss=True)
+            self._presets[lines] = containers(self.compose(lines), may_miss=True)
         return self._presets[lines]
-
-    def require_keys(self, overrides: Sequence[Override]) -> None:
-        """Refuses a value if its key exists only in the choices of a sweep. Hydra first composes without these choices.
-
-        Raises:
-            ConfigError: there is such a value; the message names the key and says what to write.
-        """
-        swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
-        for override in overrides:
-            if override.key_or_group.split(".")[0] in swept and self._is_plain(override):
-                try:
-                    self._with_values([*self.shared(overrides), str(override.input_line)])
-                except ConfigError as problem:
-                    line = f"{override.key_or_group}=choice({override.get_value_element_as_str()})"
-                    raise ConfigError(f"{problem} If the choices of the sweep have the key, write {line}.") from problem
-
-    def shared(self, overrides: Sequence[Override]) -> list[str]:
-        """Returns the overrides that all runs of a sweep share, without plain values."""
-        return [str(one.input_line) for one in overrides if not one.is_sweep_override() and not self._is_plain(one)]
 
     def _with_values(self, lines: Sequence[str]) -> dict[str, Any]:
         """Composes the groups once, then sets each plain value in a copy."""
         overrides = [self._parsed(line) for line in lines]
         groups = tuple(line for line, override in zip(lines, overrides, strict=True) if not self._is_plain(override))
         if groups not in self._composed:
-            self._composed[groups] = OmegaConf.to_container(self.library.compose(groups))  # type: ignore[assignment]
+            self._composed[groups] = OmegaConf.to_container(self.compose(groups))  # type: ignore[assignment]
         config = copy.deepcopy(self._composed[groups])
-        if "path" in (config.get("teacher") or {}):
-            refuse_training(lines, TeacherFile.keys())
         for override in filter(self._is_plain, overrides):
             _set(config, override.key_or_group, override.value())
         return config
@@ -127,13 +129,15 @@ class Composer:
     def _is_plain(self, override: Override) -> bool:
         """Returns whether an override sets one value. Hydra sets such values last, but it merges mappings."""
         key = override.key_or_group
-        if "/" in key or key in self.library.groups or override.package is not None or override.is_sweep_override():
+        if "/" in key or key in self.groups or override.package is not None or override.is_sweep_override():
             return False
         return override.type is OverrideType.CHANGE and not isinstance(override.value(), dict)
 
     def _parsed(self, line: str) -> Override:
         if line not in self._overrides:
-            (self._overrides[line],) = parsed([line])
+            (override,) = parsed([line])
+            refuse_wrong_choice(override, self.groups)
+            self._overrides[line] = override
         return self._overrides[line]
 
 
@@ -160,6 +164,24 @@ def _in(node: Any, name: str, key: str) -> dict[str, Any]:
     """
     if isinstance(node, dict) and name in node:
         return node
-    # The other groups have all keys that can be set; a callback has the parameters of its library.
-    hint = f" To add a callback or a parameter of it, write +{key}=..." if key.startswith("callbacks.") else ""
-    raise ConfigError(unknown(key, name, map(str, node) if isinstance(node, dict) else ()) + hint)
+    raise unknown_key(key, name, node)
+
+
+def containers(config: DictConfig, *, may_miss: bool = False) -> dict[str, Any]:
+    """Returns a composed config as plain containers, with its interpolations resolved.
+
+    Args:
+        config: the config that Hydra composed.
+        may_miss: whether a value may still be `???`.
+
+    Raises:
+        ConfigError: a value is missing, or an interpolation cannot be resolved.
+    """
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=not may_miss)  # type: ignore[return-value]
+    except OmegaConfBaseException as problem:
+        reason = str(problem.msg).splitlines()[0]
+        kind, _, of_resolver = reason.partition(" raised while resolving interpolation: ")
+        if kind in (ConfigError.__name__, DataError.__name__):  # its message names the key that the user has set
+            raise ConfigError(of_resolver) from problem
+        raise ConfigError(f"{problem.full_key}: {(of_resolver or reason).rstrip('.')}.") from problem

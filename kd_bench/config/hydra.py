@@ -9,7 +9,7 @@ from kd_bench.installation import CONF
 
 
 @cache
-def of_hydra() -> dict[str, Any]:
+def hydra_settings() -> dict[str, Any]:
     """Returns the settings of Hydra and the choices of its groups, as a primary config has them."""
     config = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
     choices = [one for one in config["defaults"] if isinstance(one, dict) and "hydra/" in next(iter(one))]

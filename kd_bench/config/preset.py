@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 
-from kd_bench.config.overrides import read_options, values
+from kd_bench.config.overrides import values
 from kd_bench.errors import ConfigError
 
 _DIGITS = "digits"
@@ -18,27 +18,23 @@ _EXPERIMENT = re.compile(r"[+~]*(hydra\.sweeper\.params\.)?experiment([=@]|$)")
 _DATASET = re.compile(r"\+*dataset=")
 
 
-def with_preset(arguments: Sequence[str]) -> list[str]:
-    """Returns the arguments of a command, with `experiment=own` if they choose data other than digits, but no preset.
-
-    Nothing is added if a primary config of the user's (--config-name, --config-path) chooses the experiment.
+def with_preset(overrides: Sequence[str], has_own_config: bool) -> list[str]:
+    """Returns the overrides of a command, with `experiment=own` if they choose data other than digits, but no preset.
 
     Args:
-        arguments: flags and overrides, as on the command line.
+        overrides: of the command line.
+        has_own_config: whether the primary config is the user's, which chooses the experiment.
 
     Raises:
-        ConfigError: the data can be digits and others, as in a sweep, and no experiment is named; or flags contradict
-            each other.
+        ConfigError: the data can be digits and others, as in a sweep, and no experiment is named.
     """
-    options = read_options(arguments)
-    chosen = [line for line in options.overrides if _DATASET.match(line)]
-    named = options.config_name or options.config_path or any(map(_EXPERIMENT.match, options.overrides))
-    if named or not chosen:
-        return list(arguments)
+    chosen = [line for line in overrides if _DATASET.match(line)]
+    if has_own_config or not chosen or any(map(_EXPERIMENT.match, overrides)):
+        return list(overrides)
     are_digits = {name == _DIGITS for name in _names(chosen[-1])}
     if len(are_digits) > 1:
         raise ConfigError(f"{chosen[-1]}: digits and other data sets have different presets; name one, such as {_OWN}.")
-    return [*arguments, *([_OWN] if are_digits == {False} else [])]
+    return [*overrides, *([_OWN] if are_digits == {False} else [])]
 
 
 def _names(line: str) -> list[Any]:

@@ -19,15 +19,15 @@ from kd_bench.checks import (
     PartialShare,
     Positive,
     PositiveInt,
+    Printable,
     Share,
-    Shown,
     check,
     check_keys,
 )
 from kd_bench.config import TEACHER_METHOD, WITH_SOFT_LOGITS, code, identity, title, variant_of_teacher
 from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.component import Component
-from kd_bench.config.hydra import of_hydra
+from kd_bench.config.hydra import hydra_settings
 from kd_bench.config.identity import PRETRAINED
 from kd_bench.config.named_network import with_networks
 from kd_bench.config.network import LAYERS, Network
@@ -315,7 +315,7 @@ class RunConfig:
     def _require_names(self) -> None:
         """Checks what names the run: the marks of a teacher's run, and texts that can be shown as they are."""
         for key, value in self.variant.items():
-            check(key, value, Annotated[Any, Shown()])
+            check(key, value, Annotated[Any, Printable()])
         methods = {"method.name": (self.method, self.is_teacher), "teacher.method.name": (self.teacher.method, True)}
         for key, (method, is_teacher) in methods.items():
             if (method.name == TEACHER_METHOD) != is_teacher:
@@ -370,7 +370,7 @@ class RunConfig:
         values = identity.nodes(self)
         if self.trained_teacher is None:
             values["teacher"].pop("checksum")
-        return of_hydra() | values | {"callbacks": {}}
+        return hydra_settings() | values | {"callbacks": {}}
 
     def facts(self) -> dict[str, Any]:
         """Everything that can change the result, as plain containers."""

@@ -5,7 +5,7 @@ import numpy as np
 from kd_bench.checks import NonNegativeInt, Probability
 from kd_bench.config.paths import expanded
 from kd_bench.data.images import ImageDataset, Images, in_canonical_order
-from kd_bench.data.own import own_dataset, readable, split_off_test
+from kd_bench.data.user_images import readable, split_off_test, user_dataset
 from kd_bench.errors import DataError
 
 _IMAGE_RANK = 4
@@ -42,7 +42,7 @@ def load_arrays(
         raise DataError(
             f"{source}: has the arrays {', '.join(arrays)}; it needs x_train, y_train, x_test and y_test, or x and y."
         )
-    return own_dataset(source, name, train, test, padding, flip)
+    return user_dataset(source, name, train, test, padding, flip)
 
 
 def _read(source: str, path: str) -> dict[str, np.ndarray]:

@@ -12,11 +12,11 @@ from kd_bench.data.images import ImageDataset, Images
 from kd_bench.errors import DataError
 from kd_bench.seeds import seed_for
 
-_plain = tf.autograph.experimental.do_not_convert
+_without_autograph = tf.autograph.experimental.do_not_convert
 """No `if` here depends on a tensor. Searching for one takes longer than the rest of building a pipeline."""
 
 _WORKERS = min(8, os.cpu_count() or 1)
-_READY = 4
+_PREFETCHED = 4
 """Batches that are kept ready. Not `AUTOTUNE`: on busy cores its thread delays the end of each run."""
 
 
@@ -43,7 +43,7 @@ def training_batches(
 
     Returns:
         Images float32 [B, H, W, C]; labels int32 [B] or, if images are mixed, the shares of the classes float32 [B, K];
-        and the places of the images in `images`, int32 [B].
+        and the indices of the images in `images`, int32 [B].
 
     Raises:
         DataError: a batch has more images than the set, or the padding is not smaller than the images.
@@ -56,7 +56,7 @@ def training_batches(
     def seed_of(purpose: str, step: tf.Tensor) -> tf.Tensor:
         return tf.stack([seed_for(seed, purpose), tf.cast(step, tf.int32)])
 
-    @_plain
+    @_without_autograph
     def batch(step: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         pixels, targets = read(indices)
         chosen = augment(pixels, (augmentation_seed, step), dataset.padding, dataset.flip)
@@ -68,7 +68,7 @@ def training_batches(
 
     order = _order(len(images), batch_size, seed_for(seed, "shuffle"), first_step, steps)
     batches = order.map(batch, num_parallel_calls=_WORKERS, deterministic=True)
-    return batches.prefetch(_READY).with_options(_options())
+    return batches.prefetch(_PREFETCHED).with_options(_options())
 
 
 def require_batches(images: Images, dataset: ImageDataset, batch_size: int) -> None:
@@ -91,14 +91,14 @@ def evaluation_batches(images: Images, dataset: ImageDataset, *, batch_size: int
     """Yields all images once, in order, normalised: float32 [B, H, W, C] and int32 [B]; the last batch is smaller."""
     read = _reader(images)
 
-    @_plain
+    @_without_autograph
     def prepare(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels, labels = read(indices)
         return normalise(pixels, dataset.mean, dataset.std), labels
 
     batches = tf.data.Dataset.range(len(images), output_type=tf.int32).batch(batch_size)
     batches = batches.map(prepare, num_parallel_calls=_WORKERS, deterministic=True)
-    return batches.prefetch(_READY).with_options(_options())
+    return batches.prefetch(_PREFETCHED).with_options(_options())
 
 
 def augment(pixels: tf.Tensor, seed: tuple[int, tf.Tensor], padding: int, flip: bool) -> tf.Tensor:
@@ -141,10 +141,10 @@ def crop_and_flip(pixels: tf.Tensor, offsets: tf.Tensor, flips: tf.Tensor, paddi
     return tf.gather(tf.gather(pixels, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
 
 
-def _reflected(places: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Maps places outside 0 to size-1 to the places that they mirror; the edge is not repeated."""
+def _reflected(positions: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Maps positions outside 0 to size-1 to the positions that they mirror; the edge is not repeated."""
     last = size - 1
-    return last - tf.abs(last - tf.abs(places))
+    return last - tf.abs(last - tf.abs(positions))
 
 
 def normalise(pixels: tf.Tensor, mean: np.ndarray, std: np.ndarray) -> tf.Tensor:
@@ -156,17 +156,17 @@ def _order(count: int, batch_size: int, shuffle_seed: int, first_step: int, step
     """Yields (step int64, indices int32 [B]) from `first_step` on; each epoch has a new permutation."""
     in_epoch = count // batch_size
 
-    @_plain
+    @_without_autograph
     def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
         # Not `index_shuffle`: for a thousand images, some of its permutations are far from random.
         order = tf.random.experimental.stateless_shuffle(tf.range(count), tf.stack([shuffle_seed, epoch]))
         indices = tf.reshape(order[: in_epoch * batch_size], [in_epoch, batch_size])
         return tf.data.Dataset.from_tensor_slices((epoch * in_epoch + tf.range(in_epoch, dtype=tf.int64), indices))
 
-    wanted = max(0, steps - first_step)
+    remaining = max(0, steps - first_step)
     epochs = tf.data.Dataset.range(first_step // in_epoch, -(-steps // in_epoch))
-    batches = epochs.flat_map(epoch_order).skip(first_step % in_epoch).take(wanted)
-    return batches.apply(tf.data.experimental.assert_cardinality(wanted))
+    batches = epochs.flat_map(epoch_order).skip(first_step % in_epoch).take(remaining)
+    return batches.apply(tf.data.experimental.assert_cardinality(remaining))
 
 
 def _reader(images: Images) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

@@ -44,10 +44,10 @@ def usable(folder: Path) -> Iterator[None]:
     except DataError:  # already has a clear message
         raise
     except UNREADABLE as error:
-        raise DataError(f"{folder}: cannot be used: {reason(error)}; {_way_out(error)}.") from error
+        raise DataError(f"{folder}: cannot be used: {error_reason(error)}; {_remedy(error)}.") from error
 
 
-def _way_out(error: Exception) -> str:
+def _remedy(error: Exception) -> str:
     """Returns what to do about a folder that cannot be read."""
     causes: list[BaseException] = [error]
     while cause := causes[-1].__cause__ or causes[-1].__context__:  # TensorFlow Datasets replaces the system's error
@@ -57,12 +57,12 @@ def _way_out(error: Exception) -> str:
     return "delete it, so that it is prepared again, or copy it again"
 
 
-def reason(error: Exception) -> str:
+def error_reason(error: Exception) -> str:
     """Returns the type and the text of an error, in one line, shortened."""
-    return f"{type(error).__name__}: {text(error)}"
+    return f"{type(error).__name__}: {error_text(error)}"
 
 
-def text(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """Returns the text of an error, in one line, shortened."""
     return textwrap.shorten(_NOISE.sub("", str(error)).rstrip(". "), 400, placeholder=" …")
 

@@ -12,11 +12,9 @@ import tensorflow_datasets as tfds
 from kd_bench.checks import NonNegativeInt, PositiveInt
 from kd_bench.data.damage import require_whole_slices, usable
 from kd_bench.data.images import ImageDataset, Images, channel_statistics, in_canonical_order, require_memory
-from kd_bench.data.preparation import find_builder, prepare, quietly
-from kd_bench.data.streaming import decoded
+from kd_bench.data.preparation import find_builder, prepare, quiet_tfds
+from kd_bench.data.streaming import decoded_images
 from kd_bench.errors import DataError
-
-__all__ = ["DataError", "ImageDataset", "Images", "load_dataset"]
 
 _BLOCK = 256
 _IMAGE_RANK = 3
@@ -133,9 +131,11 @@ def _stream(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
     count = _count(builder, split, key)
     folder = Path(builder.data_dir)
     # TensorFlow Datasets must not take its name for a version.
-    place = folder.parent / f"decoded.{folder.name}" / f"{quote(split, safe='')}-{'x'.join(map(str, shape))}"
-    with usable(place):
-        return in_canonical_order(decoded(place, (count, *shape), partial(_fill, builder, split, shape)))
+    decoded_folder = folder.parent / f"decoded.{folder.name}" / f"{quote(split, safe='')}-{'x'.join(map(str, shape))}"
+    with usable(decoded_folder):
+        return in_canonical_order(
+            decoded_images(decoded_folder, (count, *shape), partial(_fill, builder, split, shape))
+        )
 
 
 def _fill(
@@ -171,7 +171,7 @@ def _blocks(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int
     decoders = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
     # One file after the other: the order does not matter, and only one file's buffer is in memory.
     config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, assert_cardinality=True)
-    with quietly():
+    with quiet_tfds():
         examples = builder.as_dataset(split=split, decoders=decoders, read_config=config)
     images = examples.map(lambda example: tuple(example[key] for key in keys))
     if images.element_spec[0].shape != shape:

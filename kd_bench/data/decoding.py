@@ -12,7 +12,7 @@ _MOST_PIXELS = 2**27
 _PALETTE_BITS = 8
 
 
-def decoded(data: bytes, channels: Literal[1, 3]) -> tf.Tensor:
+def decode_image(data: bytes, channels: Literal[1, 3]) -> tf.Tensor:
     """Returns an image, uint8 `[H,W,C]`, turned as its EXIF says; of an animation the first picture.
 
     Args:

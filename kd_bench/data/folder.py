@@ -11,11 +11,11 @@ import numpy as np
 from kd_bench.checks import NonNegativeInt, PositiveInt, Probability
 from kd_bench.config.image_folder import Classes, ImageFolder, list_images, told
 from kd_bench.data.datasets import resized
-from kd_bench.data.decoding import decoded
+from kd_bench.data.decoding import decode_image
 from kd_bench.data.images import ImageDataset, Images, in_canonical_order, require_memory
-from kd_bench.data.own import own_dataset, readable, split_off_test
+from kd_bench.data.user_images import readable, split_off_test, user_dataset
 from kd_bench.errors import DataError
-from kd_bench.messages import warn
+from kd_bench.messages import pluralize, warn
 
 
 def load_folder(
@@ -56,14 +56,14 @@ def load_folder(
     read = partial(_read, source, names, image_size=image_size, channels=channels)
     train = read(folder.train)
     train, test = (train, read(folder.test)) if folder.test else split_off_test(source, train, test_share, names)
-    return own_dataset(source, name, train, test, padding, flip, names, _remark(folder))
+    return user_dataset(source, name, train, test, padding, flip, names, _remark(folder))
 
 
 def _remark(folder: ImageFolder) -> str:
     """Returns which folders are the parts, and how many files are left out."""
     parts = f", of {' and '.join(folder.parts)}" if folder.parts else ""
     count = folder.left_out.total()
-    return parts + (f", {count} {'file' if count == 1 else 'files'} left out" if count else "")
+    return parts + (f", {pluralize(count, 'file')} left out" if count else "")
 
 
 def _read(
@@ -89,7 +89,7 @@ def _read(
 def _decoded(source: str, path: Path, image_size: int | None, channels: Literal[1, 3]) -> np.ndarray:
     """Returns an image, uint8 `[H,W,C]`, resized if there is a size."""
     with readable(f"{source}: {path} is not an image that can be read", "replace it, or move it out of the folder"):
-        pixels = decoded(path.read_bytes(), channels)
+        pixels = decode_image(path.read_bytes(), channels)
         return (pixels if image_size is None else resized(pixels, (image_size, image_size))).numpy()
 
 

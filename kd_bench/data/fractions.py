@@ -14,7 +14,7 @@ from kd_bench.errors import DataError
 from kd_bench.seeds import seed_for
 
 
-class LackingClassError(DataError):
+class MissingClassError(DataError):
     """A part of the images has none of a class.
 
     Attributes:
@@ -29,12 +29,12 @@ class LackingClassError(DataError):
 
 
 @contextlib.contextmanager
-def naming(class_names: Sequence[str]) -> Iterator[None]:
-    """Names the class, instead of its label, if the body raises `LackingClassError`."""
+def naming_classes(class_names: Sequence[str]) -> Iterator[None]:
+    """Names the class, instead of its label, if the body raises `MissingClassError`."""
     try:
         yield
-    except LackingClassError as lack:
-        raise DataError(lack.reason.format(class_name(lack.label, class_names))) from lack
+    except MissingClassError as error:
+        raise DataError(error.reason.format(class_name(error.label, class_names))) from error
 
 
 def stratified_order(labels: np.ndarray, subset_seed: int, purpose: str = "subset") -> np.ndarray:
@@ -52,11 +52,11 @@ def stratified_order(labels: np.ndarray, subset_seed: int, purpose: str = "subse
     """
     members, positions, classes = [], [], []
     for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
+        indices = np.flatnonzero(labels == label)
         random = np.random.default_rng([seed_for(subset_seed, purpose), int(label)])
-        members.append(random.permutation(own))
-        positions.append((np.arange(len(own)) + 0.5) / len(own))
-        classes.append(np.full(len(own), label))
+        members.append(random.permutation(indices))
+        positions.append((np.arange(len(indices)) + 0.5) / len(indices))
+        classes.append(np.full(len(indices), label))
     order = np.lexsort((np.concatenate(classes), np.concatenate(positions)))
     return np.concatenate(members)[order].astype(np.int64)
 
@@ -82,7 +82,7 @@ def subset(labels: np.ndarray, fraction: float, subset_seed: int) -> np.ndarray:
     chosen = order[:size]
     missing = np.setdiff1d(labels, labels[chosen])
     if missing.size:
-        raise LackingClassError(
+        raise MissingClassError(
             f"fraction={fraction:g} keeps {size} of {len(labels)} images and none of class {{}}; "
             f"the smallest fraction with every class is {_smallest_fraction(labels[order]):g}.",
             missing[0],
@@ -91,8 +91,8 @@ def subset(labels: np.ndarray, fraction: float, subset_seed: int) -> np.ndarray:
 
 
 def _smallest_fraction(ordered_labels: np.ndarray) -> float:
-    _, first_places = np.unique(ordered_labels, return_index=True)
-    size, count = int(first_places.max()) + 1, len(ordered_labels)
+    _, first_positions = np.unique(ordered_labels, return_index=True)
+    size, count = int(first_positions.max()) + 1, len(ordered_labels)
     scale = 10 ** math.ceil(math.log10(count) + 1)
     return math.ceil(size / count * scale) / scale
 
@@ -119,7 +119,7 @@ def hold_out(
     for part, side in (("evaluation", order[:size]), ("training", order[size:])):
         missing = np.setdiff1d(labels, labels[side])
         if missing.size:
-            raise LackingClassError(
+            raise MissingClassError(
                 f"{key}={share:g} leaves {len(side)} of {len(labels)} images for {part} and none of class {{}}; "
                 f"{_workable_shares(labels[order])}",
                 missing[0],

@@ -23,7 +23,7 @@ class Images:
     Attributes:
         pixels: uint8 [M, H, W, C]; a `numpy.memmap` if they stay on disk.
         labels: int32 [N].
-        rows: the places of the images in `pixels`, int64 [N]; None if N = M and the order is the same.
+        rows: the indices of the images in `pixels`, int64 [N]; None if N = M and the order is the same.
         digests: the result of `image_digests`, uint64 [N], if it is already known; else None.
     """
 
@@ -172,11 +172,11 @@ def require_memory(count: int, shape: Sequence[int], setting: str, advice: str) 
     Raises:
         SmallMachineError: it cannot.
     """
-    needed, there = count * math.prod(shape), psutil.virtual_memory().total
-    if needed > there:
+    needed, memory = count * math.prod(shape), psutil.virtual_memory().total
+    if needed > memory:
         raise SmallMachineError(
             f"{setting}: {count} images of {'x'.join(map(str, shape))} bytes need more than {needed / 1e9:,.1f} GB of "
-            f"memory, and this machine has {there / 1e9:,.1f}; {advice}."
+            f"memory, and this machine has {memory / 1e9:,.1f}; {advice}."
         )
 
 
@@ -213,8 +213,8 @@ def image_digests(images: Images) -> np.ndarray:
 def _block_digests(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
     # The same bytes on every machine, with any byte order.
     label_bytes = labels.astype("<i4")[:, np.newaxis].view(np.uint8)
-    together = np.concatenate([pixels.reshape(len(pixels), -1), label_bytes], axis=1)
-    return np.frombuffer(b"".join([hashlib.blake2b(one, digest_size=8).digest() for one in together]), "<u8")
+    rows = np.concatenate([pixels.reshape(len(pixels), -1), label_bytes], axis=1)
+    return np.frombuffer(b"".join([hashlib.blake2b(row, digest_size=8).digest() for row in rows]), "<u8")
 
 
 def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,8 +17,8 @@ def orientation(data: bytes) -> int:
     if order is None:
         return _UPRIGHT
 
-    def number(place: int, size: int) -> int:
-        return int.from_bytes(exif[place : place + size], order)  # type: ignore[arg-type]
+    def number(offset: int, size: int) -> int:
+        return int.from_bytes(exif[offset : offset + size], order)  # type: ignore[arg-type]
 
     first = number(4, 4)
     for entry in range(first + 2, first + 2 + _ENTRY * number(first, 2), _ENTRY):
@@ -41,10 +41,10 @@ def upright(pixels: np.ndarray, stated: int) -> np.ndarray:
 
 def _exif(data: bytes) -> bytes:
     """Returns the EXIF part of a JPEG file, which is a TIFF file; nothing if there is none."""
-    place = 2 if data[:2] == b"\xff\xd8" else len(data)
-    while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] != bytes([_PIXELS]):
-        end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-        if data[place + 1] == _EXIF and data[place + 4 : place + 10] == b"Exif\0\0":
-            return data[place + 10 : end]
-        place = end
+    offset = 2 if data[:2] == b"\xff\xd8" else len(data)
+    while data[offset : offset + 1] == b"\xff" and data[offset + 1 : offset + 2] != bytes([_PIXELS]):
+        end = offset + 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
+        if data[offset + 1] == _EXIF and data[offset + 4 : offset + 10] == b"Exif\0\0":
+            return data[offset + 10 : end]
+        offset = end
     return b""

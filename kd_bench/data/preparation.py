@@ -22,7 +22,7 @@ from tensorflow_datasets.core.download import download_manager, downloader, extr
 
 from kd_bench.config.paths import expanded, place_of_set
 from kd_bench.data import digits  # noqa: F401 - importing it registers `digits` with TensorFlow Datasets
-from kd_bench.data.damage import UNREADABLE, reason, text, usable
+from kd_bench.data.damage import UNREADABLE, error_reason, error_text, usable
 from kd_bench.data.fashion_mnist import ManualFashionMNIST
 from kd_bench.errors import DataError
 
@@ -61,7 +61,7 @@ def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfd
     if data_dir is not None:
         _require_outside(name, expanded("dataset.data_dir", data_dir).absolute())
     try:
-        with quietly():
+        with quiet_tfds():
             if manual_dir is not None and name.partition(":")[0] == ManualFashionMNIST.name:
                 return ManualFashionMNIST(data_dir=data_dir)
             return tfds.builder(name, data_dir=data_dir)
@@ -70,41 +70,45 @@ def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfd
     except UNREADABLE as error:
         _require_sound_copies(place_of_set(name, data_dir))
         if isinstance(error, OSError | tf.errors.OpError):
-            raise DataError(f"dataset.data_dir={data_dir}: cannot be read: {reason(error)}.") from error
-        raise DataError(f"dataset.name={name}: {text(error)}.") from error
+            raise DataError(f"dataset.data_dir={data_dir}: cannot be read: {error_reason(error)}.") from error
+        raise DataError(f"dataset.name={name}: {error_text(error)}.") from error
 
 
-def _require_outside(name: str, place: Path) -> None:
+def _require_outside(name: str, data_dir: Path) -> None:
     """Checks that a folder of prepared sets, which holds set/version, is not a set or a version: one level too deep."""
-    first = re.split("[/:]", name)[0]
-    of_configurations = place.name == first and not (place / first).exists()
-    depths = ("", "*/", "*/*/") if of_configurations else ("", "*/")
-    if not any(path for depth in depths for path in place.glob(f"{depth}dataset_info.json")):
+    set_name = re.split("[/:]", name)[0]
+    has_configurations = data_dir.name == set_name and not (data_dir / set_name).exists()
+    depths = ("", "*/", "*/*/") if has_configurations else ("", "*/")
+    if not any(path for depth in depths for path in data_dir.glob(f"{depth}dataset_info.json")):
         return
-    inside = [folder for folder in (place, *place.parents) if folder.name == first]
-    advice = f"set dataset.data_dir={inside[0].parent}" if inside else f"set it to a folder that holds {first}/1.0.0"
-    raise DataError(f"dataset.data_dir={place}: is inside a prepared set; {advice}.")
+    set_folders = [folder for folder in (data_dir, *data_dir.parents) if folder.name == set_name]
+    advice = (
+        f"set dataset.data_dir={set_folders[0].parent}"
+        if set_folders
+        else f"set it to a folder that holds {set_name}/1.0.0"
+    )
+    raise DataError(f"dataset.data_dir={data_dir}: is inside a prepared set; {advice}.")
 
 
 def _hint(name: str, data_dir: str | None) -> str:
-    if (place := place_of_set(name, data_dir)).exists():
+    if (folder := place_of_set(name, data_dir)).exists():
         return (
-            f" {place} has no set of this name and version: a prepared set is a folder such as 1.0.0 with "
+            f" {folder} has no set of this name and version: a prepared set is a folder such as 1.0.0 with "
             "dataset_info.json and features.json. Copy it again; if it has a folder of images per class, write "
-            f"dataset=folder dataset.root={place}."
+            f"dataset=folder dataset.root={folder}."
         )
     known = tfds.list_builders(with_community_datasets=False)
     near = difflib.get_close_matches(name.partition("/")[0].lower(), known)
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
-def _require_sound_copies(place: Path) -> None:
+def _require_sound_copies(set_folder: Path) -> None:
     """Checks that the metadata of all prepared folders of a set can be read."""
-    with usable(place):
-        folders = {path.parent for path in place.rglob("*.json")}
+    with usable(set_folder):
+        folders = {path.parent for path in set_folder.rglob("*.json")}
     # An interrupted preparation leaves a folder whose name is not a version; nothing reads it.
     for folder in sorted(folder for folder in folders if tfds.core.Version.is_valid(folder.name)):
-        with usable(folder), quietly():
+        with usable(folder), quiet_tfds():
             described = tfds.builder_from_directory(folder).version
             if described != folder.name:
                 raise ValueError(f"dataset_info.json describes version {described}")
@@ -118,10 +122,10 @@ def require_preparable(name: str, data_dir: str | None, manual_dir: str | None) 
     """
     builder = find_builder(name, data_dir, manual_dir)
     root = Path(builder.data_dir_root)
-    place = next(place for place in (root, *root.parents) if place.exists())
-    if not os.access(place, os.W_OK) or not place.is_dir():
-        number = errno.EACCES if place.is_dir() else errno.ENOTDIR
-        raise DataError(_advice(builder, OSError(number, os.strerror(number), str(place))))
+    folder = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not os.access(folder, os.W_OK) or not folder.is_dir():
+        number = errno.EACCES if folder.is_dir() else errno.ENOTDIR
+        raise DataError(_advice(builder, OSError(number, os.strerror(number), str(folder))))
 
 
 def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
@@ -139,7 +143,7 @@ def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
             of the prepared folder cannot be read.
     """
     folder = Path(builder.data_dir)
-    with quietly():
+    with quiet_tfds():
         try:
             if not folder.exists():
                 _prepare_alone(builder, manual_dir)
@@ -160,7 +164,7 @@ def _prepare_alone(builder: tfds.core.DatasetBuilder, manual_dir: str | None) ->
         logging.getLogger(__name__).info("Preparing %s in %s, once.", builder.name, builder.data_dir)
         config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
         try:
-            with _impatiently():
+            with _short_timeouts():
                 builder.download_and_prepare(download_dir=root / "downloads", download_config=config)
         except BaseException:
             _tidy(builder)
@@ -181,12 +185,12 @@ def _tidy(builder: tfds.core.DatasetBuilder) -> None:
 
 
 def _advice(builder: tfds.core.DatasetBuilder, error: Exception) -> str:
-    place = Path(builder.data_dir).relative_to(builder.data_dir_root)
+    folder = Path(builder.data_dir).relative_to(builder.data_dir_root)
     return (
-        f"dataset.name={builder.name}: could not be prepared in {builder.data_dir}: {reason(error)}\n"
+        f"dataset.name={builder.name}: could not be prepared in {builder.data_dir}: {error_reason(error)}\n"
         f"{_wanted_files(builder)}"
-        f"- Or prepare it on a machine with network, copy its folder {place} and set "
-        f"dataset.data_dir=<the folder that holds {place}>."
+        f"- Or prepare it on a machine with network, copy its folder {folder} and set "
+        f"dataset.data_dir=<the folder that holds {folder}>."
     )
 
 
@@ -205,7 +209,7 @@ def _wanted_files(builder: tfds.core.DatasetBuilder) -> str:
 
 
 @contextlib.contextmanager
-def quietly() -> Iterator[None]:
+def quiet_tfds() -> Iterator[None]:
     """Hides what TensorFlow Datasets logs and prints, and its progress bars if there is no terminal."""
     verbosity, connections = absl_logging.get_verbosity(), logging.getLogger("urllib3")
     level = connections.level
@@ -221,7 +225,7 @@ def quietly() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _impatiently() -> Iterator[None]:
+def _short_timeouts() -> Iterator[None]:
     """Ends a download soon if there is no network.
 
     TensorFlow Datasets has no timeout and retries for minutes; neither can be set.

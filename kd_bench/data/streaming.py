@@ -20,7 +20,9 @@ from kd_bench.errors import SmallMachineError
 _PIXELS, _LABELS, _DIGESTS = "pixels.npy", "labels.npy", "digests.npy"
 
 
-def decoded(folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]) -> Images:
+def decoded_images(
+    folder: Path, shape: tuple[int, int, int, int], fill: Callable[[np.ndarray, np.ndarray], None]
+) -> Images:
     """Returns the images in a folder, in the file's order, with digests. It first makes files that are missing.
 
     Args:

@@ -44,7 +44,7 @@ def activation_boundary_loss(student_feature: tf.Tensor, teacher_feature: tf.Ten
 class ActivationBoundary(Distiller):
     """Two stages: the boundaries at a constant learning rate, then the task (`ce`) or soft targets alone (`kd`).
 
-    Stage 1 minimises weight * (l_1 / 4 + l_2 / 2 + l_3), on the `pre` maps of all groups. Where channels differ, or
+    Stage 1 minimises weight * (l_1 / 4 + l_2 / 2 + l_3), on the `pre` maps of all points. Where channels differ, or
     always with `force_connectors`, a connector (1x1 convolution, batch norm) follows the student's map in stage 1.
     The loss is a sum over positions: with `area_scaling`, the weight is divided by the area ratio of the maps.
     """
@@ -72,10 +72,10 @@ class ActivationBoundary(Distiller):
         self.boundary_share = boundary_share
         self.stage2 = stage2
         self.temperature = temperature
-        own, theirs = student.output["pre"], teacher.output["pre"]
-        require_same_sizes("AB", own, theirs)
-        self.features = keras.Model(student.inputs, own)
-        self.connectors = connectors(own, theirs, always=force_connectors)
+        student_maps, teacher_maps = student.output["pre"], teacher.output["pre"]
+        require_same_sizes("AB", student_maps, teacher_maps)
+        self.features = keras.Model(student.inputs, student_maps)
+        self.connectors = connectors(student_maps, teacher_maps, always=force_connectors)
 
     def stages(self) -> list[Stage]:
         """Returns the boundary stage, which trains everything except the classifier, and the main stage."""

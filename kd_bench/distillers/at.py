@@ -1,6 +1,6 @@
 """Attention transfer: Zagoruyko, Komodakis, "Paying More Attention to Attention", ICLR 2017, arXiv:1612.03928.
 
-The student matches the teacher's spatial attention maps: the places where activations are large, over all channels.
+The student matches the teacher's spatial attention maps: the positions where activations are large, over all channels.
 There are no connectors: channels may differ. If sizes differ, the larger map is average-pooled to the smaller size.
 
 Paper and authors' code differ (attention-transfer issue 34): equation 2 has the norm of the difference of the maps, the
@@ -61,8 +61,11 @@ def paper_attention_loss(
 
 
 def _differences(students: Sequence[tf.Tensor], teachers: Sequence[tf.Tensor], p: int) -> list[tf.Tensor]:
-    pairs = [pool_to_smaller(in_float32(own), constant(theirs)) for own, theirs in zip(students, teachers, strict=True)]
-    return [attention_map(own, p) - attention_map(theirs, p) for own, theirs in pairs]
+    pairs = [
+        pool_to_smaller(in_float32(student), constant(teacher))
+        for student, teacher in zip(students, teachers, strict=True)
+    ]
+    return [attention_map(student, p) - attention_map(teacher, p) for student, teacher in pairs]
 
 
 def _length(vectors: tf.Tensor) -> tf.Tensor:
@@ -73,7 +76,7 @@ def _length(vectors: tf.Tensor) -> tf.Tensor:
 
 
 class AttentionTransfer(Distiller):
-    """One stage: cross-entropy + beta * attention loss on the maps that all groups pass to the next layer (`passed`).
+    """One stage: cross-entropy + beta * attention loss on the maps that all points pass to the next layer (`passed`).
 
     With `area_scaling`, the beta of `distance=code` is multiplied by the area ratio of the maps. The length in the
     paper does not depend on the size of the maps.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kd_bench.complexity import multiply_adds_of_updates
 from kd_bench.config import MAIN_STAGE
-from kd_bench.distillers.finite import FiniteSteps
+from kd_bench.distillers.finite_steps import FiniteSteps
 from kd_bench.distillers.tensors import in_float32
 from kd_bench.errors import ConfigError
 
@@ -64,7 +64,7 @@ class Batch:
 
     @property
     def indices(self) -> tf.Tensor:
-        """The place of each image among the run's training images, from 0, `[B]` int32. As for `labels`."""
+        """The index of each image among the run's training images, `[B]` int32. As for `labels`."""
         self._require_whole_images()
         return self._indices
 
@@ -118,7 +118,7 @@ class Stage:
         losses: the weighted terms by the names under which they are logged; their sum is minimised. Each is a scalar, a
             mean over the samples of its batch (for other losses see `tensors.py`).
         trained: what is trained; each of its variables must get a gradient.
-        share: the stage's length, as a fraction of the main stage's epochs.
+        share: the stage's length, as a share of the main stage's epochs.
         min_steps: the stage's smallest length in steps, rounded up to whole epochs: the hyper-parameter
             `<name>_min_steps`. For networks that are trained without the student and need this many steps also in a
             short run.
@@ -141,7 +141,7 @@ class Stage:
     @property
     def variables(self) -> list[keras.Variable]:
         """The variables of what is trained."""
-        parts = ([one] if isinstance(one, keras.Variable) else one.trainable_variables for one in self.trained)
+        parts = ([part] if isinstance(part, keras.Variable) else part.trainable_variables for part in self.trained)
         return list(itertools.chain.from_iterable(parts))
 
     @property
@@ -167,7 +167,7 @@ class Distiller(keras.Model):
         teacher_init: how the teacher starts: `pretrained`, from `scratch`, or None without a teacher. A literal: the
             launcher reads it from the source, to train the teacher first.
         supports_xla: whether XLA makes the step faster; `jit_compile=auto` uses it.
-        supports_mixed_images: whether the method can learn from images that have no single label and place. A literal.
+        supports_mixed_images: whether the method can learn from images that have no single label and index. A literal.
         images_per_replica: the size of a replica's share of each batch; None without replicas.
         step_multiply_adds: of one step of the current stage, over all replicas; None before it was traced, and where
             they cannot be counted.
@@ -247,7 +247,7 @@ class Distiller(keras.Model):
         """Tells the method about the run's training images, before its stages are made. Most need nothing of it.
 
         Args:
-            labels: of all images, `[N]` integers; `Batch.indices` are places in this array.
+            labels: of all images, `[N]` integers; `Batch.indices` are those of this array.
             batch_size: of the global batch.
         """
 
@@ -288,7 +288,7 @@ class Distiller(keras.Model):
         """
         self.stage, self.step_multiply_adds = stage, None
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
-        self._measures = _Measures(stage)
+        self._stage_metrics = _StageMetrics(stage)
         if stage.no_weight_decay:
             optimizer.exclude_from_weight_decay(var_list=list(stage.no_weight_decay))
         optimizer.build(stage.variables)
@@ -302,11 +302,11 @@ class Distiller(keras.Model):
     @property
     def finite_steps(self) -> FiniteSteps:
         """The count of the stage's steps whose losses were finite."""
-        return self._measures.finite_steps
+        return self._stage_metrics.finite_steps
 
     @property
     def _logged(self) -> list[keras.Metric]:
-        return [*self._measures.means.values(), *self.own_metrics]
+        return [*self._stage_metrics.means.values(), *self.own_metrics]
 
     @property
     def state(self) -> list[keras.Variable]:
@@ -347,8 +347,8 @@ class Distiller(keras.Model):
         if self.stage.combine_gradients is None:
             gradients = tape.gradient(scaled["loss"], watched)
         else:
-            by_term = {name: self._over_replicas(tape.gradient(scaled[name], watched)) for name in terms}
-            gradients = self._shared(self.stage.combine_gradients(by_term, batch))
+            term_gradients = {name: self._sum_over_replicas(tape.gradient(scaled[name], watched)) for name in terms}
+            gradients = self._per_replica(self.stage.combine_gradients(term_gradients, batch))
         _require_gradients(self.stage, gradients)
         self.optimizer.apply(gradients, self.stage.variables)
         return {"loss": total, **terms}
@@ -361,24 +361,24 @@ class Distiller(keras.Model):
         # The optimizer sums the gradients of the replicas; in float16 it also scales them.
         return self.optimizer.scale_loss(loss / self.distribute_strategy.num_replicas_in_sync)
 
-    def _over_replicas(self, gradients: Gradients) -> Gradients:
+    def _sum_over_replicas(self, gradients: Gradients) -> Gradients:
         present = [gradient for gradient in gradients if gradient is not None]
         context = tf.distribute.get_replica_context()
         reduced = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present) if present else [])
         return [None if gradient is None else next(reduced) for gradient in gradients]
 
-    def _shared(self, gradients: Gradients) -> Gradients:
+    def _per_replica(self, gradients: Gradients) -> Gradients:
         replicas = self.distribute_strategy.num_replicas_in_sync
         return [None if gradient is None else gradient / replicas for gradient in gradients]
 
     def _track(self, values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for name, value in values.items():
-            self._measures.means[name].update_state(value)
+            self._stage_metrics.means[name].update_state(value)
         self.finite_steps.update_state(tf.stack([values[name] for name in self.finite_steps.terms]))
         return {metric.name: metric.result() for metric in self._logged}
 
 
-class _Measures:
+class _StageMetrics:
     """A stage's running means and its count of finite steps.
 
     It is not a Keras object: on several replicas `fit` builds the model in its first stage, and a built Keras model

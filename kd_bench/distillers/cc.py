@@ -47,9 +47,9 @@ def correlation_loss(student: tf.Tensor, teacher: tf.Tensor, gamma: float = 0.4,
     Raises:
         ValueError: the batches differ in size.
     """
-    own, theirs = (correlations(in_float32(embedding), gamma, order) for embedding in (student, teacher))
-    require_same_shape("correlation_loss", own, theirs)
-    return tf.reduce_mean(tf.math.squared_difference(own, theirs))
+    student, teacher = (correlations(in_float32(embedding), gamma, order) for embedding in (student, teacher))
+    require_same_shape("correlation_loss", student, teacher)
+    return tf.reduce_mean(tf.math.squared_difference(student, teacher))
 
 
 def correlations(embeddings: tf.Tensor, gamma: float, order: int) -> tf.Tensor:

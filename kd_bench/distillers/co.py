@@ -77,8 +77,8 @@ def co_loss(
         teacher_features: the same number and shapes; get no gradient.
         margins: one per point, `[C]` each.
     """
-    points = list(zip(student_features, teacher_features, margins, strict=True))
-    return tf.add_n([partial_l2(*point) / 2 ** (len(points) - level) for level, point in enumerate(points, start=1)])
+    pairs = list(zip(student_features, teacher_features, margins, strict=True))
+    return tf.add_n([partial_l2(*pair) / 2 ** (len(pairs) - number) for number, pair in enumerate(pairs, start=1)])
 
 
 def batch_norm_of(feature: keras.KerasTensor) -> keras.layers.BatchNormalization:
@@ -99,7 +99,7 @@ def batch_norm_of(feature: keras.KerasTensor) -> keras.layers.BatchNormalization
 
 
 class ComprehensiveOverhaul(Distiller):
-    """One stage: cross-entropy + alpha * co_loss on the `pre` maps of all groups.
+    """One stage: cross-entropy + alpha * co_loss on the `pre` maps of all feature points.
 
     Each map of the student passes a connector (1x1 convolution, batch norm), which is trained with the student and then
     discarded. The loss is a sum over positions: with `area_scaling`, alpha is divided by the area ratio of the maps.
@@ -121,12 +121,12 @@ class ComprehensiveOverhaul(Distiller):
         if area_scaling:
             self.adjust("alpha", alpha, alpha / area_ratio(student, teacher))
         self.teacher_statistics = teacher_statistics
-        own, theirs = student.output["pre"], teacher.output["pre"]
-        require_same_sizes("CO", own, theirs)
-        layers = [batch_norm_of(feature) for feature in theirs]
+        student_maps, teacher_maps = student.output["pre"], teacher.output["pre"]
+        require_same_sizes("CO", student_maps, teacher_maps)
+        layers = [batch_norm_of(feature) for feature in teacher_maps]
         self.margins = [margin_from_bn(*_scale_and_offset(layer)) for layer in layers]
         fan_out = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-        self.connectors = connectors(own, theirs, always=True, initializer=fan_out)
+        self.connectors = connectors(student_maps, teacher_maps, always=True, initializer=fan_out)
         self.trained = [self.connectors]
         if teacher_statistics == "batch":
             _normalise_by_batch(teacher)

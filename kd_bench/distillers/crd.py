@@ -49,54 +49,54 @@ def draw_weights(labels: tf.Tensor, all_labels: tf.Tensor, negatives: int) -> tf
     Returns:
         `[B,N]`; zeros if all images have one class.
     """
-    others = tf.cast(labels[:, None] != all_labels[None], tf.float32)
-    return tf.math.divide_no_nan(negatives * others, tf.reduce_sum(others, axis=1, keepdims=True))
+    other_classes = tf.cast(labels[:, None] != all_labels[None], tf.float32)
+    return tf.math.divide_no_nan(negatives * other_classes, tf.reduce_sum(other_classes, axis=1, keepdims=True))
 
 
-def mean_similarity(scores: tf.Tensor, places: tf.Tensor, weights: tf.Tensor, negatives: int) -> tf.Tensor:
+def mean_similarity(scores: tf.Tensor, indices: tf.Tensor, weights: tf.Tensor, negatives: int) -> tf.Tensor:
     """Returns the mean of the similarities of one positive and `negatives` negatives, over the batch: a scalar.
 
     Args:
         scores: `[B,N]`.
-        places: of the images in the training set, `[B]`.
+        indices: of the images in the training set, `[B]`.
         weights: of `draw_weights`.
         negatives: K.
     """
-    positive = tf.gather(scores, places, batch_dims=1)
+    positive = tf.gather(scores, indices, batch_dims=1)
     drawn = tf.reduce_sum(tf.cast(weights, scores.dtype) * scores, axis=1)
     return tf.reduce_mean(positive + drawn) / (negatives + 1)
 
 
-def contrastive_loss(scores: tf.Tensor, places: tf.Tensor, weights: tf.Tensor, negatives: int) -> tf.Tensor:
+def contrastive_loss(scores: tf.Tensor, indices: tf.Tensor, weights: tf.Tensor, negatives: int) -> tf.Tensor:
     """Returns -log h(positive) - the weighted sum over the negatives of log(1 - h), a mean over the batch (eq. 18).
 
     h = score / (score + K / N) is the probability that a pair is a positive one.
 
     Args:
         scores: `[B,N]`, divided by their normaliser.
-        places: as in `mean_similarity`.
+        indices: as in `mean_similarity`.
         weights: as in `mean_similarity`.
         negatives: K.
     """
     noise = negatives / scores.shape[1]
-    positive = tf.gather(scores, places, batch_dims=1)
-    of_positive = tf.math.log(positive / (positive + noise + _EPSILON))
-    of_negatives = tf.math.log(noise / (scores + noise + _EPSILON))
-    drawn = tf.reduce_sum(tf.cast(weights, scores.dtype) * of_negatives, axis=1)
-    return -tf.reduce_mean(of_positive + drawn)
+    positive = tf.gather(scores, indices, batch_dims=1)
+    positive_term = tf.math.log(positive / (positive + noise + _EPSILON))
+    negative_terms = tf.math.log(noise / (scores + noise + _EPSILON))
+    drawn = tf.reduce_sum(tf.cast(weights, scores.dtype) * negative_terms, axis=1)
+    return -tf.reduce_mean(positive_term + drawn)
 
 
-def remembered(bank: tf.Tensor, places: tf.Tensor, embeddings: tf.Tensor, momentum: float) -> tf.Tensor:
+def updated_bank(bank: tf.Tensor, indices: tf.Tensor, embeddings: tf.Tensor, momentum: float) -> tf.Tensor:
     """Returns the bank with new entries: unit length of momentum * entry + (1 - momentum) * embedding.
 
     Args:
         bank: `[N,D]`.
-        places: `[B]`.
+        indices: `[B]`.
         embeddings: `[B,D]`.
         momentum: in [0, 1].
     """
-    entries = unit(momentum * tf.gather(bank, places) + (1 - momentum) * tf.stop_gradient(embeddings))
-    return tf.tensor_scatter_nd_update(bank, places[:, None], entries)
+    entries = unit(momentum * tf.gather(bank, indices) + (1 - momentum) * tf.stop_gradient(embeddings))
+    return tf.tensor_scatter_nd_update(bank, indices[:, None], entries)
 
 
 class ContrastiveRepresentation(Distiller):
@@ -126,7 +126,7 @@ class ContrastiveRepresentation(Distiller):
         self.momentum = momentum
         self.embeddings = [linear_embedding(network.output["embedding"], size) for network in (student, teacher)]
         self.trained = self.embeddings
-        self.normalisers = [self._remembered((), "normaliser", keras.initializers.Constant(_UNSET)) for _ in range(2)]
+        self.normalisers = [self._add_state((), "normaliser", keras.initializers.Constant(_UNSET)) for _ in range(2)]
 
     def prepare(self, labels: np.ndarray, batch_size: int) -> None:
         """Makes the banks, with random entries (uniform, of unit length on average: authors' code).
@@ -139,9 +139,9 @@ class ContrastiveRepresentation(Distiller):
         size = self.embeddings[0].output.shape[-1]
         bound = (3 / size) ** 0.5
         start = keras.initializers.RandomUniform(-bound, bound)
-        self.banks = [self._remembered((len(labels), size), "bank", start) for _ in range(2)]
+        self.banks = [self._add_state((len(labels), size), "bank", start) for _ in range(2)]
 
-    def _remembered(self, shape: tuple[int, ...], name: str, start: keras.Initializer) -> keras.Variable:
+    def _add_state(self, shape: tuple[int, ...], name: str, start: keras.Initializer) -> keras.Variable:
         # All replicas assign the same value: the first one's is everyone's.
         return self.add_weight(
             shape=shape, initializer=start, trainable=False, name=name, aggregation="only_first_replica"
@@ -149,24 +149,24 @@ class ContrastiveRepresentation(Distiller):
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted loss on the global batch, the same on every replica, and updates the banks."""
-        places = global_batch(batch.indices)
-        weights = draw_weights(tf.gather(self.all_labels, places), tf.constant(self.all_labels), self.negatives)
+        indices = global_batch(batch.indices)
+        weights = draw_weights(tf.gather(self.all_labels, indices), tf.constant(self.all_labels), self.negatives)
         outputs = batch.student["embedding"], tf.stop_gradient(batch.teacher["embedding"])
-        own = [
+        embeddings = [
             global_batch(unit(embedding(output))) for embedding, output in zip(self.embeddings, outputs, strict=True)
         ]
         losses = [
-            contrastive_loss(self._normalised(network, anchors, places, weights), places, weights, self.negatives)
-            for network, anchors in enumerate(own)
+            contrastive_loss(self._normalised(network, anchors, indices, weights), indices, weights, self.negatives)
+            for network, anchors in enumerate(embeddings)
         ]
-        for bank, embeddings in zip(self.banks, own, strict=True):
-            bank.assign(remembered(bank.value, places, embeddings, self.momentum))
+        for bank, anchors in zip(self.banks, embeddings, strict=True):
+            bank.assign(updated_bank(bank.value, indices, anchors, self.momentum))
         return self.weight * tf.add_n(losses)
 
-    def _normalised(self, network: int, anchors: tf.Tensor, places: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def _normalised(self, network: int, anchors: tf.Tensor, indices: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """Returns one network's similarities with the other's bank, by a normaliser that the first batch sets."""
         scores = similarities(anchors, self.banks[1 - network].value, self.temperature)
         normaliser = self.normalisers[network]
-        first = mean_similarity(tf.stop_gradient(scores), places, weights, self.negatives) * scores.shape[1]
-        normaliser.assign(tf.where(normaliser.value < 0, first, normaliser.value))
+        initial = mean_similarity(tf.stop_gradient(scores), indices, weights, self.negatives) * scores.shape[1]
+        normaliser.assign(tf.where(normaliser.value < 0, initial, normaliser.value))
         return scores / normaliser.value

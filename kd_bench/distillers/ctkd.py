@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from kd_bench.checks import ExactShare, NonNegative, Positive
 from kd_bench.distillers.base import Batch, Distiller
-from kd_bench.distillers.soft_logits import scores, soft_logits_loss
+from kd_bench.distillers.soft_logits import logit_transform, soft_logits_loss
 from kd_bench.distillers.warmup import warmup
 
 _CURRICULUM_EPOCHS = 10
@@ -62,7 +62,7 @@ class CurriculumTemperature(Distiller):
         self.lowest = lowest
         self.span = span
         self.curriculum_share = curriculum_share
-        self.scores = scores(standardize)
+        self.transform = logit_transform(standardize)
         self.raw_temperature = self.add_weight(shape=(), initializer="ones", name="raw_temperature")
         self.trained = [self.raw_temperature]
         self.own_metrics.append(keras.metrics.Mean(name="temperature"))
@@ -76,5 +76,5 @@ class CurriculumTemperature(Distiller):
         raw = reversed_gradient(self.raw_temperature.value, difficulty(batch, self.curriculum_share))
         temperature = self.lowest + self.span * tf.sigmoid(raw)
         self.own_metrics[0].update_state(temperature)
-        compared = self.scores(batch.student["logits"]), self.scores(batch.teacher["logits"])
-        return self.distill_weight * soft_logits_loss(*compared, temperature)
+        logits = self.transform(batch.student["logits"]), self.transform(batch.teacher["logits"])
+        return self.distill_weight * soft_logits_loss(*logits, temperature)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kd_bench.checks import ExactShare, NonNegative, Positive
 from kd_bench.distillers.base import Batch, Distiller
-from kd_bench.distillers.soft_logits import kl_divergence, scores
+from kd_bench.distillers.soft_logits import kl_divergence, logit_transform
 from kd_bench.distillers.tensors import constant, in_float32, require_same_shape
 from kd_bench.distillers.warmup import warmup
 
@@ -43,9 +43,11 @@ def dkd_loss(
     """
     student_logits, teacher_logits = in_float32(student_logits), constant(teacher_logits)
     require_same_shape("dkd_loss", student_logits, teacher_logits)
-    own_label, own_others = decoupled(student_logits / temperature, labels)
-    label, others = decoupled(teacher_logits / temperature, labels)
-    return temperature**2 * (alpha * kl_divergence(label, own_label) + beta * kl_divergence(others, own_others))
+    student_label, student_others = decoupled(student_logits / temperature, labels)
+    teacher_label, teacher_others = decoupled(teacher_logits / temperature, labels)
+    return temperature**2 * (
+        alpha * kl_divergence(teacher_label, student_label) + beta * kl_divergence(teacher_others, student_others)
+    )
 
 
 def decoupled(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -84,10 +86,10 @@ class DecoupledDistillation(Distiller):
         self.beta = beta
         self.temperature = temperature
         self.warmup_share = warmup_share
-        self.scores = scores(standardize)
+        self.transform = logit_transform(standardize)
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the loss by its weight at this time of the stage."""
-        compared = self.scores(batch.student["logits"]), self.scores(batch.teacher["logits"])
-        loss = dkd_loss(*compared, batch.labels, self.alpha, self.beta, self.temperature)
+        logits = self.transform(batch.student["logits"]), self.transform(batch.teacher["logits"])
+        loss = dkd_loss(*logits, batch.labels, self.alpha, self.beta, self.temperature)
         return warmup(batch, self.warmup_share, _WARMUP_EPOCHS) * loss

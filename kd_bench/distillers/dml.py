@@ -80,8 +80,8 @@ class DeepMutualLearning(Distiller):
         """Returns the peer's weighted divergence from the student."""
         return self._divergence(batch.teacher, batch.student)
 
-    def _divergence(self, outputs: Outputs, others: Outputs) -> tf.Tensor:
-        return self.weight * mutual_learning_loss(outputs["logits"], others["logits"], self.temperature)
+    def _divergence(self, outputs: Outputs, target: Outputs) -> tf.Tensor:
+        return self.weight * mutual_learning_loss(outputs["logits"], target["logits"], self.temperature)
 
     def update(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """Updates both networks at once or, if `sequential`, the student first (the paper's order)."""
@@ -92,14 +92,14 @@ class DeepMutualLearning(Distiller):
         with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
             tape.watch([variable.value for variable in self.stage.variables])
             batch = self._batch(*data)
-            own = {"task": self.task_loss(batch), "distill": self.distillation_loss(batch)}
-            self._apply(tape, self.student, own)
+            student_terms = {"task": self.task_loss(batch), "distill": self.distillation_loss(batch)}
+            self._apply(tape, self.student, student_terms)
             # Both updates are one step of the schedule.
             self.optimizer.iterations.assign(step)
-            divergence = self._divergence(batch.teacher, self._student_now(batch.images))
-            peers = {"peer_task": self.peer_task_loss(batch), "peer_distill": divergence}
-            self._apply(tape, self.peer, peers)
-        terms = own | peers
+            divergence = self._divergence(batch.teacher, self._updated_student(batch.images))
+            peer_terms = {"peer_task": self.peer_task_loss(batch), "peer_distill": divergence}
+            self._apply(tape, self.peer, peer_terms)
+        terms = student_terms | peer_terms
         return {"loss": tf.add_n(list(terms.values())), **terms}
 
     def _apply(self, tape: tf.GradientTape, network: keras.Model, terms: dict[str, tf.Tensor]) -> None:
@@ -108,7 +108,7 @@ class DeepMutualLearning(Distiller):
         with tape.stop_recording():
             self.optimizer.apply(tape.gradient(scaled, [variable.value for variable in variables]), variables)
 
-    def _student_now(self, images: tf.Tensor) -> Outputs:
+    def _updated_student(self, images: tf.Tensor) -> Outputs:
         """Returns the student's outputs by batch statistics. The batch changes the moving statistics only once."""
         trained, kept = self.student.trainable_variables, self.student.non_trainable_variables
         return self.student.stateless_call(trained, kept, images, training=True)[0]

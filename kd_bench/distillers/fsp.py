@@ -46,15 +46,15 @@ def fsp_loss(student_features: Sequence[tf.Tensor], teacher_features: Sequence[t
     """
     students, teachers = map(in_float32, student_features), map(constant, teacher_features)
     losses = []
-    for own, theirs in zip(itertools.pairwise(students), itertools.pairwise(teachers), strict=True):
-        student, teacher = fsp_matrix(*own), fsp_matrix(*theirs)
+    for student_pair, teacher_pair in zip(itertools.pairwise(students), itertools.pairwise(teachers), strict=True):
+        student, teacher = fsp_matrix(*student_pair), fsp_matrix(*teacher_pair)
         require_same_shape("fsp_loss", student, teacher)
         losses.append(tf.reduce_mean(tf.reduce_sum((student - teacher) ** 2, axis=[1, 2])))
     return tf.add_n(losses)
 
 
 class FSP(Distiller):
-    """Two stages: weight * fsp_loss on the `post` maps of all groups at a constant learning rate, then the task alone.
+    """Two stages: weight * fsp_loss on the `post` maps of all points at a constant learning rate, then the task alone.
 
     Where channels differ, a connector (1x1 convolution, batch norm) follows the student's map, in stage 1 only.
     """

@@ -40,8 +40,8 @@ def factor_transfer_loss(student_factor: tf.Tensor, teacher_factor: tf.Tensor, p
     """
     student_factor, teacher_factor = in_float32(student_factor), constant(teacher_factor)
     require_same_shape("factor_transfer_loss", student_factor, teacher_factor)
-    own, theirs = (tf.math.l2_normalize(factor, axis=[1, 2, 3]) for factor in (student_factor, teacher_factor))
-    return tf.reduce_mean(tf.abs(own - theirs) ** p)
+    student, teacher = (tf.math.l2_normalize(factor, axis=[1, 2, 3]) for factor in (student_factor, teacher_factor))
+    return tf.reduce_mean(tf.abs(student - teacher) ** p)
 
 
 def paraphraser_loss(reconstruction: tf.Tensor, features: tf.Tensor, p: int = 1) -> tf.Tensor:
@@ -114,12 +114,12 @@ class FactorTransfer(Distiller):
         self.paraphraser_share = paraphraser_share
         self.paraphraser_min_steps = paraphraser_min_steps
         self.paraphraser_learning_rate = paraphraser_learning_rate
-        own, theirs = student.output["post"][-1], teacher.output["post"][-1]
-        size, channels = smaller_size(own, theirs), theirs.shape[-1]
+        student_map, teacher_map = student.output["post"][-1], teacher.output["post"][-1]
+        size, channels = smaller_size(student_map, teacher_map), teacher_map.shape[-1]
         factors = _bottleneck(rate, channels)
         self.encoder = encoder(size, channels, factors, batch_norm)
         self.decoder = decoder(size, factors, channels, batch_norm)
-        self.translator = encoder(size, own.shape[-1], factors, batch_norm)
+        self.translator = encoder(size, student_map.shape[-1], factors, batch_norm)
         self.trained = [self.translator]
 
     def stages(self) -> list[Stage]:

@@ -61,7 +61,7 @@ def _sum(*gradients: tf.Tensor | None) -> tf.Tensor | None:
 
 
 class ClippedDistiller(Distiller):
-    """One joint stage on the `post` maps of all groups, with distillation gradients clipped to those of the task.
+    """One joint stage on the `post` maps of all points, with distillation gradients clipped to those of the task.
 
     Attributes:
         connectors: on the student's maps: a 1x1 convolution, batch norm and `connector` where channels differ.

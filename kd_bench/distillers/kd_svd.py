@@ -23,7 +23,7 @@ from kd_bench.checks import NonNegative, NonNegativeInt, Positive, PositiveInt
 from kd_bench.distillers.base import Batch
 from kd_bench.distillers.connectors import Ending
 from kd_bench.distillers.gradient_clip import Clip, ClippedDistiller
-from kd_bench.distillers.singular_vectors import Method, distilled_vectors, relation_loss, require_vectors
+from kd_bench.distillers.singular_vectors import Decomposition, distilled_vectors, relation_loss, require_vectors
 from kd_bench.distillers.tensors import summed_over_batch
 
 Signs = Literal["equal", "opposite"]
@@ -36,7 +36,7 @@ def kd_svd_loss(
     k: int = 1,
     extra: int = 3,
     beta: float = 8.0,
-    method: Method = "svd",
+    decomposition: Decomposition = "svd",
     signs: Signs = "equal",
 ) -> tf.Tensor:
     """Returns the squared difference of the relations of consecutive points, a sum over all entries and samples.
@@ -47,27 +47,27 @@ def kd_svd_loss(
         k: singular vectors of the teacher.
         extra: how many more than k of the student's vectors are compared with the teacher's.
         beta: of the relation exp(-(deep_i - shallow_j)**2 / beta).
-        method: `svd`, or `eid`, which is KD-EID.
+        decomposition: `svd`, or `eid`, which is KD-EID.
         signs: of the last point's vectors.
 
     Raises:
         ConfigError: a map has fewer than k singular vectors.
         ValueError: channels differ.
     """
-    students, teachers = distilled_vectors(student_features, teacher_features, k, extra, method)
+    students, teachers = distilled_vectors(student_features, teacher_features, k, extra, decomposition)
     if signs == "opposite":
         students[-1], teachers[-1] = -students[-1], -teachers[-1]
     return relation_loss(students, teachers, beta)
 
 
 class KDSVD(ClippedDistiller):
-    """One stage: cross-entropy + weight * kd_svd_loss on the `post` maps of all groups, by clipped gradients.
+    """One stage: cross-entropy + weight * kd_svd_loss on the `post` maps of all points, by clipped gradients.
 
     Where channels differ, a connector follows the student's map: 1x1 convolution, batch norm, and a ReLU unless
     `connector` is linear. The clip does not apply to it.
     """
 
-    decomposition: ClassVar[Method] = "svd"
+    decomposition: ClassVar[Decomposition] = "svd"
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ from kd_bench.layers import batch_norm
 
 _SATURATED = 3.0
 """Attention logits larger than this have almost no gradient through tanh. Their share is logged."""
-_MOSTLY = 0.5
+_WARNING_SHARE = 0.5
 """Above this share of saturated logits, the method warns."""
 
 
@@ -195,7 +195,7 @@ class MHGD(ClippedDistiller):
     def warnings(self) -> list[str]:
         """Returns a warning if most attention logits were saturated: the graphs then had no gradient."""
         saturated = float(self.saturated.result())
-        if saturated <= _MOSTLY:
+        if saturated <= _WARNING_SHARE:
             return []
         return [
             f"MHGD: {saturated:.0%} of the attention logits were saturated, so that hardly any gradient reached the "
@@ -206,8 +206,8 @@ class MHGD(ClippedDistiller):
         """Returns how far the predicted vectors are from the teacher's, summed over pairs of points."""
         vectors = [global_batch(top_vectors(constant(m), 1, "eid")[1][..., 0]) for m in batch.teacher["post"]]
         losses = []
-        for place, (attention, pair) in enumerate(zip(self.attention, itertools.pairwise(vectors), strict=True)):
-            predicted = attention.predict(*pair, self._noise(place, tf.shape(pair[0])[0]))
+        for index, (attention, pair) in enumerate(zip(self.attention, itertools.pairwise(vectors), strict=True)):
+            predicted = attention.predict(*pair, self._noise(index, tf.shape(pair[0])[0]))
             losses.append(attention_loss(predicted, pair[1]))
         return tf.add_n(losses)
 
@@ -220,18 +220,18 @@ class MHGD(ClippedDistiller):
         vectors = mhgd_vectors(self.student_maps(batch), batch.teacher["post"], self.extra)
         student, teacher = ([global_batch(vector) for vector in side] for side in vectors)
         losses = []
-        for attention, own, theirs in zip(
+        for attention, student_pair, teacher_pair in zip(
             self.attention, itertools.pairwise(student), itertools.pairwise(teacher), strict=True
         ):
-            logits = attention.logits(*own, training=False)
-            losses.append(graph_kl(logits, attention.logits(*theirs, training=False)))
+            logits = attention.logits(*student_pair, training=False)
+            losses.append(graph_kl(logits, attention.logits(*teacher_pair, training=False)))
             self.saturated.update_state(tf.cast(tf.abs(logits) > _SATURATED, tf.float32))
         return self.weight * tf.add_n(losses)
 
     def _attention_variables(self) -> list[keras.Variable]:
         return [variable for attention in self.attention for variable in attention.trainable_variables]
 
-    def _noise(self, place: int, samples: tf.Tensor) -> tf.Tensor:
+    def _noise(self, index: int, samples: tf.Tensor) -> tf.Tensor:
         # The same noise on all replicas, and different noise at each step.
-        seed = [self.noise_seed + place, tf.cast(self.optimizer.iterations.value, tf.int32)]
+        seed = [self.noise_seed + index, tf.cast(self.optimizer.iterations.value, tf.int32)]
         return tf.random.stateless_normal([self.heads, samples, 1], seed)

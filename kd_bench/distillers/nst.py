@@ -32,12 +32,12 @@ def nst_loss(student: tf.Tensor, teacher: tf.Tensor, kernel: str = "polynomial")
     Raises:
         ValueError: batch sizes, heights or widths differ.
     """
-    own, theirs = in_float32(student), constant(teacher)
-    if not own.shape[:3].is_compatible_with(theirs.shape[:3]):
-        raise ValueError(f"nst_loss: the student's shape {own.shape} differs from the teacher's {theirs.shape}.")
-    own, theirs = unit_maps(own), unit_maps(theirs)
-    within = _mean_kernel(own, own, kernel) + _mean_kernel(theirs, theirs, kernel)
-    return tf.reduce_mean(within - 2 * _mean_kernel(own, theirs, kernel))
+    student, teacher = in_float32(student), constant(teacher)
+    if not student.shape[:3].is_compatible_with(teacher.shape[:3]):
+        raise ValueError(f"nst_loss: the student's shape {student.shape} differs from the teacher's {teacher.shape}.")
+    student, teacher = unit_maps(student), unit_maps(teacher)
+    within = _mean_kernel(student, student, kernel) + _mean_kernel(teacher, teacher, kernel)
+    return tf.reduce_mean(within - 2 * _mean_kernel(student, teacher, kernel))
 
 
 def unit_maps(features: tf.Tensor) -> tf.Tensor:
@@ -58,7 +58,7 @@ def _mean_kernel(first: tf.Tensor, second: tf.Tensor, kernel: str) -> tf.Tensor:
 
 
 class NeuronSelectivity(Distiller):
-    """One stage: cross-entropy + weight * the sum over the groups of nst_loss on the maps they pass on (`passed`)."""
+    """One stage: cross-entropy + weight * the sum over the feature points of nst_loss on the `passed` maps."""
 
     min_points = 1
 
@@ -78,7 +78,7 @@ class NeuronSelectivity(Distiller):
         require_poolable(student.output["passed"], teacher.output["passed"])
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
-        """Returns the weighted sum over the groups."""
+        """Returns the weighted sum over the feature points."""
         pairs = list(zip(batch.student["passed"], batch.teacher["passed"], strict=True))[self.first_point :]
         losses = [nst_loss(*pool_to_smaller(*map(in_float32, pair)), self.kernel) for pair in pairs]
         return self.weight * tf.add_n(losses)

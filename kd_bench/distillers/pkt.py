@@ -34,10 +34,10 @@ def pkt_loss(student: tf.Tensor, teacher: tf.Tensor, divergence: Literal["kl", "
     Raises:
         ValueError: the batches differ in size.
     """
-    own, theirs = neighbour_probabilities(in_float32(student)), neighbour_probabilities(constant(teacher))
-    require_same_shape("pkt_loss", own, theirs)
-    log_ratio = tf.math.log((theirs + _EPSILON) / (own + _EPSILON))
-    return tf.reduce_mean((theirs if divergence == "kl" else theirs - own) * log_ratio)
+    student, teacher = neighbour_probabilities(in_float32(student)), neighbour_probabilities(constant(teacher))
+    require_same_shape("pkt_loss", student, teacher)
+    log_ratio = tf.math.log((teacher + _EPSILON) / (student + _EPSILON))
+    return tf.reduce_mean((teacher if divergence == "kl" else teacher - student) * log_ratio)
 
 
 def neighbour_probabilities(embeddings: tf.Tensor) -> tf.Tensor:

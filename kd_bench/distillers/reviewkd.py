@@ -88,13 +88,13 @@ def _pooled(features: tf.Tensor, size: int) -> tf.Tensor:
 
 def _fused(features: keras.KerasTensor, deeper: keras.KerasTensor | None, channels: int) -> keras.KerasTensor:
     """Returns the student's map with `channels` channels, mixed with the deeper fused map at each position."""
-    own = batch_norm()(convolution(channels, 1, initializer=_INITIALIZER)(features))
+    projected = batch_norm()(convolution(channels, 1, initializer=_INITIALIZER)(features))
     if deeper is None:
-        return own
-    deeper = _resized(deeper, own)
-    both = keras.layers.Concatenate()([own, deeper])
-    attention = keras.layers.Conv2D(2, 1, activation="sigmoid")(both)
-    return own * attention[..., :1] + deeper * attention[..., 1:]
+        return projected
+    deeper = _resized(deeper, projected)
+    joined = keras.layers.Concatenate()([projected, deeper])
+    attention = keras.layers.Conv2D(2, 1, activation="sigmoid")(joined)
+    return projected * attention[..., :1] + deeper * attention[..., 1:]
 
 
 def _resized(features: keras.KerasTensor, target: keras.KerasTensor) -> keras.KerasTensor:
@@ -106,7 +106,7 @@ def _resized(features: keras.KerasTensor, target: keras.KerasTensor) -> keras.Ke
 class KnowledgeReview(Distiller):
     """One stage: cross-entropy + weight * hierarchical_context_loss, with a weight that rises from epoch to epoch.
 
-    As in the authors' code and in mdistiller, the student's levels are the maps that its groups pass on (`passed`, in a
+    As in the authors' code and in mdistiller, the student's levels are the maps that its points pass on (`passed`, in a
     Wide ResNet the residual sums), and the teacher's those before the ReLU (`pre`). The weight is mdistiller's, which
     counts epochs from 1; the authors count from 0, and have no loss in the first epoch.
     """
@@ -132,6 +132,6 @@ class KnowledgeReview(Distiller):
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the loss by its weight at this time of the stage."""
-        own = self.review(levels(batch.student, "passed"), training=True)
+        student_maps = self.review(levels(batch.student, "passed"), training=True)
         rising = warmup(batch, self.warmup_share, _WARMUP_EPOCHS)
-        return rising * self.weight * hierarchical_context_loss(own, levels(batch.teacher, "pre"))
+        return rising * self.weight * hierarchical_context_loss(student_maps, levels(batch.teacher, "pre"))

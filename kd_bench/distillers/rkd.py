@@ -33,9 +33,9 @@ def rkd_distance_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: the batches differ in size.
     """
-    own, theirs = relative_distances(in_float32(student)), relative_distances(constant(teacher))
-    require_same_shape("rkd_distance_loss", own, theirs)
-    return tf.reduce_mean(huber(own - theirs))
+    student, teacher = relative_distances(in_float32(student)), relative_distances(constant(teacher))
+    require_same_shape("rkd_distance_loss", student, teacher)
+    return tf.reduce_mean(huber(student - teacher))
 
 
 def rkd_angle_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
@@ -48,9 +48,9 @@ def rkd_angle_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: the batches differ in size.
     """
-    own, theirs = angles(in_float32(student)), angles(constant(teacher))
-    require_same_shape("rkd_angle_loss", own, theirs)
-    return tf.reduce_mean(huber(own - theirs))
+    student, teacher = angles(in_float32(student)), angles(constant(teacher))
+    require_same_shape("rkd_angle_loss", student, teacher)
+    return tf.reduce_mean(huber(student - teacher))
 
 
 def relative_distances(embeddings: tf.Tensor) -> tf.Tensor:
@@ -94,11 +94,11 @@ def _pairs(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     # From the differences, because |x|**2 + |y|**2 - 2xy loses digits where samples are close.
     differences = embeddings[tf.newaxis] - embeddings[:, tf.newaxis]
     squared = tf.reduce_sum(differences**2, axis=-1)
-    apart = squared > _SMALLEST_SQUARED_DISTANCE
+    distinct = squared > _SMALLEST_SQUARED_DISTANCE
     # Masked before and after: the gradient of the root is infinite at 0, and 0 * infinity is NaN.
-    lengths = tf.sqrt(tf.where(apart, squared, 1))
-    directions = tf.where(apart[..., tf.newaxis], differences / lengths[..., tf.newaxis], 0)
-    return tf.where(apart, lengths, 0), directions
+    lengths = tf.sqrt(tf.where(distinct, squared, 1))
+    directions = tf.where(distinct[..., tf.newaxis], differences / lengths[..., tf.newaxis], 0)
+    return tf.where(distinct, lengths, 0), directions
 
 
 class RelationalDistillation(Distiller):

@@ -84,8 +84,8 @@ class ReusedClassifier(Distiller):
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
         """Returns the weighted loss."""
-        own, theirs = in_float32(batch.student["projected"]), in_float32(batch.teacher["post"][-1])
-        return self.weight * squared_error("SimKD", *pool_to_smaller(own, theirs))
+        student_map, teacher_map = in_float32(batch.student["projected"]), in_float32(batch.teacher["post"][-1])
+        return self.weight * squared_error("SimKD", *pool_to_smaller(student_map, teacher_map))
 
 
 def _entries(student: keras.Model, teacher: keras.Model, distance: str) -> int:

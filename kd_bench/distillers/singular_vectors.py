@@ -18,10 +18,10 @@ import tensorflow as tf
 from kd_bench.distillers.tensors import constant, in_float32
 from kd_bench.errors import ConfigError
 
-Method = Literal["svd", "eid"]
+Decomposition = Literal["svd", "eid"]
 """How to decompose: the matrix itself, or the smaller of its two Gram matrices."""
 
-Decomposition = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+SingularVectors = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 """Singular values, left and right singular vectors, in descending order."""
 
 _SMALLEST_GAP = 1e-3
@@ -29,7 +29,7 @@ _SMALLEST_GAP = 1e-3
 _TINY = 1e-12
 
 
-def top_singular(matrices: tf.Tensor, n: int, method: Method = "svd") -> Decomposition:
+def top_singular(matrices: tf.Tensor, n: int, decomposition: Decomposition = "svd") -> SingularVectors:
     """Returns the n largest singular values and their vectors; the signs make each right vector's sum at least 0.
 
     Only the right vectors have a gradient.
@@ -37,7 +37,7 @@ def top_singular(matrices: tf.Tensor, n: int, method: Method = "svd") -> Decompo
     Args:
         matrices: `[B,M,D]`.
         n: at most min(M, D).
-        method: `svd`, or `eid`: the eigenvectors of the smaller Gram matrix, which has the same values and is faster.
+        decomposition: `svd`, or `eid`: the eigenvectors of the smaller Gram matrix; the same values, faster.
 
     Returns:
         `[B,n]`, `[B,M,n]` and `[B,D,n]`.
@@ -47,7 +47,7 @@ def top_singular(matrices: tf.Tensor, n: int, method: Method = "svd") -> Decompo
     # The vectors do not depend on the scale, but the rounding errors do.
     length = tf.maximum(tf.norm(constant, axis=[1, 2], keepdims=True), _TINY)
     unit = constant / length
-    singular, left, right = _with_canonical_signs(_DECOMPOSE[method](unit))
+    singular, left, right = _with_canonical_signs(_DECOMPOSE[decomposition](unit))
 
     @tf.custom_gradient
     def differentiable(_: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
@@ -56,26 +56,22 @@ def top_singular(matrices: tf.Tensor, n: int, method: Method = "svd") -> Decompo
     return singular[:, :n] * length[:, 0], left[..., :n], differentiable(matrices)
 
 
-def _svd(matrices: tf.Tensor) -> Decomposition:
-    return tf.linalg.svd(matrices)
-
-
-def _eid(matrices: tf.Tensor) -> Decomposition:
+def _eid(matrices: tf.Tensor) -> SingularVectors:
     tall = matrices.shape[1] >= matrices.shape[2]
     gram = tf.matmul(matrices, matrices, transpose_a=tall, transpose_b=not tall)
     vectors = tf.reverse(tf.linalg.eigh(gram)[1], axis=[-1])
     images = tf.matmul(matrices, vectors, transpose_a=not tall)
     singular = tf.norm(images, axis=1)
-    others = tf.math.divide_no_nan(images, singular[:, None])
-    return (singular, others, vectors) if tall else (singular, vectors, others)
+    other_vectors = tf.math.divide_no_nan(images, singular[:, None])
+    return (singular, other_vectors, vectors) if tall else (singular, vectors, other_vectors)
 
 
-_DECOMPOSE: dict[str, Callable[[tf.Tensor], Decomposition]] = {"svd": _svd, "eid": _eid}
+_DECOMPOSE: dict[str, Callable[[tf.Tensor], SingularVectors]] = {"svd": tf.linalg.svd, "eid": _eid}
 
 
-def _with_canonical_signs(decomposition: Decomposition) -> Decomposition:
+def _with_canonical_signs(vectors: SingularVectors) -> SingularVectors:
     # LAPACK, Eigen and cuSOLVER return either sign; the relation of two points depends on the sign.
-    singular, left, right = decomposition
+    singular, left, right = vectors
     signs = _signs(tf.reduce_sum(right, axis=1, keepdims=True))
     return singular, left * signs, right * signs
 
@@ -99,9 +95,9 @@ def _gradient(matrices: tf.Tensor, singular: tf.Tensor, right: tf.Tensor, upstre
     """
     top = right[..., : upstream.shape[-1]]
     squared = singular[:, :, None] ** 2
-    of_top = tf.linalg.matrix_transpose(squared[:, : upstream.shape[-1]])
+    top_squared = tf.linalg.matrix_transpose(squared[:, : upstream.shape[-1]])
     smallest = _SMALLEST_GAP * tf.maximum(squared[:, :1], _TINY)
-    outside, along = _bounded_inverse(of_top, smallest), _bounded_inverse(of_top - squared, smallest)
+    outside, along = _bounded_inverse(top_squared, smallest), _bounded_inverse(top_squared - squared, smallest)
     solved = outside * upstream + tf.matmul(right, (along - outside) * tf.matmul(right, upstream, transpose_a=True))
     gradient = tf.matmul(tf.matmul(matrices, solved), top, transpose_b=True)
     gradient += tf.matmul(tf.matmul(matrices, top), solved, transpose_b=True)
@@ -136,7 +132,7 @@ def distilled_vectors(
     teacher_features: Sequence[tf.Tensor],
     k: int = 1,
     extra: int = 3,
-    method: Method = "svd",
+    decomposition: Decomposition = "svd",
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Returns the student's and the teacher's top vectors at each point, weighted by the teacher's singular values.
 
@@ -147,7 +143,7 @@ def distilled_vectors(
         teacher_features: the same number, with the same channels and any size; get no gradient.
         k: vectors of the teacher.
         extra: how many more than k of the student's vectors are compared with the teacher's, if the map has so many.
-        method: of `top_singular`.
+        decomposition: of `top_singular`.
 
     Returns:
         `[B,D,k]` each.
@@ -157,22 +153,24 @@ def distilled_vectors(
         ValueError: channels differ.
     """
     students, teachers = [], []
-    for own, theirs in zip(student_features, teacher_features, strict=True):
-        if own.shape[-1] != theirs.shape[-1]:
-            raise ValueError(f"distilled_vectors: the channels of {own.shape} and {theirs.shape} differ.")
-        require_vectors("distilled_vectors", [own, theirs], k)
-        values, target = top_vectors(constant(theirs), k, method)
-        _, candidates = top_vectors(own, min(k + extra, own.shape[1] * own.shape[2], own.shape[3]), method)
+    for student, teacher in zip(student_features, teacher_features, strict=True):
+        if student.shape[-1] != teacher.shape[-1]:
+            raise ValueError(f"distilled_vectors: the channels of {student.shape} and {teacher.shape} differ.")
+        require_vectors("distilled_vectors", [student, teacher], k)
+        values, target = top_vectors(constant(teacher), k, decomposition)
+        _, candidates = top_vectors(
+            student, min(k + extra, student.shape[1] * student.shape[2], student.shape[3]), decomposition
+        )
         weights = tf.math.l2_normalize(values, axis=-1)[:, None]
         students.append(weights * align_vectors(candidates, target))
         teachers.append(weights * target)
     return students, teachers
 
 
-def top_vectors(features: tf.Tensor, n: int, method: Method) -> tuple[tf.Tensor, tf.Tensor]:
+def top_vectors(features: tf.Tensor, n: int, decomposition: Decomposition) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the n largest singular values, `[B,n]`, and right singular vectors, `[B,D,n]`, of maps `[B,H,W,D]`."""
     _, height, width, channels = features.shape
-    values, _, vectors = top_singular(tf.reshape(features, [-1, height * width, channels]), n, method)
+    values, _, vectors = top_singular(tf.reshape(features, [-1, height * width, channels]), n, decomposition)
     return values, vectors
 
 

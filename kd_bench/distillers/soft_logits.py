@@ -44,7 +44,7 @@ def standardized(logits: tf.Tensor) -> tf.Tensor:
     return logits.shape[-1] ** 0.5 * centred(logits, axis=-1)
 
 
-def scores(standardize: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+def logit_transform(standardize: bool) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns what a method compares: the logits, standardised or as they are."""
     return standardized if standardize else in_float32
 
@@ -66,11 +66,11 @@ def soft_logits_loss(student_logits: tf.Tensor, teacher_logits: tf.Tensor, tempe
 
 def soft_logits_term(weight: float, temperature: float, standardize: bool = False) -> Loss:
     """Returns weight * soft_logits_loss as a term of a stage, for this method and beside any other."""
-    compared = scores(standardize)
+    transform = logit_transform(standardize)
 
     def term(batch: Batch) -> tf.Tensor:
         return weight * soft_logits_loss(
-            compared(batch.student["logits"]), compared(batch.teacher["logits"]), temperature
+            transform(batch.student["logits"]), transform(batch.teacher["logits"]), temperature
         )
 
     return term

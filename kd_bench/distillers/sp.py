@@ -30,9 +30,9 @@ def similarity_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: the batches differ in size.
     """
-    own, theirs = similarities(in_float32(student)), similarities(constant(teacher))
-    require_same_shape("similarity_loss", own, theirs)
-    return tf.reduce_mean((own - theirs) ** 2)
+    student, teacher = similarities(in_float32(student)), similarities(constant(teacher))
+    require_same_shape("similarity_loss", student, teacher)
+    return tf.reduce_mean((student - teacher) ** 2)
 
 
 def similarities(features: tf.Tensor) -> tf.Tensor:
@@ -49,9 +49,9 @@ def similarities(features: tf.Tensor) -> tf.Tensor:
 
 
 class SimilarityPreserving(Distiller):
-    """One stage: cross-entropy + weight * similarity_loss of the maps that the groups pass on (`passed`).
+    """One stage: cross-entropy + weight * similarity_loss of the maps that the feature points pass on (`passed`).
 
-    `points` says of which groups: the last one, or the sum over all. With `batch_scaling`, the weight is multiplied by
+    `points` says of which ones: the last one, or the sum over all. With `batch_scaling`, the weight is multiplied by
     the batch size relative to the published one.
     """
 

@@ -45,5 +45,5 @@ class SoftmaxRegression(Distiller):
         features = self.connector(batch.student["post"][-1], training=True)
         embedding = tf.reduce_mean(in_float32(features), axis=[1, 2])
         logits = self.classifier(embedding, training=False)
-        of_features = self.feature_weight * squared_error("SRRL", embedding, batch.teacher["embedding"])
-        return of_features + self.regression_weight * squared_error("SRRL", logits, batch.teacher["logits"])
+        feature_error = self.feature_weight * squared_error("SRRL", embedding, batch.teacher["embedding"])
+        return feature_error + self.regression_weight * squared_error("SRRL", logits, batch.teacher["logits"])

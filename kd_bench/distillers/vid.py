@@ -73,7 +73,7 @@ def mean_network(student: keras.KerasTensor, teacher: keras.KerasTensor) -> kera
 
 
 class VariationalInformation(Distiller):
-    """One stage: cross-entropy + weight * the sum over all groups of vid_loss on the maps they pass on (`passed`)."""
+    """One stage: cross-entropy + weight * the sum over the feature points of vid_loss on the `passed` maps."""
 
     min_points = 1
 
@@ -89,21 +89,22 @@ class VariationalInformation(Distiller):
         super().__init__(student, teacher)
         self.weight = weight
         self.eps = eps
-        own, theirs = student.output["passed"], teacher.output["passed"]
-        require_same_sizes("VID", own, theirs)
+        student_maps, teacher_maps = student.output["passed"], teacher.output["passed"]
+        require_same_sizes("VID", student_maps, teacher_maps)
         start = keras.initializers.Constant(vid_initial_raw_variance(initial_variance, eps))
-        self.mean_networks = [mean_network(*maps) for maps in zip(own, theirs, strict=True)]
+        self.mean_networks = [mean_network(*maps) for maps in zip(student_maps, teacher_maps, strict=True)]
         self.raw_variances = [
-            self.add_weight(shape=(target.shape[-1],), initializer=start, name=f"raw_variance_{level}")
-            for level, target in enumerate(theirs)
+            self.add_weight(shape=(target.shape[-1],), initializer=start, name=f"raw_variance_{index}")
+            for index, target in enumerate(teacher_maps)
         ]
         self.trained = [*self.mean_networks, *self.raw_variances]
         self.no_weight_decay = self.raw_variances
 
     def distillation_loss(self, batch: Batch) -> tf.Tensor:
-        """Returns the weighted sum over the groups."""
+        """Returns the weighted sum over the feature points."""
         losses = []
-        maps = zip(batch.student["passed"], batch.teacher["passed"], strict=True)
-        for (own, theirs), network, raw_variance in zip(maps, self.mean_networks, self.raw_variances, strict=True):
-            losses.append(vid_loss(network(own, training=True), raw_variance, theirs, self.eps))
+        pairs = zip(batch.student["passed"], batch.teacher["passed"], strict=True)
+        for pair, network, raw_variance in zip(pairs, self.mean_networks, self.raw_variances, strict=True):
+            student_map, teacher_map = pair
+            losses.append(vid_loss(network(student_map, training=True), raw_variance, teacher_map, self.eps))
         return self.weight * tf.add_n(losses)

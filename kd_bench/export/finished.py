@@ -20,7 +20,7 @@ from kd_bench.runs.finished import FinishedRun
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import DONE, Record, read_record
 from kd_bench.seeds import seed_for
-from kd_bench.typed import known
+from kd_bench.typed import to_dataclass
 
 _EXAMPLES = 300
 
@@ -159,6 +159,6 @@ def _data(folder: RunFolder, record: Record, data_dir: str | None, trusted: Coll
 def _config(folder: RunFolder) -> _Places:
     try:
         content = read_yaml(read_file(folder.config))
-        return known(_Places, known(_Config, content).dataset)
+        return to_dataclass(_Places, to_dataclass(_Config, content, ignore_unknown=True).dataset, ignore_unknown=True)
     except (OSError, ValueError) as problem:
         raise DamageError(f"{folder.config}: cannot be read ({problem}); repeat the run.") from problem

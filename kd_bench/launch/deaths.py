@@ -4,7 +4,7 @@ import resource
 import signal
 import tempfile
 
-from kd_bench.surroundings import surroundings
+from kd_bench.system_errors import system_error
 
 _NAMES = {one.value: one.name for one in signal.Signals}
 _OUT_OF_MEMORY = "if nobody sent it, the machine was out of memory: try a smaller batch_size."
@@ -38,7 +38,7 @@ def server_died(problem: EOFError | OSError) -> str:
     if "AF_UNIX path too long" in str(problem):
         return f"{tempfile.gettempdir()}: its path is too long for sockets; set the environment variable TMPDIR."
     if isinstance(problem, OSError):
-        return f"its process cannot be started: {surroundings(problem) or problem}"
+        return f"its process cannot be started: {system_error(problem) or problem}"
     limit = _limit() or "the limit of the batch job or container"
     return (
         "its process cannot be started: the server that loads TensorFlow died, mostly for lack of memory. Allow the "

@@ -2,10 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from kd_bench.config.compose import UnlistedSweepError, at_a_time, jobs
-from kd_bench.config.overrides import DRY_RUN
 from kd_bench.config.schema import RunConfig
-from kd_bench.errors import ConfigError
 from kd_bench.launch.combinations import missing_data
 from kd_bench.launch.duration import format_duration
 from kd_bench.launch.estimates import Estimates
@@ -15,22 +12,22 @@ from kd_bench.launch.sweep import with_teachers
 from kd_bench.runs.standing import Standing, read_standing
 
 
-def dry_run(arguments: Sequence[str]) -> str:
-    """Returns the list of the runs that the command line would do.
+def dry_run(runs: Sequence[RunConfig], together: int) -> str:
+    """Returns the list of the runs that a command would do.
+
+    Args:
+        runs: of the command.
+        together: how many of them the launcher does at a time.
 
     Raises:
-        ConfigError: a value of any run is wrong, a run cannot be done, or the runs cannot be listed.
+        ImpossibleRunsError: some runs cannot be done.
     """
-    try:
-        runs = jobs(arguments)
-    except UnlistedSweepError:
-        raise ConfigError(f"{DRY_RUN}: a search chooses its runs by their results; they cannot be listed.") from None
     require_possible(runs, prepare=False)
     unknown = [
         f"{dataset.name} is not prepared yet; a run may still be refused because of its images."
         for dataset in missing_data(runs)
     ]
-    return "\n".join([listing(runs, at_a_time(arguments)), *unknown])
+    return "\n".join([listing(runs, together), *unknown])
 
 
 def listing(requested: Sequence[RunConfig], together: int) -> str:

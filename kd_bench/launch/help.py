@@ -1,13 +1,13 @@
 """The text of `run --help`: the choices of every group, and the keys that take a value."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig
 
-from kd_bench.config.compose import composing
-from kd_bench.config.library import Library
+from kd_bench.config.composer import NO_CHOICES, composer
 from kd_bench.config.schema import RunConfig
 from kd_bench.installation import program
 
@@ -23,26 +23,31 @@ and the keys inside a group, e.g. method.temperature=4; --cfg job shows all keys
 Parts of a group are chosen with @, e.g. optimizer@teacher.optimizer=adam."""
 
 
-def help_text(arguments: Sequence[str]) -> str:
-    """Returns the choices of every group, with the first comment of each file, and the keys that take a value.
+def help_template(*, _root_: DictConfig) -> str:
+    """Returns Hydra's template of the help: the choices of every group, with the first comment of each file; the keys.
 
     Args:
-        arguments: the command's arguments; --config-dir and hydra.searchpath add choices.
-
-    Raises:
-        ConfigError: the primary config cannot be composed.
+        _root_: what Hydra composed for the command, whose --config-dir and hydra.searchpath add choices.
     """
-    with composing(arguments) as (by, _):
-        groups = [line for group in by.library.groups for line in _group_help(by.library, group)]
-        launchers = ", ".join(by.library.choices("hydra/launcher"))
-        keys = ", ".join(map(_key_help, _keys(by.library)))
-    return "\n".join([_USAGE, *groups, "", f"hydra/launcher: {launchers}", f"keys: {keys}", _PARTS])
+    folders = [_folder(source) for source in _root_.hydra.runtime.config_sources if source.schema != "structured"]
+    groups = sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()} - {*NO_CHOICES})
+    choices = [line for group in groups for line in _group_help(group, folders)]
+    launchers = ", ".join(composer(_root_.hydra).choices("hydra/launcher"))
+    keys = sorted(str(key) for key, value in _root_.items_ex(resolve=False) if not isinstance(value, DictConfig))
+    texts = [_USAGE, *choices, "", f"hydra/launcher: {launchers}", f"keys: {', '.join(map(_key_help, keys))}", _PARTS]
+    return "\n".join(texts).replace("$", "$$")
 
 
-def _group_help(library: Library, group: str) -> list[str]:
-    folders = library.folders()
-    lines = [f"  {choice:<23} {_first_comment(folders, f'{group}/{choice}.yaml')}" for choice in library.choices(group)]
-    return ["", f"{group}:", *lines]
+def _folder(source: DictConfig) -> Path:
+    package = source.path.replace("/", ".")
+    return Path(str(resources.files(package))) if source.schema == "pkg" else Path(source.path)
+
+
+def _group_help(group: str, folders: Sequence[Path]) -> list[str]:
+    names = sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
+    comments = [_first_comment(folders, f"{group}/{name}.yaml") for name in names]
+    lines = [f"  {name:<23} {comment}" for name, comment in zip(names, comments, strict=True)]
+    return ["", f"{group}:", *lines] if names else []
 
 
 def _first_comment(folders: Sequence[Path], name: str) -> str:
@@ -50,13 +55,6 @@ def _first_comment(folders: Sequence[Path], name: str) -> str:
     lines = file.read_text(encoding="utf-8").splitlines() if file else []
     comments = [line.removeprefix("# ") for line in lines if line.startswith("# ") and "@package" not in line]
     return next(iter(comments), "")
-
-
-def _keys(library: Library) -> Iterator[str]:
-    """Yields the keys outside groups that take a value."""
-    for key, value in sorted(library.compose(()).items()):
-        if not isinstance(value, DictConfig):
-            yield str(key)
 
 
 def _key_help(key: str) -> str:

@@ -24,7 +24,7 @@ from kd_bench.runs.lock import locked
 from kd_bench.runs.outcome import record_failure
 from kd_bench.runs.record import write_record
 from kd_bench.runs.standing import read_standing
-from kd_bench.surroundings import surroundings
+from kd_bench.system_errors import system_error
 from kd_bench.training.interruption import SIGNALS, Interrupted, signal_status
 
 
@@ -127,7 +127,7 @@ def _child(config: RunConfig, wait: bool, signals: Sequence[signal.Signals], rea
         except BenchError as problem:
             raise SystemExit(_reported(str(problem), ExitStatus.FAILED, reasons)) from problem
         except Exception as problem:
-            if (reason := surroundings(problem)) is None:
+            if (reason := system_error(problem)) is None:
                 raise
             raise SystemExit(_reported(f"{config.title}: {reason}", ExitStatus.FAILED, reasons)) from problem
 

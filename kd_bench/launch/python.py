@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from kd_bench.config.compose import jobs
 from kd_bench.config.forget import forget
-from kd_bench.config.overrides import escaped
 from kd_bench.config.paths import require_home
 from kd_bench.config.schema import RunConfig
 from kd_bench.errors import ConfigError, RunFailedError
@@ -79,7 +78,7 @@ def _config(overrides: Sequence[str], config_dir: str | Path | None) -> RunConfi
     require_home()
     forget()
     flags = [] if config_dir is None else ["--config-dir", str(config_dir)]
-    configs = jobs([*escaped(overrides), *flags])
+    configs = jobs([*flags, *overrides])
     if len(configs) != 1:
         raise ConfigError(f"{' '.join(overrides)}: are {len(configs)} runs; call this function for each of them.")
     return configs[0]

@@ -1,12 +1,16 @@
-"""The runs of a command that cannot be done, as texts: each reason once, with its runs."""
+"""Why a command, or some of its runs, cannot be done, as texts: each reason once, with its runs."""
 
+import contextlib
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from kd_bench.config.schema import RunConfig
-from kd_bench.errors import ConfigError
+from kd_bench.errors import BenchError, ConfigError
+from kd_bench.launch.processes import ExitStatus
+from kd_bench.messages import pluralize, warn
+from kd_bench.system_errors import system_error
 
 _NAMED = 3
 """So many runs are named; of more, the first and the last one."""
@@ -36,13 +40,32 @@ class ImpossibleRunsError(ConfigError):
         super().__init__("\n".join([first, *by_reason(refused)]))
 
 
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Ends the program with one message: with status 2 at a `BenchError`, with 1 at a failure of the system."""
+    try:
+        yield
+    except BenchError as problem:
+        text = str(problem)
+        _end(text if isinstance(problem, ImpossibleRunsError) else _one_line(text), ExitStatus.REFUSED)
+    except OSError as problem:
+        if (reason := system_error(problem)) is None:
+            raise
+        _end(_one_line(reason), ExitStatus.FAILED)
+
+
+def _end(reason: str, status: ExitStatus) -> NoReturn:
+    warn(f"error: {reason}")
+    sys.exit(status)
+
+
 def by_reason(refused: Iterable[Refused]) -> Iterator[str]:
     """Yields an indented line for each reason, with the number of its runs, and below it their titles."""
     titles: dict[str, list[str]] = defaultdict(list)
     for run, reason in refused:
         titles[_one_line(reason)].append(run.title)
     for reason, all_titles in titles.items():
-        yield f"  {len(all_titles)} run{'' if len(all_titles) == 1 else 's'}: {reason}"
+        yield f"  {pluralize(len(all_titles), 'run')}: {reason}"
         yield from [f"    {title}" for title in shortened(all_titles)]
 
 
@@ -54,17 +77,3 @@ def shortened(titles: Iterable[str]) -> list[str]:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-_at_their_turn: dict[Path, str] = {}
-"""The folder of each run that was refused at its turn -> the reason. Hydra returns nothing of the jobs of a sweep."""
-
-
-def note(run: RunConfig, reason: str) -> None:
-    """Notes that a run of this command was refused at its turn."""
-    _at_their_turn[run.directory] = reason.removeprefix(f"{run.title}: ")
-
-
-def noted(runs: Iterable[RunConfig]) -> list[Refused]:
-    """Returns those of the runs that were refused at their turn."""
-    return [Refused(run, _at_their_turn[run.directory]) for run in runs if run.directory in _at_their_turn]

@@ -19,12 +19,12 @@ from kd_bench.launch.sweep_lists import read_lists
 from kd_bench.messages import one_line, protect_streams, show, warn
 from kd_bench.runs.folder import RunFolder, find_runs, run_name
 from kd_bench.runs.progress import Progress
-from kd_bench.runs.standing import Kind, Standing, find_standing
+from kd_bench.runs.standing import Standing, State, find_standing
 
 _HEADINGS = {
-    Kind.RUNNING: "running:",
-    Kind.INTERRUPTED: "interrupted; the same command goes on:",
-    Kind.FAILED: "failed; the same command tries again:",
+    State.RUNNING: "running:",
+    State.INTERRUPTED: "interrupted; the same command goes on:",
+    State.FAILED: "failed; the same command tries again:",
 }
 _INDENT = "    "
 
@@ -39,7 +39,7 @@ class Row(NamedTuple):
         detail: a second line.
     """
 
-    kind: Kind
+    kind: State
     seconds_left: float
     title: str
     detail: str
@@ -91,14 +91,14 @@ def read_status(outputs: Iterable[Path]) -> Status:
     best: dict[tuple[str, ...], Standing] = {}
     for standing in _standings(outputs, titles, status.problems):
         name = run_name(standing.folder.path)
-        if name not in best or standing.kind < best[name].kind:
+        if name not in best or standing.state < best[name].state:
             best[name] = standing
     for standing in best.values():
-        if standing.kind is Kind.DONE:
+        if standing.state is State.DONE:
             status.done += 1
-        elif standing.kind in _HEADINGS:
+        elif standing.state in _HEADINGS:
             status.rows.append(_row(standing, status.problems))
-        elif standing.kind is Kind.NEW and standing.folder.path in titles:
+        elif standing.state is State.NEW and standing.folder.path in titles:
             status.to_do.append(titles[standing.folder.path])
     return status
 
@@ -119,22 +119,22 @@ def _standings(outputs: Iterable[Path], titles: dict[Path, str], problems: list[
         except OSError as problem:
             problems.append(f"{problem.filename or folder}: cannot be read ({problem.strerror})")
             continue
-        if standing.kind is Kind.DAMAGED:
+        if standing.state is State.DAMAGED:
             problems.extend(standing.damage)
         yield standing
 
 
 def _row(standing: Standing, problems: list[str]) -> Row:
-    if standing.kind is Kind.FAILED:
-        return Row(standing.kind, 0.0, standing.title, one_line(standing.failure or ""))
+    if standing.state is State.FAILED:
+        return Row(standing.state, 0.0, standing.title, one_line(standing.failure or ""))
     title, progress = str(standing.folder), None
     try:
         title = standing.title
         progress = standing.progress
     except DamageError as problem:
         problems.append(str(problem))
-    if standing.kind is Kind.INTERRUPTED:
-        return Row(standing.kind, 0.0, title, _resumption(standing, progress))
+    if standing.state is State.INTERRUPTED:
+        return Row(standing.state, 0.0, title, _resumption(standing, progress))
     return _running(standing, title, progress)
 
 
@@ -143,11 +143,11 @@ def _running(standing: Standing, title: str, progress: Progress | None) -> Row:
     silent = _seconds_since_last_write(standing.folder)
     if progress is None:
         detail = f"{'in its first epoch':<32}{tqdm.format_interval(silent):>9} since start   {by}"
-        return Row(standing.kind, float("inf"), title, detail)
+        return Row(standing.state, float("inf"), title, detail)
     left = max(progress.seconds_left - min(silent, progress.seconds), 0)
     pace = f"{progress.seconds:.2f} s/epoch"
     detail = f"{_epoch(progress):<20}{pace:>15}{tqdm.format_interval(left):>9} left   {by}"
-    return Row(standing.kind, left, title, detail)
+    return Row(standing.state, left, title, detail)
 
 
 def _resumption(standing: Standing, progress: Progress | None) -> str:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from kd_bench.messages import pluralize
 from kd_bench.runs.standing import Standing
 
 
@@ -11,10 +12,10 @@ def summary(standings: Sequence[Standing]) -> str:
     done = [one for one in standings if one.done is not None]
     remarks: Counter[str] = Counter()
     for one in standings:
-        remarks.update(one.remarks if one.done is None else {})
+        if one.done is None:
+            remarks.update({remark: int(holds) for remark, holds in one.remarks.items()})
     detail = ", ".join(f"{count} {remark}" for remark, count in remarks.items() if count)
     outdated = sum(one.outdated for one in done)
     by_other_code = f" ({outdated} by other code; redo=true repeats them)" if outdated else ""
-    runs = f"{len(standings)} run{'' if len(standings) == 1 else 's'}"
     to_do = f"{len(standings) - len(done)} to do{f' ({detail})' if detail else ''}"
-    return f"{runs}: {len(done)} done before{by_other_code}, {to_do}."
+    return f"{pluralize(len(standings), 'run')}: {len(done)} done before{by_other_code}, {to_do}."

@@ -8,7 +8,7 @@ from kd_bench.config.schema import RunConfig
 from kd_bench.errors import BenchError
 from kd_bench.launch.estimates import length
 from kd_bench.runs.folder import RunFolder
-from kd_bench.runs.standing import Kind, Standing, read_standing
+from kd_bench.runs.standing import Standing, State, read_standing
 
 
 class Sweep:
@@ -76,5 +76,5 @@ def _standing(run: RunConfig) -> Standing:
 
 def _is_running(standing: Standing) -> bool:
     with contextlib.suppress(OSError, BenchError):  # as above
-        return standing.kind is Kind.RUNNING
+        return standing.state is State.RUNNING
     return False

@@ -16,12 +16,12 @@ from kd_bench.checks import Label
 from kd_bench.config.schema import RunConfig
 from kd_bench.documents import read_json
 from kd_bench.errors import BenchError, StorageError
-from kd_bench.launch.refusals import noted
+from kd_bench.launch.refusals import Refused
 from kd_bench.messages import warn
 from kd_bench.runs.files import read_file, write_atomically
-from kd_bench.runs.folder import RunFolder, require_inner
+from kd_bench.runs.folder import RunFolder, require_valid_folder
 from kd_bench.runs.standing import find_standing
-from kd_bench.typed import typed
+from kd_bench.typed import to_dataclass
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class _Sweep:
 
     def __post_init__(self) -> None:
         for folder in self.runs:
-            require_inner(folder)
+            require_valid_folder(folder)
 
 
 def write_lists(runs: Sequence[RunConfig]) -> None:
@@ -59,7 +59,7 @@ def read_lists(outputs: Path, problems: list[str]) -> dict[Path, dict[Path, str]
     found = {}
     for path in sorted(outputs.glob(".sweep-*.json")):
         try:
-            titles = typed(_Sweep, read_json(read_file(path))).runs
+            titles = to_dataclass(_Sweep, read_json(read_file(path))).runs
         except FileNotFoundError:  # its runs are done now
             continue
         except OSError as problem:
@@ -71,11 +71,11 @@ def read_lists(outputs: Path, problems: list[str]) -> dict[Path, dict[Path, str]
     return found
 
 
-def delete_finished_lists(runs: Sequence[RunConfig]) -> None:
+def delete_finished_lists(runs: Sequence[RunConfig], refused: Sequence[Refused] = ()) -> None:
     """Deletes all lists in the outputs folders of these runs of which each run is done, or was refused at its turn."""
-    refused = {one.run.directory for one in noted(runs)}
+    ended = {one.run.directory for one in refused}
     for outputs in {Path(run.outputs) for run in runs}:
         for path, titles in read_lists(outputs, []).items():
             with contextlib.suppress(OSError, BenchError):  # a run that cannot be read is not done
-                if all(folder in refused or find_standing(RunFolder(folder)).done for folder in titles):
+                if all(folder in ended or find_standing(RunFolder(folder)).done for folder in titles):
                     path.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """The command `tune`: tunes methods by equally many trials, then tests the best setting of each."""
 
 import argparse
-import contextlib
 import os
 import subprocess
 import sys
@@ -11,10 +10,10 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from kd_bench.config.compose import UnlistedSweepError, jobs
+from kd_bench.config.compose import jobs
 from kd_bench.config.paths import require_home
 from kd_bench.installation import ROOT
-from kd_bench.launch.preflight import refusing
+from kd_bench.launch.refusals import refusing
 from kd_bench.launch.signals import forwarding
 from kd_bench.messages import protect_streams
 from kd_bench.runs.command import begin_command
@@ -32,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with refusing():
         require_home()
         for method in options.methods:
-            with contextlib.suppress(UnlistedSweepError):  # it can begin
-                jobs(_search(method, options))
+            jobs(_search(method, options))  # all of them can begin
     with forwarding():
         return max([_tune(method, options) for method in options.methods])
 

@@ -19,9 +19,9 @@ from kd_bench.config import TEACHER_METHOD
 from kd_bench.documents import json_checksum, read_json
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs.files import read_file, storing, write_atomically
-from kd_bench.runs.folder import RunFolder, require_inner
+from kd_bench.runs.folder import RunFolder, require_valid_folder
 from kd_bench.runs.record import DONE, Record, RecordError, document_text, read_document, read_record
-from kd_bench.typed import typed
+from kd_bench.typed import to_dataclass
 
 ENDINGS = (".jsonl", ".jsonl.gz")
 
@@ -151,10 +151,10 @@ def _parse(line: bytes) -> Entry:
     if not isinstance(document, dict):
         raise ValueError("is not an entry of a bundle")
     checksum = document.pop("checksum", None)
-    entry = typed(Entry, document)
+    entry = to_dataclass(Entry, document)
     if checksum != json_checksum(document):
         raise ValueError("is not what was written (its checksum differs)")
-    require_inner(entry.folder)
+    require_valid_folder(entry.folder)
     return entry
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from kd_bench.messages import one_line
-from kd_bench.results.frame import places
+from kd_bench.messages import one_line, pluralize
+from kd_bench.results.frame import run_paths
 from kd_bench.results.marks import mark_lines
 from kd_bench.results.rows import STUDENT, TEACHER, setting_text
 from kd_bench.results.significance import LEVEL
@@ -58,10 +58,10 @@ def _tuned(table: Table) -> list[str]:
     if not tuned:
         return []
     counts = sorted(set(tuned.values()))
-    each = "; ".join(f"{count} for {row}" for row, count in tuned.items()) if len(counts) > 1 else f"{counts[0]} each"
+    trials = "; ".join(f"{count} for {row}" for row, count in tuned.items()) if len(counts) > 1 else f"{counts[0]} each"
     return [
-        f"The values of tuned rows were chosen in each column by trials on held-out training images ({each}). They are "
-        "compared and ranked among rows of equally many trials."
+        f"The values of tuned rows were chosen in each column by trials on held-out training images ({trials}). They "
+        "are compared and ranked among rows of equally many trials."
     ]
 
 
@@ -98,8 +98,10 @@ def _budget(table: Table) -> str:
 def _images(table: Table) -> str:
     """Names the number of training images at each fraction."""
     counts = table.runs.dropna(subset="train_images").groupby("fraction")["train_images"].agg(["min", "max"])
-    named = [f"{_span(str(low), str(high))} ({fraction_name(fraction)})" for fraction, low, high in counts.itertuples()]
-    return f"Training images: {', '.join(reversed(named))}." if named else ""
+    counted = [
+        f"{_span(str(low), str(high))} ({fraction_name(fraction)})" for fraction, low, high in counts.itertuples()
+    ]
+    return f"Training images: {', '.join(reversed(counted))}." if counted else ""
 
 
 def _teacher(table: Table) -> str:
@@ -126,9 +128,9 @@ def _revision(runs: pd.DataFrame) -> str:
     revisions = sorted({revision[:7] for revision in runs["revision"].dropna()})
     versions = sorted(set(runs.loc[runs["revision"].isna(), "version"].dropna()))
     changed = int(runs["dirty"].eq(True).sum())
-    uncommitted = f", {_count(changed)} with uncommitted changes" if changed else ""
-    at = f"Made at revision {', '.join(revisions)}{uncommitted}." if revisions else ""
-    return _join(at, f"Made with kd_bench {', '.join(versions)} at an unknown revision." if versions else "")
+    uncommitted = f", {pluralize(changed, 'run')} with uncommitted changes" if changed else ""
+    revision_text = f"Made at revision {', '.join(revisions)}{uncommitted}." if revisions else ""
+    return _join(revision_text, f"Made with kd_bench {', '.join(versions)} at an unknown revision." if versions else "")
 
 
 def _incomplete(table: Table) -> list[str]:
@@ -138,15 +140,15 @@ def _incomplete(table: Table) -> list[str]:
     warned = runs[(runs["status"] == DONE) & (runs["warnings"].str.len() > 0)]
     lines = []
     if len(failed):
-        reasons = zip(places(failed), failed["reason"], strict=True)
-        failures = [f"`{place}` (`{_plain(reason)}`)" for place, reason in reasons]
-        lines.append(f"{_count(len(failed))} failed: {'; '.join(failures)}.")
+        reasons = zip(run_paths(failed), failed["reason"], strict=True)
+        failures = [f"`{path}` (`{_plain(reason)}`)" for path, reason in reasons]
+        lines.append(f"{pluralize(len(failed), 'run')} failed: {'; '.join(failures)}.")
     if len(warned):
-        lines.append(f"{_count(len(warned))} gave a warning: {'; '.join(_warnings(warned))}.")
+        lines.append(f"{pluralize(len(warned), 'run')} gave a warning: {'; '.join(_warnings(warned))}.")
     if table.unfinished:
-        lines.append(f"{_count(len(table.unfinished))} unfinished.")
+        lines.append(f"{pluralize(len(table.unfinished), 'run')} unfinished.")
     if table.repeats:
-        lines.append(f"{_count(table.repeats)} left out: a newer record of the same run counts.")
+        lines.append(f"{pluralize(table.repeats, 'run')} left out: a newer record of the same run counts.")
     return lines
 
 
@@ -154,7 +156,10 @@ def _warnings(runs: pd.DataFrame) -> list[str]:
     """Returns each warning once per row, with the number of runs that gave it."""
     given = runs[["row", "warnings"]].explode("warnings")
     counts = given.groupby(["row", "warnings"], sort=False).size().reset_index(name="times")
-    return [f"{row}: `{_plain(warning)}` ({_count(times)})" for row, warning, times in counts.itertuples(index=False)]
+    return [
+        f"{row}: `{_plain(warning)}` ({pluralize(times, 'run')})"
+        for row, warning, times in counts.itertuples(index=False)
+    ]
 
 
 def _plain(text: str) -> str:
@@ -163,10 +168,6 @@ def _plain(text: str) -> str:
 
 def _join(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
-
-
-def _count(number: int) -> str:
-    return f"{number} run{'' if number == 1 else 's'}"
 
 
 def _span(first: str, last: str) -> str:

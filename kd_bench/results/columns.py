@@ -11,7 +11,7 @@ from kd_bench.results.table import CELL, Table, fraction_name
 from kd_bench.runs.exports import ARTEFACTS, Export
 from kd_bench.runs.record import DONE
 
-_OF_CELLS: dict[str, tuple[str, Callable[[float], str]]] = {
+_CELL_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "top5_accuracy": ("Top-5, %", lambda share: f"{100 * share:.2f}"),
     "negative_log_likelihood": ("NLL", lambda nats: f"{nats:.3f}"),
     "calibration_error": ("ECE, %", lambda share: f"{100 * share:.2f}"),
@@ -38,15 +38,15 @@ _MEASURED: dict[str, tuple[str, Callable[[Export], float | None]]] = {
 }
 """What `size` and `latency` show: the name in CSV and JSON, and the value. There is a column for each format."""
 
-_OF_ROWS: dict[str, tuple[str, Callable[[float], str]]] = {
+_ROW_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("Parameters", lambda count: f"{count:,.0f}"),
     "multiply_adds": ("Multiply-adds", lambda count: f"{count:,.0f}"),
-    **{f"size_bytes_{form}": (f"Size, kB ({form})", lambda size: f"{size / 1000:,.1f}") for form in ARTEFACTS},
-    **{f"latency_ms_{form}": (f"Latency, ms ({form})", lambda time: f"{time:,.3f}") for form in ARTEFACTS},
+    **{f"size_bytes_{name}": (f"Size, kB ({name})", lambda size: f"{size / 1000:,.1f}") for name in ARTEFACTS},
+    **{f"latency_ms_{name}": (f"Latency, ms ({name})", lambda time: f"{time:,.3f}") for name in ARTEFACTS},
 }
 """Columns whose values belong to a row's network: a header, and how the median over the row's runs is written."""
 
-COLUMNS = ("parameters", "multiply_adds", *_MEASURED, *_OF_CELLS)
+COLUMNS = ("parameters", "multiply_adds", *_MEASURED, *_CELL_COLUMNS)
 """The names by which columns are chosen."""
 
 
@@ -68,14 +68,14 @@ def column_values(table: Table, names: Sequence[str]) -> pd.DataFrame:
 
 def cell_values(values: pd.DataFrame) -> pd.DataFrame:
     """Returns the value of each column in each cell: scores and costs are means over seeds, the others medians."""
-    how = {str(name): "mean" if name in _OF_CELLS else "median" for name in values if name not in CELL}
-    return values.groupby(CELL).agg(how)
+    functions = {str(name): "mean" if name in _CELL_COLUMNS else "median" for name in values if name not in CELL}
+    return values.groupby(CELL).agg(functions)
 
 
 def score_views(table: Table) -> dict[str, pd.DataFrame]:
     """Returns the texts of each score and cost that the table's runs have, by row and fraction, by its header."""
-    values = cell_values(column_values(table, list(_OF_CELLS)))
-    texts = {header: values[name].map(text, "ignore") for name, (header, text) in _OF_CELLS.items()}
+    values = cell_values(column_values(table, list(_CELL_COLUMNS)))
+    texts = {header: values[name].map(text, "ignore") for name, (header, text) in _CELL_COLUMNS.items()}
     return {header: column.unstack("fraction") for header, column in texts.items() if column.notna().any()}
 
 
@@ -86,8 +86,8 @@ def row_texts(values: pd.DataFrame) -> pd.DataFrame:
     """
     parts: list[pd.DataFrame] = []
     for name in values.columns.drop(CELL):
-        header, text = (_OF_CELLS | _OF_ROWS)[name]
-        if name in _OF_CELLS:
+        header, text = (_CELL_COLUMNS | _ROW_COLUMNS)[name]
+        if name in _CELL_COLUMNS:
             parts.append(fraction_columns(cell_values(values)[name].map(text, "ignore"), header))
         else:
             parts.append(values.groupby("row")[name].median().map(text, "ignore").to_frame(header))
@@ -109,10 +109,10 @@ def fraction_columns(texts: pd.Series, header: str) -> pd.DataFrame:
 
 def column_lines(table: Table, names: Sequence[str]) -> list[str]:
     """Returns the explanations of chosen columns, for the caption."""
-    of_cells = [_EXPLAINED[name] for name in names if name in _EXPLAINED]
-    scores = [f"Means over seeds: {'; '.join(of_cells)}."] if of_cells else []
-    of_rows = [name.replace("_", "-") for name in names if name not in _OF_CELLS]
-    medians = [f"{', '.join(of_rows)}: the median over the runs of a row.".capitalize()] if of_rows else []
+    explained = [_EXPLAINED[name] for name in names if name in _EXPLAINED]
+    scores = [f"Means over seeds: {'; '.join(explained)}."] if explained else []
+    measured = [name.replace("_", "-") for name in names if name not in _CELL_COLUMNS]
+    medians = [f"{', '.join(measured)}: the median over the runs of a row.".capitalize()] if measured else []
     return [" ".join([*scores, *medians, *_export_lines(table, names)])] if names else []
 
 
@@ -127,8 +127,9 @@ def _export_lines(table: Table, names: Sequence[str]) -> list[str]:
 
 
 def _exports(runs: pd.DataFrame) -> list[list[Export]]:
-    places = zip(runs["source"], runs["folder"], strict=True)
-    return [read_run_exports(Path(source), folder) for source, folder in places]
+    return [
+        read_run_exports(Path(source), folder) for source, folder in zip(runs["source"], runs["folder"], strict=True)
+    ]
 
 
 def _values(runs: pd.DataFrame, exports: Sequence[Sequence[Export]], name: str) -> pd.DataFrame:
@@ -139,5 +140,7 @@ def _values(runs: pd.DataFrame, exports: Sequence[Sequence[Export]], name: str) 
     found = [
         {f"{prefix}_{export.format}": value(export) for export in run if value(export) is not None} for run in exports
     ]
-    there = {key for run in found for key in run}
-    return pd.DataFrame(found, index=runs.index, columns=[key for key in _OF_ROWS if key in there], dtype="float64")
+    present = {key for run in found for key in run}
+    return pd.DataFrame(
+        found, index=runs.index, columns=[key for key in _ROW_COLUMNS if key in present], dtype="float64"
+    )

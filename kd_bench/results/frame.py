@@ -68,8 +68,8 @@ def read_runs(sources: Iterable[Path]) -> Runs:
     """
     found = read_sources(sources)
     frame, repeats = split_repeats(make_frame(found.runs))
-    over = {run_name(f"{run.source}/{run.folder}") for run in found.runs}
-    unfinished = [folder for folder in found.unfinished if run_name(folder) not in over]
+    finished = {run_name(f"{run.source}/{run.folder}") for run in found.runs}
+    unfinished = [folder for folder in found.unfinished if run_name(folder) not in finished]
     return Runs(frame, repeats, unfinished, found.unreadable)
 
 
@@ -99,8 +99,8 @@ def load_curves(runs: pd.DataFrame) -> pd.DataFrame:
         One row per evaluation: the run's index in `runs`, `epoch` and `test_accuracy` in [0, 1].
     """
     parts = [_curves(Path(str(source)), group) for source, group in runs.groupby("source", sort=False)]
-    points = [point for part in parts for point in part]
-    return pd.DataFrame(points, columns=["run", "epoch", "test_accuracy"]).set_index("run")
+    evaluations = [evaluation for part in parts for evaluation in part]
+    return pd.DataFrame(evaluations, columns=["run", "epoch", "test_accuracy"]).set_index("run")
 
 
 def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
@@ -115,8 +115,8 @@ def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
         "warnings": [record.warnings for record in records],
         "predictions": [record.files.get(_PREDICTIONS) for record in records],
     }
-    for name, kind in _PARTS.items():
-        columns |= _attributes([getattr(record, name) for record in records], [field.name for field in fields(kind)])
+    for name, part in _PARTS.items():
+        columns |= _attributes([getattr(record, name) for record in records], [field.name for field in fields(part)])
     columns["variant"] = list(map(_without_model, columns["variant"]))
     columns["steps_by_stage"] = columns["steps"]
     columns["steps"] = [_sum((steps or {}).values()) for steps in columns["steps_by_stage"]]
@@ -137,7 +137,7 @@ def tested(frame: pd.DataFrame) -> pd.DataFrame:
 
 def with_hyper_parameters(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns the frame with a column per value of the runs' configs, and without their `config` as a dict."""
-    flat = [dict(_flattened("config", config)) for config in frame["config"]]
+    flat = [dict(_flat_items("config", config)) for config in frame["config"]]
     names = dict.fromkeys(name for config in flat for name in config)
     columns = {name: _column([config.get(name) for config in flat]) for name in names}
     return pd.concat([frame.drop(columns="config"), pd.DataFrame(columns, index=frame.index)], axis=1)
@@ -149,7 +149,7 @@ def split_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Of several, a run that is done counts before one that failed, and then the one that finished last. Exact copies of a
     record are not reported as repeats.
     """
-    ranked = _newest_first(frame.assign(**settled(frame)))
+    ranked = _newest_first(frame.assign(**precision_and_data(frame)))
     copied = ranked.duplicated([*SAME_RUN, "status", "finished"]).reindex(frame.index)
     repeated = ranked.duplicated(SAME_RUN).reindex(frame.index)
     return frame[~repeated].reset_index(drop=True), frame[repeated & ~copied].reset_index(drop=True)
@@ -166,23 +166,21 @@ def newest(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _newest_first(runs: pd.DataFrame) -> pd.DataFrame:
-    by_status = runs.assign(done=runs["status"] == DONE).sort_values(
-        ["done", "finished"], ascending=False, kind="stable"
-    )
-    return by_status.drop(columns="done")
+    ranked = runs.assign(done=runs["status"] == DONE).sort_values(["done", "finished"], ascending=False, kind="stable")
+    return ranked.drop(columns="done")
 
 
-def settled(frame: pd.DataFrame) -> dict[str, pd.Series]:
+def precision_and_data(frame: pd.DataFrame) -> dict[str, pd.Series]:
     """Returns the precision and data of each run.
 
     A run that failed early has neither. It gets those of the done runs of its protocol, if these agree.
     """
     done = frame["status"] == DONE
     keys = [frame[name] for name in (*SAME_TABLE, "label", "protocol")]
-    return {name: _settled(frame[name], done, keys) for name in ("precision", "data")}
+    return {name: _filled(frame[name], done, keys) for name in ("precision", "data")}
 
 
-def places(runs: pd.DataFrame) -> list[str]:
+def run_paths(runs: pd.DataFrame) -> list[str]:
     """Returns the paths of the runs, for messages."""
     if runs.empty:  # pandas forgets the columns
         return []
@@ -196,18 +194,20 @@ def _without_model(variant: Mapping[str, Any]) -> dict[str, Any]:
 
 def _dtypes() -> dict[str, str]:
     """Returns the types of the numeric columns. A column has its type even if all values are missing."""
-    annotations = {name: one for kind in (*_PARTS.values(), Setting) for name, one in get_type_hints(kind).items()}
-    return {name: _DTYPES[kind] for name, kind in annotations.items() if kind in _DTYPES}
+    annotations: dict[str, Any] = {}
+    for part in (*_PARTS.values(), Setting):
+        annotations |= get_type_hints(part)
+    return {name: _DTYPES[annotation] for name, annotation in annotations.items() if annotation in _DTYPES}
 
 
 def _column(values: list[Any]) -> pd.api.extensions.ExtensionArray | list[Any]:
     """Returns the values as a column. Integers stay integers, even if some runs have no value."""
-    kinds = {type(value) for value in values if value is not None}
-    dtype = {int: "Int64", bool: "boolean"}.get(kinds.pop()) if len(kinds) == 1 else None
+    types = {type(value) for value in values if value is not None}
+    dtype = {int: "Int64", bool: "boolean"}.get(types.pop()) if len(types) == 1 else None
     return values if dtype is None else pd.array(values, dtype=dtype)  # type: ignore[call-overload]
 
 
-def _settled(column: pd.Series, done: pd.Series, keys: list[pd.Series]) -> pd.Series:
+def _filled(column: pd.Series, done: pd.Series, keys: list[pd.Series]) -> pd.Series:
     groups = column.where(done).groupby(keys)
     return column.where(done | (groups.transform("nunique") != 1), groups.transform("first"))
 
@@ -229,10 +229,10 @@ def _curves(source: Path, runs: pd.DataFrame) -> Iterator[tuple[Any, int, float]
             yield run, epoch, accuracy
 
 
-def _flattened(key: str, node: Any) -> Iterator[tuple[str, Any]]:
+def _flat_items(key: str, node: Any) -> Iterator[tuple[str, Any]]:
     """Yields every value by the key that sets it on the command line."""
     if not isinstance(node, Mapping):
         yield key, node
         return
     for name, value in node.items():
-        yield from _flattened(f"{key}.{name}", value)
+        yield from _flat_items(f"{key}.{name}", value)

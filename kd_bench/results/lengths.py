@@ -20,7 +20,7 @@ from kd_bench.results.rows import STUDENT, TEACHER, Row, name_row
 from kd_bench.results.significance import LEVEL
 from kd_bench.results.table import CELL, Table
 from kd_bench.runs.record import DONE
-from kd_bench.typed import known
+from kd_bench.typed import to_dataclass
 
 LENGTH_KEYS = ("epochs", "budget", "evaluate_every")
 """The keys in which runs of different lengths differ."""
@@ -45,11 +45,11 @@ class Curve:
     deviations: np.ndarray
     counts: np.ndarray
 
-    def at(self, cost: float) -> float:
+    def accuracy_at(self, cost: float) -> float:
         """Returns the accuracy at a cost in steps, linear in its logarithm; NaN outside the measured lengths."""
         return float(np.interp(math.log(cost), np.log(self.steps), self.means, left=math.nan, right=math.nan))
 
-    def time(self, accuracy: float) -> float:
+    def steps_to(self, accuracy: float) -> float:
         """Returns the steps after which the accuracy is first reached: infinity if never, 0 if before the first."""
         above = np.flatnonzero(self.means >= accuracy)
         if not len(above):
@@ -71,7 +71,7 @@ class Lengths:
     """The lengths of one table at one fraction.
 
     Attributes:
-        points: One row per method and length: `method`, `length` (steps of the main stage), `cost` (in the student's
+        cells: One row per method and length: `method`, `length` (steps of the main stage), `cost` (in the student's
             steps), the columns of the table's cells, `rank`, `gain_at_cost` (over the student of this cost), and
             `ratio`, `ratio_low`, `ratio_high`: the student's cost for the same accuracy, divided by the method's.
         curve: The plain student's accuracy.
@@ -80,19 +80,19 @@ class Lengths:
 
     table: Table
     fraction: float
-    points: pd.DataFrame
+    cells: pd.DataFrame
     curve: Curve
     is_timed: bool
 
     @property
     def columns(self) -> list[int]:
         """The lengths that a method besides the student has."""
-        return sorted(set(self.points.loc[self.points["method"] != STUDENT, "length"]))
+        return sorted(set(self.cells.loc[self.cells["method"] != STUDENT, "length"]))
 
     @property
     def methods(self) -> list[str]:
         """The rows, in the order of the table."""
-        return list(dict.fromkeys(self.points["method"]))
+        return list(dict.fromkeys(self.cells["method"]))
 
 
 def build_lengths(table: Table, costs: StepCosts | None = None) -> list[Lengths]:
@@ -105,9 +105,9 @@ def build_lengths(table: Table, costs: StepCosts | None = None) -> list[Lengths]
     Raises:
         BenchError: A run has no count of its multiply-adds, or the measured costs lack one of its stages.
     """
-    points = _points(table)
+    cells = _length_cells(table)
     found = []
-    for fraction, part in points.groupby("fraction", sort=False):
+    for fraction, part in cells.groupby("fraction", sort=False):
         several = part.groupby("method")["length"].transform("nunique") > 1
         part = part[several]
         if STUDENT in set(part["method"]) and part["method"].nunique() > 1:
@@ -127,12 +127,12 @@ def read_costs(path: Path) -> StepCosts:
         BenchError: The file is not readable, or holds something else.
     """
     try:
-        return known(_Costs, read_json(path.read_bytes())).steps
+        return to_dataclass(_Costs, read_json(path.read_bytes()), ignore_unknown=True).steps
     except (OSError, ValueError) as error:
         raise BenchError(f"{path}: holds no costs of steps ({error!r})") from error
 
 
-def _points(table: Table) -> pd.DataFrame:
+def _length_cells(table: Table) -> pd.DataFrame:
     """Returns the student's cells and those that are compared with it, with the name and the length of each."""
     done = table.runs[table.runs["status"] == DONE].drop_duplicates(CELL).set_index(CELL)
     stages, work = done["steps_by_stage"], done["training_multiply_adds"]
@@ -141,10 +141,10 @@ def _points(table: Table) -> pd.DataFrame:
     cells = cells.assign(stages=stages, work=work, length=stages.map(lambda steps: [*steps.values()][-1]))
     cells = cells.reset_index()
     names = {name: _method_name(row) for name, row in rows.items()}
-    points = cells.assign(method=cells["row"].map(names), code=[rows[row].facts["method"] for row in cells["row"]])
-    beside_student = (points["method"] == STUDENT) | (points["reference"].map(names) == STUDENT)
+    cells = cells.assign(method=cells["row"].map(names), code=[rows[row].facts["method"] for row in cells["row"]])
+    compared = (cells["method"] == STUDENT) | (cells["reference"].map(names) == STUDENT)
     # The same length can be reached in two ways, such as epochs of the full set and of a fraction.
-    most_seeds = points[beside_student].sort_values("n", ascending=False, kind="stable")
+    most_seeds = cells[compared].sort_values("n", ascending=False, kind="stable")
     return most_seeds.drop_duplicates(["fraction", "method", "length"]).sort_index()
 
 
@@ -153,55 +153,57 @@ def _method_name(row: Row) -> str:
     return name_row(row.label, [detail for detail in row.details if detail.partition("=")[0] not in LENGTH_KEYS])
 
 
-def _lengths(table: Table, fraction: float, points: pd.DataFrame, costs: StepCosts | None) -> Lengths:
-    student = points[points["method"] == STUDENT].sort_values("length")
+def _lengths(table: Table, fraction: float, cells: pd.DataFrame, costs: StepCosts | None) -> Lengths:
+    student = cells[cells["method"] == STUDENT].sort_values("length")
     curve = Curve(*(student[name].to_numpy(dtype=float) for name in ("length", "mean", "sd", "n")))
-    points = points.assign(cost=_costs(points, student, costs)).sort_values("length", kind="stable")
-    methods = points[points["method"] != STUDENT]
+    cells = cells.assign(cost=_costs(cells, student, costs)).sort_values("length", kind="stable")
+    methods = cells[cells["method"] != STUDENT]
     ranks = methods.groupby("length")["mean"].rank(ascending=False)
-    facts = pd.DataFrame([_beside(curve, point) for point in methods.to_dict("records")], index=methods.index)
-    order = {_method_name(row): place for place, row in reversed([*enumerate(table.rows)])}
-    points = points.join(facts).assign(rank=ranks, place=points["method"].map(order))
-    return Lengths(table, fraction, points.sort_values(["place", "length"], kind="stable"), curve, costs is not None)
+    comparisons = pd.DataFrame([_comparison(curve, cell) for cell in methods.to_dict("records")], index=methods.index)
+    order = {_method_name(row): position for position, row in reversed([*enumerate(table.rows)])}
+    cells = cells.join(comparisons).assign(rank=ranks, position=cells["method"].map(order))
+    return Lengths(table, fraction, cells.sort_values(["position", "length"], kind="stable"), curve, costs is not None)
 
 
-def _costs(points: pd.DataFrame, student: pd.DataFrame, costs: StepCosts | None) -> list[float]:
+def _costs(cells: pd.DataFrame, student: pd.DataFrame, costs: StepCosts | None) -> list[float]:
     if costs is None:
         unit = student["work"].iloc[0] / student["length"].iloc[0] if len(student) else math.nan
-        if points["work"].isna().any():
-            rows = ", ".join(dict.fromkeys(points.loc[points["work"].isna(), "row"]))
+        if cells["work"].isna().any():
+            rows = ", ".join(dict.fromkeys(cells.loc[cells["work"].isna(), "row"]))
             raise BenchError(f"{rows}: the records hold no multiply-adds of the training; measured costs are needed")
-        return [float(work / unit) for work in points["work"]]
-    return [_measured(point["code"], point["stages"], costs) for point in points.to_dict("records")]
+        return [float(work / unit) for work in cells["work"]]
+    return [_measured(cell["code"], cell["stages"], costs) for cell in cells.to_dict("records")]
 
 
 def _measured(method: str, stages: Mapping[str, int], costs: StepCosts) -> float:
-    own = costs.get(method, {})
-    missing = [stage for stage in stages if stage not in own]
+    stage_costs = costs.get(method, {})
+    missing = [stage for stage in stages if stage not in stage_costs]
     if missing:
         raise BenchError(f"the measured costs of steps lack {method}'s {', '.join(missing)}: measure this pair again")
-    return sum(steps * own[stage] for stage, steps in stages.items())
+    return sum(steps * stage_costs[stage] for stage, steps in stages.items())
 
 
-def _beside(curve: Curve, point: Mapping[Any, Any]) -> dict[str, float]:
+def _comparison(curve: Curve, cell: Mapping[Any, Any]) -> dict[str, float]:
     """Returns a method's gain over the student of its cost, and the ratio of costs for its accuracy, with interval."""
-    accuracy, cost = point["mean"], point["cost"]
-    reach = _reach(curve, point)
-    times = {"ratio": accuracy, "ratio_low": accuracy - reach, "ratio_high": accuracy + reach}
-    ratios = {name: math.nan if math.isnan(value) else curve.time(value) / cost for name, value in times.items()}
-    return {"gain_at_cost": accuracy - curve.at(cost), **ratios}
+    accuracy, cost = cell["mean"], cell["cost"]
+    half_width = _half_width(curve, cell)
+    accuracies = {"ratio": accuracy, "ratio_low": accuracy - half_width, "ratio_high": accuracy + half_width}
+    ratios = {
+        name: math.nan if math.isnan(value) else curve.steps_to(value) / cost for name, value in accuracies.items()
+    }
+    return {"gain_at_cost": accuracy - curve.accuracy_at(cost), **ratios}
 
 
-def _reach(curve: Curve, point: Mapping[Any, Any]) -> float:
+def _half_width(curve: Curve, cell: Mapping[Any, Any]) -> float:
     """Returns the half-width of the 95 % interval of the difference to the student; NaN for one seed of either.
 
     Student's t with the seeds of both sides, and the student's deviation at the length nearest to the crossing.
     """
-    crossing = curve.time(point["mean"])
+    crossing = curve.steps_to(cell["mean"])
     deviation, count = curve.spread(min(max(crossing, curve.steps[0]), curve.steps[-1]))
-    if point["n"] <= 1 or count <= 1:
+    if cell["n"] <= 1 or count <= 1:
         return math.nan
     from scipy.special import stdtrit
 
-    error = math.sqrt(point["sd"] ** 2 / point["n"] + deviation**2 / count)
-    return float(stdtrit(point["n"] + count - 2, 1 - LEVEL / 2)) * error
+    error = math.sqrt(cell["sd"] ** 2 / cell["n"] + deviation**2 / count)
+    return float(stdtrit(cell["n"] + count - 2, 1 - LEVEL / 2)) * error

@@ -20,26 +20,26 @@ _COLUMNS = [
 """The columns in CSV and JSON, after the table's."""
 
 
-def render_lengths(found: Sequence[Lengths], form: str) -> str:
+def render_lengths(all_lengths: Sequence[Lengths], output_format: str) -> str:
     """Returns the lengths in one of `text.FORMATS`; CSV and JSON have an entry per method and length."""
-    if form in ("csv", "json"):
-        return render_frame(pd.concat([_entries(lengths) for lengths in found]), form)
-    return "\n\n".join(_section(lengths, form) for lengths in found)
+    if output_format in ("csv", "json"):
+        return render_frame(pd.concat([_entries(lengths) for lengths in all_lengths]), output_format)
+    return "\n\n".join(_section(lengths, output_format) for lengths in all_lengths)
 
 
 def main_length(lengths: Lengths) -> int:
     """Returns the longest length at which most methods have two seeds or more; without one, the longest."""
-    methods = lengths.points[lengths.points["method"] != STUDENT]
+    methods = lengths.cells[lengths.cells["method"] != STUDENT]
     several = methods[methods["n"] > 1].groupby("length").size()
     common = several[several >= methods["method"].nunique() / 2]
     return int((common if len(common) else several if len(several) else methods.groupby("length").size()).index.max())
 
 
-def ratio_text(point: Mapping[Any, Any]) -> str:
+def ratio_text(cell: Mapping[Any, Any]) -> str:
     """Returns the student's cost for a method's accuracy over the method's cost, e.g. `4.1x [3.0x, never]`."""
-    if math.isnan(point["ratio_low"]):
-        return _ratio(point["ratio"])
-    return f"{_ratio(point['ratio'])} [{_ratio(point['ratio_low'])}, {_ratio(point['ratio_high'])}]"
+    if math.isnan(cell["ratio_low"]):
+        return _ratio(cell["ratio"])
+    return f"{_ratio(cell['ratio'])} [{_ratio(cell['ratio_low'])}, {_ratio(cell['ratio_high'])}]"
 
 
 def _ratio(value: float) -> str:
@@ -48,17 +48,23 @@ def _ratio(value: float) -> str:
     return "never" if math.isinf(value) else f"{value:.1f}x" if value else "less"
 
 
-def _section(lengths: Lengths, form: str) -> str:
+def _section(lengths: Lengths, output_format: str) -> str:
     subject = f"{lengths.table.dataset}, {lengths.table.model}, {fraction_name(lengths.fraction)}: lengths"
-    return section(subject, "lengths", [_accuracies(lengths), _beside_the_student(lengths)], _captions(lengths), form)
+    return section(
+        subject, "lengths", [_accuracies(lengths), _student_comparison(lengths)], _captions(lengths), output_format
+    )
 
 
 def _accuracies(lengths: Lengths) -> Grid:
     """Returns the accuracy of each method at each length, and its rank there."""
-    points = lengths.points.to_dict("records")
-    accuracies = {(point["method"], point["length"]): cell_text(point) for point in points}
-    ranks = {(point["method"], point["length"]): f"{point['rank']:g}" for point in points if point["method"] != STUDENT}
-    header = ["Method", *map(_steps, lengths.columns), *(f"Rank ({length:,})" for length in lengths.columns)]
+    cells = lengths.cells.to_dict("records")
+    accuracies = {(cell["method"], cell["length"]): cell_text(cell) for cell in cells}
+    ranks = {(cell["method"], cell["length"]): f"{cell['rank']:g}" for cell in cells if cell["method"] != STUDENT}
+    header = [
+        "Method",
+        *(f"{length:,} steps" for length in lengths.columns),
+        *(f"Rank ({length:,})" for length in lengths.columns),
+    ]
     body = [
         [method, *(texts.get((method, length), MISSING) for texts in (accuracies, ranks) for length in lengths.columns)]
         for method in lengths.methods
@@ -66,10 +72,10 @@ def _accuracies(lengths: Lengths) -> Grid:
     return header, body
 
 
-def _beside_the_student(lengths: Lengths) -> Grid:
+def _student_comparison(lengths: Lengths) -> Grid:
     """Returns what each method costs, and its accuracy beside that of a student of the same cost."""
     length = main_length(lengths)
-    at = {key: part.set_index("method").to_dict("index") for key, part in lengths.points.groupby("length")}
+    cells_by_length = {key: part.set_index("method").to_dict("index") for key, part in lengths.cells.groupby("length")}
     header = [
         *("Method", "Cost", f"Gain at equal steps ({length:,})"),
         *(f"Gain at equal cost ({column:,})" for column in lengths.columns),
@@ -77,21 +83,22 @@ def _beside_the_student(lengths: Lengths) -> Grid:
     ]
     body = []
     for method in [method for method in lengths.methods if method != STUDENT]:
-        point = at[length].get(method)
-        gains = [_points(at[column].get(method, {}).get("gain_at_cost", math.nan)) for column in lengths.columns]
-        if point is None:
+        cell = cells_by_length[length].get(method)
+        gains = [
+            _percentage_points(cells_by_length[column].get(method, {}).get("gain_at_cost", math.nan))
+            for column in lengths.columns
+        ]
+        if cell is None:
             body.append([method, MISSING, MISSING, *gains, MISSING])
         else:
-            body.append([method, f"{point['cost'] / length:.2f}", _points(point["gain"]), *gains, ratio_text(point)])
+            body.append(
+                [method, f"{cell['cost'] / length:.2f}", _percentage_points(cell["gain"]), *gains, ratio_text(cell)]
+            )
     return header, body
 
 
-def _points(value: float) -> str:
+def _percentage_points(value: float) -> str:
     return MISSING if pd.isna(value) else f"{100 * value:+.2f}"
-
-
-def _steps(length: int) -> str:
-    return f"{length:,} steps"
 
 
 def _captions(lengths: Lengths) -> list[str]:
@@ -119,7 +126,7 @@ def _captions(lengths: Lengths) -> list[str]:
 def _correlations(lengths: Lengths) -> list[str]:
     """Returns the rank correlations between lengths, over the methods that have all of them."""
     means = (
-        lengths.points[lengths.points["method"] != STUDENT]
+        lengths.cells[lengths.cells["method"] != STUDENT]
         .pivot(index="method", columns="length", values="mean")
         .dropna()
     )
@@ -132,7 +139,7 @@ def _correlations(lengths: Lengths) -> list[str]:
 
 
 def _entries(lengths: Lengths) -> pd.DataFrame:
-    entries = lengths.points[_COLUMNS]
+    entries = lengths.cells[_COLUMNS]
     entries.insert(0, "dataset", lengths.table.dataset)
     entries.insert(1, "model", lengths.table.model)
     entries.insert(2, "fraction", lengths.fraction)

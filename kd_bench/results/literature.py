@@ -14,7 +14,7 @@ from kd_bench.results.table import Table, fraction_name
 from kd_bench.results.text import MISSING, Grid, section
 
 _COLUMNS = ["source", "commit", "pair", "method", "column", "accuracy"]
-_LEAST = 4
+_MIN_METHODS = 4
 """A rank correlation of fewer methods says nothing."""
 
 
@@ -36,44 +36,52 @@ def published_gains(published: pd.DataFrame) -> pd.DataFrame:
 
     A source without a plain student gets that of another source with the same pair and column.
     """
-    where = ["source", "commit", "pair", "column"]
+    keys = ["source", "commit", "pair", "column"]
     students = published[published["method"] == STUDENT]
-    own = students.set_index(where)["accuracy"].rename("own")
-    others = students.groupby(["pair", "column"])["accuracy"].first().rename("other")
+    same_source = students.set_index(keys)["accuracy"].rename("own")
+    other_sources = students.groupby(["pair", "column"])["accuracy"].first().rename("other")
     methods = published[~published["method"].isin([TEACHER, STUDENT])]
-    joined = methods.join(own, on=where).join(others, on=["pair", "column"])
+    joined = methods.join(same_source, on=keys).join(other_sources, on=["pair", "column"])
     return methods.assign(gain=joined["accuracy"] - joined["own"].fillna(joined["other"])).dropna(subset="gain")
 
 
-def own_gains(table: Table, lengths: Sequence[Lengths]) -> dict[str, pd.Series]:
+def our_gains(table: Table, all_lengths: Sequence[Lengths]) -> dict[str, pd.Series]:
     """Returns our gains in points by method, at each fraction and at each length, of methods with their preset."""
     default = {row.name: row.label for row in table.rows if not row.variant}
     cells = table.cells[table.cells["row"].isin(default)].dropna(subset="gain")
     found = {
-        f"ours, {fraction_name(fraction)}": _by_method(cells[cells["fraction"] == fraction], "row")
+        f"ours, {fraction_name(fraction)}": _gains_by_method(cells[cells["fraction"] == fraction], "row")
         for fraction in table.fractions
     }
-    for one in lengths:
-        for length in one.columns:
-            part = one.points[one.points["length"] == length].dropna(subset="gain")
-            found[f"ours, {fraction_name(one.fraction)}, {length:,} steps"] = _by_method(part, "method")
+    for lengths in all_lengths:
+        for length in lengths.columns:
+            part = lengths.cells[lengths.cells["length"] == length].dropna(subset="gain")
+            found[f"ours, {fraction_name(lengths.fraction)}, {length:,} steps"] = _gains_by_method(part, "method")
     return {name: gains for name, gains in found.items() if len(gains)}
 
 
-def render_literature(table: Table, lengths: Sequence[Lengths], published: pd.DataFrame, form: str) -> str:
+def render_literature(table: Table, lengths: Sequence[Lengths], published: pd.DataFrame, output_format: str) -> str:
     """Returns the gains and their rank correlations as text: Markdown or LaTeX."""
     gains = published_gains(published)
     sources = {
-        _source(*map(str, key)): part.groupby("method")["gain"].mean()
-        for key, part in gains.groupby(["source", "commit", "column"], sort=False)
+        f"{source} {commit}, {column}": part.groupby("method")["gain"].mean()
+        for (source, commit, column), part in gains.groupby(["source", "commit", "column"], sort=False)
     }
-    ours = own_gains(table, lengths)
+    ours = our_gains(table, lengths)
     pairs = published_pairs(gains)
     parts = [
-        section("Gains over the plain student, in points", "literature", [_gains(sources | ours)], _CAPTION, form),
-        section("Rank correlations of the gains", "correlations", [_correlations(sources | ours)], _CORRELATIONS, form),
+        section(
+            "Gains over the plain student, in points", "literature", [_gains(sources | ours)], _CAPTION, output_format
+        ),
+        section(
+            "Rank correlations of the gains",
+            "correlations",
+            [_correlations(sources | ours)],
+            _CORRELATIONS,
+            output_format,
+        ),
         *(
-            section(f"{source}: gains by pair", f"pairs-{source}", [_gains(columns)], [], form)
+            section(f"{source}: gains by pair", f"pairs-{source}", [_gains(columns)], [], output_format)
             for source, columns in pairs.items()
         ),
     ]
@@ -86,7 +94,7 @@ def published_pairs(gains: pd.DataFrame) -> dict[str, dict[str, pd.Series]]:
     for (source, commit), part in gains.groupby(["source", "commit"], sort=False):
         if part["pair"].nunique() > 1:
             by_pair = part.groupby("pair", sort=False)
-            found[f"{source} {commit}"] = {str(pair): one.set_index("method")["gain"] for pair, one in by_pair}
+            found[f"{source} {commit}"] = {str(pair): rows.set_index("method")["gain"] for pair, rows in by_pair}
     return found
 
 
@@ -96,16 +104,12 @@ _CAPTION = [
 ]
 _CORRELATIONS = [
     f"Spearman's rank correlation over the methods that both have (number of methods); {MISSING} for fewer than "
-    f"{_LEAST}."
+    f"{_MIN_METHODS}."
 ]
 
 
-def _source(source: str, commit: str, column: str) -> str:
-    return f"{source} {commit}, {column}"
-
-
-def _by_method(points: pd.DataFrame, name: str) -> pd.Series:
-    known = points[points[name].isin(method_labels())]
+def _gains_by_method(cells: pd.DataFrame, name: str) -> pd.Series:
+    known = cells[cells[name].isin(method_labels())]
     return 100 * known.set_index(name)["gain"]
 
 
@@ -123,13 +127,13 @@ def _correlations(columns: dict[str, pd.Series]) -> Grid:
     names = list(columns)
     found = {}
     for first, second in itertools.combinations(names, 2):
-        both = pd.concat([columns[first], columns[second]], axis=1, join="inner").dropna()
-        if len(both) >= _LEAST:
-            ranks = both.rank()
-            found[second, first] = f"{ranks.iloc[:, 0].corr(ranks.iloc[:, 1]):+.2f} ({len(both)})"
+        common = pd.concat([columns[first], columns[second]], axis=1, join="inner").dropna()
+        if len(common) >= _MIN_METHODS:
+            ranks = common.rank()
+            found[second, first] = f"{ranks.iloc[:, 0].corr(ranks.iloc[:, 1]):+.2f} ({len(common)})"
     lines = [
-        [f"{place}: {name}", *(found.get((name, other), MISSING) for other in names[: place - 1])]
-        + [""] * (len(names) - place)
-        for place, name in enumerate(names, start=1)
+        [f"{number}: {name}", *(found.get((name, other), MISSING) for other in names[: number - 1])]
+        + [""] * (len(names) - number)
+        for number, name in enumerate(names, start=1)
     ]
     return ["", *map(str, range(1, len(names)))], lines

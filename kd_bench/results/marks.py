@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from kd_bench.results.rows import TEACHER, Row
-from kd_bench.results.significance import LEVEL, OUT_OF_LINE
+from kd_bench.results.significance import LEVEL, OUTLIER_RATIO
 from kd_bench.results.table import BETTER, WORSE, Table, fraction_name
 
 
@@ -22,11 +22,11 @@ def _test(table: Table) -> list[str]:
         f"test per column over all rows with two seeds or more, which takes seeds as independent; nominally, a column "
         f"has a false mark with a probability of {100 * LEVEL:g} %."
     ]
-    apart = table.cells[table.cells["test"] == "welch"]
-    if len(apart):
+    outliers = table.cells[table.cells["test"] == "welch"]
+    if len(outliers):
         lines.append(
-            f"Tested alone, because a standard deviation is more than {OUT_OF_LINE:g} times the column's median: "
-            f"{_places(apart)}; by Welch's test, with an equal part of the {100 * LEVEL:g} %."
+            f"Tested alone, because a standard deviation is more than {OUTLIER_RATIO:g} times the column's median: "
+            f"{_cell_names(outliers)}; by Welch's test, with an equal part of the {100 * LEVEL:g} %."
         )
     return [" ".join(lines)]
 
@@ -45,36 +45,41 @@ def _not_compared(table: Table) -> list[str]:
     compared = [row for row in table.rows if row.label != TEACHER and not _is_reference(row, table)]
     missing: dict[str, list[pd.DataFrame]] = {}
     for row in compared:
-        own = cells[(cells["row"] == row.name) & cells["test"].isna()]
-        for reason, part in _reasons(row, own, cells, table):
+        untested = cells[(cells["row"] == row.name) & cells["test"].isna()]
+        for reason, part in _reasons(row, untested, cells, table):
             missing.setdefault(reason, []).append(part)
     parts = {reason: pd.concat(found) for reason, found in missing.items()}
-    return [f"Not compared, because {reason}: {_places(part)}." for reason, part in parts.items() if len(part)]
+    return [f"Not compared, because {reason}: {_cell_names(part)}." for reason, part in parts.items() if len(part)]
 
 
-def _places(cells: pd.DataFrame) -> str:
+def _cell_names(cells: pd.DataFrame) -> str:
     """Returns text such as `AT, AB at 50 %, 10 %; CO at Full`."""
     rows: dict[tuple[float, ...], list[str]] = {}
     for row, fractions in cells.groupby("row", sort=False)["fraction"].agg(tuple).items():
         rows.setdefault(fractions, []).append(str(row))
-    return "; ".join(f"{', '.join(names)} at {', '.join(map(fraction_name, at))}" for at, names in rows.items())
+    return "; ".join(
+        f"{', '.join(names)} at {', '.join(map(fraction_name, fractions))}" for fractions, names in rows.items()
+    )
 
 
 def _is_reference(row: Row, table: Table) -> bool:
     return table.reference in (row.name, row.label) and not table.references[row.name]
 
 
-def _reasons(row: Row, own: pd.DataFrame, cells: pd.DataFrame, table: Table) -> Iterator[tuple[str, pd.DataFrame]]:
+def _reasons(row: Row, untested: pd.DataFrame, cells: pd.DataFrame, table: Table) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields why cells of a row have no test, and these cells."""
-    found = table.references[row.name]
-    if len(found) == 1:
-        seeds = cells[cells["row"] == found[0]].set_index("fraction")["n"]
-        base = own["fraction"].map(seeds).fillna(0)
-        yield f"the {table.reference} has no run there", own[base == 0]
-        few = (base > 0) & ((own["n"] <= 1) | (base <= 1))
-        yield f"a test needs two seeds of a row and of the {table.reference}", own[few]
-        yield "all accuracies are equal", own[(base > 0) & ~few]
-    elif found:
-        yield f"the rows {', '.join(found)} have other code and other predictions; --reference takes one of them", own
+    references = table.references[row.name]
+    if len(references) == 1:
+        seeds = cells[cells["row"] == references[0]].set_index("fraction")["n"]
+        base = untested["fraction"].map(seeds).fillna(0)
+        yield f"the {table.reference} has no run there", untested[base == 0]
+        too_few = (base > 0) & ((untested["n"] <= 1) | (base <= 1))
+        yield f"a test needs two seeds of a row and of the {table.reference}", untested[too_few]
+        yield "all accuracies are equal", untested[(base > 0) & ~too_few]
+    elif references:
+        yield (
+            f"the rows {', '.join(references)} have other code and other predictions; --reference takes one of them",
+            untested,
+        )
     else:
-        yield f"no {table.reference} has the same settings", own
+        yield f"no {table.reference} has the same settings", untested

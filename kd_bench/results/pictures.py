@@ -64,7 +64,7 @@ def table_pictures(tables: Sequence[Table], name: str = "") -> dict[str, Picture
         subject = [] if name and len(tables) == 1 else [table.dataset, table.model]
         for kind, draw in PICTURES.items():
             drawn[stem(name, *subject, kind)] = draw(table)
-    return {place: picture for place, picture in drawn.items() if picture is not None}
+    return {name: picture for name, picture in drawn.items() if picture is not None}
 
 
 def stem(*parts: str) -> str:
@@ -94,11 +94,11 @@ def specification(picture: Picture) -> dict[str, Any]:
 
 def draw_gains(table: Table) -> Picture | None:
     """Draws each method's gain over the reference with its 95 % confidence interval, one panel per fraction."""
-    points = _gain_points(table)
-    if points.empty:
+    data = _gain_data(table)
+    if data.empty:
         return None
     columns = alt.Column("fraction:N", sort=_fractions(table), title=None)
-    chart = _gain_layers(points, _names(table)).properties(width=150, height=alt.Step(17)).facet(column=columns)
+    chart = _gain_layers(data, _names(table)).properties(width=150, height=alt.Step(17)).facet(column=columns)
     subtitle = [
         "Difference of the means, with the simultaneous 95 % confidence interval of the test that gives the marks.",
         "A number at the edge is a value outside the axis.",
@@ -110,7 +110,7 @@ def draw_accuracy(table: Table) -> Picture | None:
     """Draws the accuracy over the fraction of the training data, one panel per method, each with the reference."""
     if table.cells.dropna(subset="mean")["fraction"].nunique() <= 1:
         return None
-    chart = _facet(_accuracy_layers(table, _accuracy_points(table)), table)
+    chart = _facet(_accuracy_layers(table, _accuracy_data(table)), table)
     subtitle = [
         "Mean over seeds, ± standard deviation, against the fraction of the training data.",
         "A number at the edge is a value below the axis.",
@@ -122,11 +122,11 @@ def draw_accuracy(table: Table) -> Picture | None:
 
 def draw_curves(table: Table) -> Picture | None:
     """Draws the test accuracy per epoch, mean over seeds, one panel per method and one line per fraction."""
-    points = _curve_points(table)
-    if points.empty:
+    data = _curve_data(table)
+    if data.empty:
         return None
     colours = dict(zip(_fractions(table), _FRACTION_COLOURS, strict=False))
-    lines = alt.Chart(points).mark_line(clip=True, strokeWidth=1.5)
+    lines = alt.Chart(data).mark_line(clip=True, strokeWidth=1.5)
     chart = lines.encode(
         x=alt.X("epoch:Q", title="epoch"),
         y=_accuracy_axis("accuracy", alt.Scale(zero=False)),
@@ -155,25 +155,25 @@ def _verdict(cell: dict) -> str:
     return {BETTER: "better", WORSE: "worse"}.get(mark(cell), untested)
 
 
-def _limit(points: pd.DataFrame) -> float:
+def _limit(data: pd.DataFrame) -> float:
     """Returns the end of the axis of gains. A method that diverged must not make the axis too long for the others."""
-    reach = points[["gain", "gain_low", "gain_high"]].abs().max(axis=1)
-    return float(min(1.05 * reach.max(), 3 * reach.median())) or 1.0
+    extent = data[["gain", "gain_low", "gain_high"]].abs().max(axis=1)
+    return float(min(1.05 * extent.max(), 3 * extent.median())) or 1.0
 
 
-def _gain_points(table: Table) -> pd.DataFrame:
+def _gain_data(table: Table) -> pd.DataFrame:
     cells = table.cells.dropna(subset="gain")
-    facts = {
+    columns = {
         "row": cells["row"],
         "fraction": cells["fraction"].map(fraction_name),
         "verdict": [_verdict(cell) for cell in cells.to_dict("records")],
     }
-    return pd.DataFrame(facts | {name: 100 * cells[name] for name in ("gain", "gain_low", "gain_high")})
+    return pd.DataFrame(columns | {name: 100 * cells[name] for name in ("gain", "gain_low", "gain_high")})
 
 
-def _gain_layers(points: pd.DataFrame, names: list[str]) -> Any:
-    limit = _limit(points)
-    chart = alt.Chart(points.assign(beyond=points["gain"].abs() > limit))
+def _gain_layers(data: pd.DataFrame, names: list[str]) -> Any:
+    limit = _limit(data)
+    chart = alt.Chart(data.assign(beyond=data["gain"].abs() > limit))
     colour = alt.Color("verdict:N", title=None, scale=_scale(_VERDICTS))
     shape = alt.Shape("verdict:N", title=None, scale=_scale(_SHAPES))
     base = chart.encode(y=alt.Y("row:N", sort=names, title=None), color=colour)
@@ -199,17 +199,17 @@ def _beyond(base: alt.Chart, side: Literal["left", "right"], edge: float, text: 
     return marks.encode(x=alt.datum(edge), text="text:N")
 
 
-def _accuracy_points(table: Table) -> pd.DataFrame:
+def _accuracy_data(table: Table) -> pd.DataFrame:
     cells = table.cells.dropna(subset="mean")
-    reach = cells["sd"].fillna(0)
-    scores = {"accuracy": cells["mean"], "low": cells["mean"] - reach, "high": cells["mean"] + reach}
+    deviation = cells["sd"].fillna(0)
+    scores = {"accuracy": cells["mean"], "low": cells["mean"] - deviation, "high": cells["mean"] + deviation}
     return _panels(table, cells[CELL].assign(**{name: 100 * values for name, values in scores.items()}))
 
 
-def _accuracy_layers(table: Table, points: pd.DataFrame) -> Any:
-    scale = _accuracy_scale(points)
+def _accuracy_layers(table: Table, data: pd.DataFrame) -> Any:
+    scale = _accuracy_scale(data)
     edge = scale.domain[0]
-    base = alt.Chart(points).encode(
+    base = alt.Chart(data).encode(
         x=alt.X("fraction:O", sort=_fractions(table)[::-1], title=None, axis=alt.Axis(labelAngle=0)),
         color=alt.Color("role:N", title=None, scale=_scale({"method": BLUE, table.reference: GREY})),
         strokeDash=_dash(table),
@@ -222,7 +222,7 @@ def _accuracy_layers(table: Table, points: pd.DataFrame) -> Any:
     )
 
 
-def _curve_points(table: Table) -> pd.DataFrame:
+def _curve_data(table: Table) -> pd.DataFrame:
     runs = table.runs[table.runs["status"] == DONE].reset_index(drop=True)
     joined = load_curves(runs).join(runs[CELL])
     means = joined.groupby([*CELL, "epoch"], sort=False)["test_accuracy"].mean()
@@ -233,13 +233,13 @@ def _accuracy_axis(name: str, scale: alt.Scale) -> alt.Y:
     return alt.Y(f"{name}:Q", title="accuracy, %", scale=scale)
 
 
-def _accuracy_scale(points: pd.DataFrame) -> alt.Scale:
+def _accuracy_scale(data: pd.DataFrame) -> alt.Scale:
     """Returns the scale of the accuracy axis. A method that failed to learn must not make it too long for the others.
 
     The axis always includes all points of the reference.
     """
-    highest, middle, lowest = points["high"].max(), points["accuracy"].median(), points["low"].min()
-    reference = points.loc[points["role"] != "method", "low"].min()
+    highest, middle, lowest = data["high"].max(), data["accuracy"].median(), data["low"].min()
+    reference = data.loc[data["role"] != "method", "low"].min()
     bottom = max(lowest, min(reference, middle - 3 * (highest - middle)))
     margin = 0.03 * (highest - bottom) or 1.0
     return alt.Scale(domain=[bottom - margin, highest + margin], nice=False, zero=False)
@@ -249,14 +249,12 @@ def _scale(values: Mapping[str, str]) -> alt.Scale:
     return alt.Scale(domain=list(values), range=list(values.values()))
 
 
-def _panels(table: Table, points: pd.DataFrame) -> pd.DataFrame:
+def _panels(table: Table, data: pd.DataFrame) -> pd.DataFrame:
     """Returns the points of each row's panel: the row's own (role "method") and its reference's (role: its label)."""
     references = table.cells.dropna(subset="reference").drop_duplicates("row").set_index("row")["reference"]
     rows = list(references.index) or _names(table)
-    parts = [points[points["row"] == row].assign(panel=row, role="method") for row in rows]
-    parts += [
-        points[points["row"] == references[row]].assign(panel=row, role=table.reference) for row in references.index
-    ]
+    parts = [data[data["row"] == row].assign(panel=row, role="method") for row in rows]
+    parts += [data[data["row"] == references[row]].assign(panel=row, role=table.reference) for row in references.index]
     panels = pd.concat(parts)
     return panels.assign(fraction=panels["fraction"].map(fraction_name))
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kd_bench.results.frame import Runs, places
+from kd_bench.messages import pluralize
+from kd_bench.results.frame import Runs, run_paths
 from kd_bench.runs.files import sha256
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import read_record
@@ -13,9 +14,9 @@ from kd_bench.runs.record import read_record
 def list_problems(runs: Runs) -> list[str]:
     """Returns a line for each kind of problem, and one for each record that cannot be read."""
     lines = [f"unreadable: {message}" for message in runs.unreadable]
-    lines += _listed("failed", places(runs.failed))
-    lines += _listed("left out (a newer record of the same run counts)", places(runs.repeats))
-    lines += _listed("unfinished (still running, or interrupted: run the same command again)", runs.unfinished)
+    lines += _problem_line("failed", run_paths(runs.failed))
+    lines += _problem_line("left out (a newer record of the same run counts)", run_paths(runs.repeats))
+    lines += _problem_line("unfinished (still running, or interrupted: run the same command again)", runs.unfinished)
     return lines
 
 
@@ -38,43 +39,38 @@ class Verified:
     def lines(self) -> list[str]:
         """Returns what was found, as lines for the terminal."""
         missing = f", {len(self.missing)} missing" if self.missing else ""
-        counted = f"verified {counting(self.files, 'file')} of {counting(self.runs, 'run')}{missing}"
+        counted = f"verified {pluralize(self.files, 'file')} of {pluralize(self.runs, 'run')}{missing}"
         return [*self.altered, *self.missing, counted]
 
 
 def verify(runs: Runs) -> Verified:
     """Compares each file beside a record with its checksum in the record."""
-    found = Verified()
-    for place in places(runs.frame):
-        folder = RunFolder(Path(place))
+    verified = Verified()
+    for path in run_paths(runs.frame):
+        folder = RunFolder(Path(path))
         if folder.record.is_file():  # not in a bundle
-            found.runs += 1
+            verified.runs += 1
             for name, checksum in read_record(folder.record).files.items():
-                _compare(folder.path / name, checksum, found)
-    return found
+                _compare(folder.path / name, checksum, verified)
+    return verified
 
 
-def _compare(path: Path, checksum: str, found: Verified) -> None:
+def _compare(path: Path, checksum: str, verified: Verified) -> None:
     try:
         if not path.is_file():
-            found.missing.append(f"missing: {path}")
+            verified.missing.append(f"missing: {path}")
             return
         same = sha256(path) == checksum
     except OSError as problem:
-        found.altered.append(f"unreadable: {path}: cannot be read ({problem.strerror})")
+        verified.altered.append(f"unreadable: {path}: cannot be read ({problem.strerror})")
         return
-    found.files += 1
+    verified.files += 1
     if not same:
-        found.altered.append(f"altered: {path} (its checksum is not the one in its run's record)")
+        verified.altered.append(f"altered: {path} (its checksum is not the one in its run's record)")
 
 
-def counting(number: int, what: str) -> str:
-    """Returns a number of things in words, such as `1 run` or `3 runs`."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _listed(what: str, where: Sequence[str]) -> list[str]:
+def _problem_line(problem: str, paths: Sequence[str]) -> list[str]:
     """Returns a line that counts the places and names the first few."""
     shown = 3
-    more = ", ..." if len(where) > shown else ""
-    return [f"{len(where)} {what}: {', '.join(where[:shown])}{more}"] if where else []
+    more = ", ..." if len(paths) > shown else ""
+    return [f"{len(paths)} {problem}: {', '.join(paths[:shown])}{more}"] if paths else []

@@ -20,28 +20,28 @@ _RUN_COLUMNS = [
 """The columns in Markdown and LaTeX lists of runs; CSV and JSON have all columns."""
 
 
-def render_tables(tables: Sequence[Table], form: str, gains: bool = False, columns: Sequence[str] = ()) -> str:
+def render_tables(tables: Sequence[Table], output_format: str, gains: bool = False, columns: Sequence[str] = ()) -> str:
     """Returns the tables of accuracies, or of gains, in one of `FORMATS`; CSV and JSON have an entry per cell.
 
     Args:
         tables: The tables.
-        form: One of `FORMATS`.
+        output_format: One of `FORMATS`.
         gains: Whether the cells are gains.
         columns: Columns of `columns.COLUMNS` that tables of accuracies get after the others.
     """
-    if form in ("csv", "json"):
-        return render_frame(pd.concat([_entries(table, columns) for table in tables]), form)
-    return "\n\n".join(_section(table, form, gains, columns) for table in tables)
+    if output_format in ("csv", "json"):
+        return render_frame(pd.concat([_entries(table, columns) for table in tables]), output_format)
+    return "\n\n".join(_section(table, output_format, gains, columns) for table in tables)
 
 
-def render_runs(runs: pd.DataFrame, form: str) -> str:
+def render_runs(runs: pd.DataFrame, output_format: str) -> str:
     """Returns every run in one of `FORMATS`, one line or entry per run."""
-    if form in ("csv", "json"):
-        return render_frame(runs, form)
+    if output_format in ("csv", "json"):
+        return render_frame(runs, output_format)
     shown = runs[_RUN_COLUMNS].astype(object)
-    shown["variant"] = [", ".join(starmap(setting_text, one.items())) for one in shown["variant"]]
+    shown["variant"] = [", ".join(starmap(setting_text, variant.items())) for variant in shown["variant"]]
     return grid_text(
-        list(map(str, shown)), [[plain(value) for value in run] for run in shown.itertuples(index=False)], form
+        list(map(str, shown)), [[plain(value) for value in run] for run in shown.itertuples(index=False)], output_format
     )
 
 
@@ -95,10 +95,10 @@ def _rank_text(rank: tuple[float, int] | None) -> str:
     return MISSING if rank is None else f"{rank[0]:.1f} ({rank[1]})"
 
 
-def _section(table: Table, form: str, gains: bool, columns: Sequence[str]) -> str:
-    kind = "gains" if gains else "accuracy"
+def _section(table: Table, output_format: str, gains: bool, columns: Sequence[str]) -> str:
+    view = "gains" if gains else "accuracy"
     subject = f"{table.dataset}, {table.model}"
-    return section(subject, kind, [grid(table, gains, columns)], captions(table, gains, columns), form)
+    return section(subject, view, [grid(table, gains, columns)], captions(table, gains, columns), output_format)
 
 
 def _entries(table: Table, columns: Sequence[str]) -> pd.DataFrame:

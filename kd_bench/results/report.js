@@ -11,7 +11,7 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-const fact = (name, run) => facts[name].values[facts[name].places[run]];
+const fact = (name, run) => facts[name].values[facts[name].codes[run]];
 const address = (...parts) => "#" + parts.map(encodeURIComponent).join("/");
 const different = (values) => [...new Set(values)].filter((value) => value !== "");
 

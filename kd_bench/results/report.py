@@ -46,15 +46,15 @@ def make_page(tables: Sequence[Table], columns: Sequence[str] = ()) -> str:
         "facts": _facts(runs),
         "curves": _curves(runs),
     }
-    return Template(_part("html")).substitute(
-        style=_part("css"),
+    return Template(_template("html")).substitute(
+        style=_template("css"),
         content=_json(content),
         vega=vl_convert.javascript_bundle(),  # type: ignore[call-arg]  # Its stub has no default.
-        program=_part("js"),
+        program=_template("js"),
     )
 
 
-def _part(ending: str) -> str:
+def _template(ending: str) -> str:
     return Path(__file__).with_suffix(f".{ending}").read_text(encoding="utf-8")
 
 
@@ -81,7 +81,7 @@ def _table(table: Table, runs: pd.Index, columns: Sequence[str]) -> dict[str, An
             f"Gain over the {table.reference}": _view(table, True, ()),
             **{title: {"header": grid[0], "lines": grid[1], "captions": []} for title, grid in scores.items()},
         },
-        "runs": _places(table, runs),
+        "runs": _run_positions(table, runs),
         "pictures": [specification(picture) for picture in pictures if picture is not None],
     }
 
@@ -92,8 +92,8 @@ def _view(table: Table, gains: bool, columns: Sequence[str]) -> dict[str, Any]:
     return {"header": header, "lines": lines, "captions": texts}
 
 
-def _places(table: Table, runs: pd.Index) -> dict[str, list[list[int]]]:
-    """Returns the places in `runs` of each row's runs, a list for each fraction of the table."""
+def _run_positions(table: Table, runs: pd.Index) -> dict[str, list[list[int]]]:
+    """Returns the positions in `runs` of each row's runs, a list for each fraction of the table."""
     cells = table.runs.groupby(CELL).groups
     nothing = runs[:0]
     return {
@@ -103,11 +103,11 @@ def _places(table: Table, runs: pd.Index) -> dict[str, list[list[int]]]:
 
 
 def _facts(runs: pd.DataFrame) -> dict[str, dict[str, list[Any]]]:
-    """Returns each fact and hyper-parameter of the runs: its different values as texts, and each run's place there."""
+    """Returns each fact and hyper-parameter of the runs: its different values as texts, and the index for each run."""
     facts = {}
     for name, column in with_hyper_parameters(runs).items():
-        places, values = pd.factorize(column.map(plain))
-        facts[str(name)] = {"values": values.tolist(), "places": places.tolist()}
+        codes, values = pd.factorize(column.map(plain))
+        facts[str(name)] = {"values": values.tolist(), "codes": codes.tolist()}
     return facts
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from kd_bench.config import WITH_SOFT_LOGITS, rounded, variant_of_teacher, without
-from kd_bench.results.frame import SAME_ROW, newest, settled
+from kd_bench.results.frame import SAME_ROW, newest, precision_and_data
 from kd_bench.results.methods import method_labels
 from kd_bench.results.reproduction import merge_codes, repeated_seeds
 
 TEACHER, STUDENT = "Teacher", "Student"
 METHOD_PREFIX = "method."
-_FREE = ("method", "kd_weight", "kd_temperature", "seed", "fraction")
+_MAY_DIFFER = ("method", "kd_weight", "kd_temperature", "seed", "fraction")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,19 +57,19 @@ class Row:
         """Whether the method has the hyper-parameters of its preset, or those that a search chose."""
         return not any(key.startswith(METHOD_PREFIX) for key in self.variant)
 
-    def circumstances(self, with_teacher: bool) -> str:
+    def comparison_key(self, with_teacher: bool) -> str:
         """Returns everything except the method that can change the result. Rows that share it can be compared."""
-        of_teacher = () if with_teacher else ("teacher", "model.teacher")
-        config = without(self.facts["config"], (*_FREE, *of_teacher, *_tuned(self.facts)["keys"], "tuned.keys"))
+        teacher_keys = () if with_teacher else ("teacher", "model.teacher")
+        config = without(self.facts["config"], (*_MAY_DIFFER, *teacher_keys, *_tuned(self.facts)["keys"], "tuned.keys"))
         return json.dumps([self.facts["precision"], self.facts["data"], config], sort_keys=True)
 
 
 def build_rows(runs: pd.DataFrame) -> list[Row]:
     """Returns the rows of one table, in its order."""
-    completed = runs.assign(**settled(runs))
+    completed = runs.assign(**precision_and_data(runs))
     rows = [_build_row(group) for group in _groups(completed)]
     named = zip(rows, _all_details(rows), strict=True)
-    return sorted((replace(row, details=details) for row, details in named), key=_place)
+    return sorted((replace(row, details=details) for row, details in named), key=_sort_key)
 
 
 def common_settings(rows: Iterable[Row]) -> dict[str, Any]:
@@ -79,11 +79,11 @@ def common_settings(rows: Iterable[Row]) -> dict[str, Any]:
     return {
         key: value
         for key, value in found.items()
-        if all((key, value) in row.variant.items() for row in students if _concerns(key, row))
+        if all((key, value) in row.variant.items() for row in students if _uses(key, row))
     }
 
 
-def _concerns(key: str, row: Row) -> bool:
+def _uses(key: str, row: Row) -> bool:
     """Returns whether a row's runs use a key: those of a teacher only if they have one."""
     return not key.startswith(("teacher", "model.teacher")) or bool(row.facts["config"].get("teacher"))
 
@@ -99,7 +99,7 @@ def name_row(label: str, details: Sequence[str]) -> str:
     return f"{label} ({', '.join(details)})" if details else label
 
 
-def find_references(row: Row, rows: Sequence[Row], wanted: str) -> list[Row]:
+def find_references(row: Row, rows: Sequence[Row], reference: str) -> list[Row]:
     """Returns the rows that differ from the given row only in the method: one, if it can be compared.
 
     If there are several, they have different code, and do not reproduce each other. Then one of the row's own code or,
@@ -108,24 +108,24 @@ def find_references(row: Row, rows: Sequence[Row], wanted: str) -> list[Row]:
     Args:
         row: The row to compare.
         rows: All rows of the table.
-        wanted: The label or the name of the reference.
+        reference: The label or the name of the reference.
     """
-    candidates = [other for other in rows if _is_wanted(other, wanted)]
+    candidates = [other for other in rows if _matches(other, reference)]
     if row.label == TEACHER or row in candidates:
         return []
     # A plain student has no teacher: what its config says about a teacher does not matter.
     with_teacher = STUDENT not in (row.label, *(other.label for other in candidates))
-    circumstances = row.circumstances(with_teacher)
-    alike = [other for other in candidates if other.circumstances(with_teacher) == circumstances]
+    comparison_key = row.comparison_key(with_teacher)
+    alike = [other for other in candidates if other.comparison_key(with_teacher) == comparison_key]
     for origin in ("code", "revision"):
-        own = [other for other in alike if set(other.runs[origin].dropna()) & set(row.runs[origin].dropna())]
-        if len(alike) > 1 and own:
-            alike = own
+        same_origin = [other for other in alike if set(other.runs[origin].dropna()) & set(row.runs[origin].dropna())]
+        if len(alike) > 1 and same_origin:
+            alike = same_origin
     return alike
 
 
-def _is_wanted(row: Row, wanted: str) -> bool:
-    return row.name == wanted or (row.label == wanted and row.has_default_method)
+def _matches(row: Row, reference: str) -> bool:
+    return row.name == reference or (row.label == reference and row.has_default_method)
 
 
 def _groups(runs: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -144,12 +144,12 @@ def _leading_experiment(runs: pd.DataFrame) -> str:
     return runs["experiment"].mode().iloc[0]
 
 
-def _place(row: Row) -> tuple[int, str, int, str]:
+def _sort_key(row: Row) -> tuple[int, str, int, str]:
     """Returns the sorting key: known methods in their order, then others; rows with variant last."""
     method = row.label.removesuffix(WITH_SOFT_LOGITS)
     known = method_labels()
-    place = known.index(method) if method in known else len(known)
-    return place, row.label, len(row.variant), row.name
+    order = known.index(method) if method in known else len(known)
+    return order, row.label, len(row.variant), row.name
 
 
 def _shared_variant(runs: pd.DataFrame) -> dict[str, Any]:
@@ -183,8 +183,8 @@ _QUALIFIERS: tuple[Callable[[Mapping[Any, Any]], str], ...] = (
 def _all_details(rows: Sequence[Row]) -> list[list[str]]:
     """Returns the details of each row: its own settings and, if its name is not unique, other facts that differ."""
     common = common_settings(rows)
-    of_one_teacher = variant_of_teacher(common) if [row.label for row in rows].count(TEACHER) == 1 else {}
-    all_details = [_details(row, of_one_teacher if row.label == TEACHER else common) for row in rows]
+    teacher_common = variant_of_teacher(common) if [row.label for row in rows].count(TEACHER) == 1 else {}
+    all_details = [_details(row, teacher_common if row.label == TEACHER else common) for row in rows]
     for qualifier in _QUALIFIERS:
         found = defaultdict(set)
         for row, details in zip(rows, all_details, strict=True):
@@ -198,5 +198,5 @@ def _all_details(rows: Sequence[Row]) -> list[list[str]]:
 
 def _details(row: Row, common: Mapping[str, Any]) -> list[str]:
     """Returns whether a search chose values, and what differs from the preset and from what is common."""
-    own = {key: value for key, value in row.variant.items() if (key, value) not in common.items()}
-    return [*(["tuned"] if row.trials else []), *(setting_text(key, own[key]) for key in sorted(own))]
+    distinct = {key: value for key, value in row.variant.items() if (key, value) not in common.items()}
+    return [*(["tuned"] if row.trials else []), *(setting_text(key, distinct[key]) for key in sorted(distinct))]

@@ -43,8 +43,10 @@ def comparable(runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
         BenchError: A value matches no run, or no run matches these filters.
     """
     _check(runs, filters)
-    wanted: dict[str, Sequence] = {name: getattr(filters, name) for name in ("dataset", "model", "fractions", "seeds")}
-    chosen = _chosen(runs, wanted)
+    criteria: dict[str, Sequence] = {
+        name: getattr(filters, name) for name in ("dataset", "model", "fractions", "seeds")
+    }
+    chosen = _chosen(runs, criteria)
     if not filters.presets_only:
         return chosen
     plain = chosen[[not variant for variant in chosen["variant"]]]
@@ -61,8 +63,8 @@ _COLUMNS = {
 }
 
 
-def _chosen(runs: pd.DataFrame, wanted: dict[str, Sequence]) -> pd.DataFrame:
-    for name, values in wanted.items():
+def _chosen(runs: pd.DataFrame, criteria: dict[str, Sequence]) -> pd.DataFrame:
+    for name, values in criteria.items():
         if values:
             runs = runs[runs[_COLUMNS[name]].isin(values).any(axis=1)]
     if runs.empty:
@@ -74,5 +76,5 @@ def _check(runs: pd.DataFrame, filters: Filters) -> None:
     for name, columns in _COLUMNS.items():
         for value in getattr(filters, name):
             if not runs[columns].isin([value]).any(axis=None):
-                there = ", ".join(str(known) for known in sorted(set(runs[columns[0]])))
-                raise BenchError(f"--{name} {value}: no run has it; there are: {there}")
+                available = ", ".join(str(known) for known in sorted(set(runs[columns[0]])))
+                raise BenchError(f"--{name} {value}: no run has it; there are: {available}")

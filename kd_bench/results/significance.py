@@ -10,8 +10,8 @@ import numpy as np
 
 LEVEL = 0.05
 """The nominal probability of any false mark in a column."""
-OUT_OF_LINE = 5.0
-"""A row is out of line if its standard deviation is more than this many times the median of its column."""
+OUTLIER_RATIO = 5.0
+"""A row is an outlier if its standard deviation is more than this many times the median of its column."""
 
 _NODES = 96
 _DEVIATIONS = 8.5  # 1e-17 of a normal distribution lies outside.
@@ -44,9 +44,9 @@ def deviation(values: Sequence[float]) -> float:
 def compare(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) -> dict[str, Comparison]:
     """Compares the rows of one column with the reference.
 
-    Rows with a similar spread are tested together by Dunnett's test, which pools their variances. A row that is out of
-    line (a method that diverged with some seeds) would hide the differences of the others. It is tested alone, by
-    Welch's test. If the reference is out of line, all rows are tested in this way. Each row has an equal part of
+    Rows with a similar spread are tested together by Dunnett's test, which pools their variances. A row that is an
+    outlier (a method that diverged with some seeds) would hide the differences of the others. It is tested alone, by
+    Welch's test. If the reference is an outlier, all rows are tested in this way. Each row has an equal part of
     `LEVEL`: by Bonferroni's inequality the parts of Welch's tests and that of Dunnett's test have the sum `LEVEL`.
 
     Args:
@@ -56,12 +56,12 @@ def compare(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) 
     Returns:
         The comparison of each row. Rows without any spread to compare with are left out.
     """
-    apart = _out_of_line(samples, reference)
-    pooled = {name: values for name, values in samples.items() if name not in apart}
+    outliers = _outliers(samples, reference)
+    pooled = {name: values for name, values in samples.items() if name not in outliers}
     found = dunnett(pooled, reference, len(pooled) / len(samples))
-    for name in apart:
-        alone = welch(samples[name], reference, 1 / len(samples))
-        found |= {} if alone is None else {name: alone}
+    for name in outliers:
+        comparison = welch(samples[name], reference, 1 / len(samples))
+        found |= {} if comparison is None else {name: comparison}
     return found
 
 
@@ -83,19 +83,21 @@ def dunnett(
         The comparison of each row; none if no row has any spread.
     """
     groups = [reference, *samples.values()]
-    freedom = sum(len(group) - 1 for group in groups)
-    pooled = math.sqrt(sum((len(group) - 1) * deviation(group) ** 2 for group in groups) / freedom)
+    degrees_of_freedom = sum(len(group) - 1 for group in groups)
+    pooled = math.sqrt(sum((len(group) - 1) * deviation(group) ** 2 for group in groups) / degrees_of_freedom)
     if not samples or pooled == 0:
         return {}
     ratios = tuple(len(group) / len(reference) for group in samples.values())
-    quantile = _quantile(1 - share * LEVEL, ratios, freedom)
+    quantile = _quantile(1 - share * LEVEL, ratios, degrees_of_freedom)
     found = {}
     for name, values in samples.items():
         difference = float(np.mean(values) - np.mean(reference))
         error = pooled * math.sqrt(1 / len(values) + 1 / len(reference))
-        p_value = (1 - _probability_within(abs(difference) / error, ratios, freedom)) / share
-        reach = quantile * error
-        found[name] = Comparison("dunnett", min(max(p_value, 0.0), 1.0), difference - reach, difference + reach)
+        p_value = (1 - _probability_within(abs(difference) / error, ratios, degrees_of_freedom)) / share
+        half_width = quantile * error
+        found[name] = Comparison(
+            "dunnett", min(max(p_value, 0.0), 1.0), difference - half_width, difference + half_width
+        )
     return found
 
 
@@ -124,21 +126,21 @@ def welch(first: Sequence[float], second: Sequence[float], share: float = 1.0) -
     return Comparison("welch", min(1.0, float(test.pvalue) / share), float(interval.low), float(interval.high))
 
 
-def _quantile(probability: float, ratios: tuple[float, ...], freedom: int) -> float:
+def _quantile(probability: float, ratios: tuple[float, ...], degrees_of_freedom: int) -> float:
     """Returns the value that the largest |t| of all rows does not exceed with this probability."""
     from scipy.optimize import brentq
     from scipy.special import stdtrit
 
     tail = (1 - probability) / 2
-    single, bonferroni = stdtrit(freedom, 1 - tail), stdtrit(freedom, 1 - tail / len(ratios))
+    single, bonferroni = stdtrit(degrees_of_freedom, 1 - tail), stdtrit(degrees_of_freedom, 1 - tail / len(ratios))
 
     def excess(limit: float) -> float:
-        return _probability_within(limit, ratios, freedom) - probability
+        return _probability_within(limit, ratios, degrees_of_freedom) - probability
 
     return float(brentq(excess, 0.99 * single, 1.01 * bonferroni, xtol=1e-10))
 
 
-def _probability_within(limit: float, ratios: tuple[float, ...], freedom: int) -> float:
+def _probability_within(limit: float, ratios: tuple[float, ...], degrees_of_freedom: int) -> float:
     """Returns the probability that no row's |t| exceeds the limit, if no row differs from the reference.
 
     Given the reference's mean and the pooled deviation, the rows' means are independent. The integral over both is
@@ -147,38 +149,38 @@ def _probability_within(limit: float, ratios: tuple[float, ...], freedom: int) -
     Args:
         limit: Of |t|.
         ratios: For each row, the number of its seeds, divided by that of the reference.
-        freedom: The degrees of freedom of the pooled deviation.
+        degrees_of_freedom: The degrees of freedom of the pooled deviation.
     """
     from scipy.special import ndtr
 
-    means, deviations, weights = _nodes(freedom)
-    inside = np.ones_like(weights)
+    means, deviations, weights = _nodes(degrees_of_freedom)
+    probability = np.ones_like(weights)
     for ratio in set(ratios):
-        centre, reach = math.sqrt(ratio) * means, limit * math.sqrt(1 + ratio) * deviations
-        inside *= (ndtr(centre + reach) - ndtr(centre - reach)) ** ratios.count(ratio)
-    return float((weights * inside).sum())
+        centre, half_width = math.sqrt(ratio) * means, limit * math.sqrt(1 + ratio) * deviations
+        probability *= (ndtr(centre + half_width) - ndtr(centre - half_width)) ** ratios.count(ratio)
+    return float((weights * probability).sum())
 
 
 @cache
-def _nodes(freedom: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _nodes(degrees_of_freedom: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns nodes of the reference's mean and of the pooled deviation, both in true deviations, and their weights."""
     from scipy.special import chdtri, gammaln
 
-    places, weights = np.polynomial.legendre.leggauss(_NODES)
-    means = _DEVIATIONS * places
-    of_means = _DEVIATIONS * weights * np.exp(-(means**2) / 2) / math.sqrt(2 * math.pi)
-    low, high = (math.sqrt(chdtri(freedom, tail) / freedom) for tail in (1 - _TAIL, _TAIL))
-    deviations = (low + high) / 2 + (high - low) / 2 * places
-    half = freedom / 2
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    means = _DEVIATIONS * nodes
+    mean_weights = _DEVIATIONS * weights * np.exp(-(means**2) / 2) / math.sqrt(2 * math.pi)
+    low, high = (math.sqrt(chdtri(degrees_of_freedom, tail) / degrees_of_freedom) for tail in (1 - _TAIL, _TAIL))
+    deviations = (low + high) / 2 + (high - low) / 2 * nodes
+    half = degrees_of_freedom / 2
     density = math.log(2) + half * math.log(half) - gammaln(half) - half * deviations**2
-    density += (freedom - 1) * np.log(deviations)
-    of_deviations = (high - low) / 2 * weights * np.exp(density)
-    return means[:, None], deviations[None, :], of_means[:, None] * of_deviations[None, :]
+    density += (degrees_of_freedom - 1) * np.log(deviations)
+    deviation_weights = (high - low) / 2 * weights * np.exp(density)
+    return means[:, None], deviations[None, :], mean_weights[:, None] * deviation_weights[None, :]
 
 
-def _out_of_line(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) -> list[str]:
+def _outliers(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) -> list[str]:
     deviations = {name: deviation(values) for name, values in samples.items()}
     spread = deviation(reference)
     ordered = sorted([spread, *deviations.values()])
-    limit = OUT_OF_LINE * ordered[(len(ordered) - 1) // 2]
-    return [name for name, own in deviations.items() if own > limit or spread > limit]
+    limit = OUTLIER_RATIO * ordered[(len(ordered) - 1) // 2]
+    return [name for name, value in deviations.items() if value > limit or spread > limit]

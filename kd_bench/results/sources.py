@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kd_bench.checks import Shown
+from kd_bench.checks import Printable
 from kd_bench.config import TEACHER_METHOD
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.installation import program
@@ -23,7 +23,7 @@ from kd_bench.results.bundle import (
 )
 from kd_bench.runs.exports import Export, read_exports
 from kd_bench.runs.files import read_file, storing, write_atomically
-from kd_bench.runs.folder import RunFolder, find_runs, read_placed
+from kd_bench.runs.folder import RunFolder, find_runs, read_folder_record
 from kd_bench.runs.metrics import read_metrics
 from kd_bench.runs.record import DONE, Record, read_document, read_record, record_document
 
@@ -38,7 +38,7 @@ class FoundRun:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRuns:
     """The runs of all sources.
 
     Attributes:
@@ -52,17 +52,17 @@ class Found:
     unreadable: list[str] = field(default_factory=list)
 
 
-class Unreadable(UserWarning):
+class UnreadableWarning(UserWarning):
     """A file beside a record cannot be read: what it would show is left out."""
 
 
-def read_sources(sources: Iterable[Path]) -> Found:
+def read_sources(sources: Iterable[Path]) -> FoundRuns:
     """Reads all records of outputs folders and bundles. A record that cannot be read gives a message, not an error.
 
     Raises:
         BenchError: A source is missing, is neither a folder nor a bundle, or is a bundle that cannot be read at all.
     """
-    found = Found()
+    found = FoundRuns()
     for source in sources:
         _check(source)
         read = _read_bundle if is_bundle(source) else _read_folder
@@ -90,9 +90,10 @@ def read_entries(source: Path, folders: Iterable[str]) -> list[Entry]:
     if is_bundle(source):
         chosen = set(folders)
         return [entry for entry in read_bundle(source)[0] if entry.folder in chosen]
-    places = {folder: RunFolder(source / folder) for folder in folders}
+    run_folders = {folder: RunFolder(source / folder) for folder in folders}
     return [
-        Entry(folder, _curve(place), record_document(read_record(place.record))) for folder, place in places.items()
+        Entry(folder, _curve(run_folder), record_document(read_record(run_folder.record)))
+        for folder, run_folder in run_folders.items()
     ]
 
 
@@ -119,13 +120,13 @@ def read_run_exports(source: Path, folder: str) -> list[Export]:
 
     Files that cannot be read give a warning.
     """
-    place = RunFolder(source / folder)
-    if is_bundle(source) or not place.exports.is_dir():
+    run_folder = RunFolder(source / folder)
+    if is_bundle(source) or not run_folder.exports.is_dir():
         return []
     try:
-        return read_exports(place, read_record(place.record).files.get(place.network.name, ""))
+        return read_exports(run_folder, read_record(run_folder.record).files.get(run_folder.network.name, ""))
     except DamageError as problem:
-        warnings.warn(str(problem), Unreadable, stacklevel=2)
+        warnings.warn(str(problem), UnreadableWarning, stacklevel=2)
         return []
 
 
@@ -144,7 +145,7 @@ def bundle_runs(runs: pd.DataFrame, path: Path) -> None:
     for name, group in runs.groupby("source"):
         source = Path(str(name))
         entries += read_entries(source, group["folder"])
-        for entry in read_entries(source, group.loc[_has_needed_network(group), "folder"]):
+        for entry in read_entries(source, group.loc[_is_trained_teacher(group), "folder"]):
             network = network_path(path, read_document(entry.record))
             with storing(network):
                 network.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +153,7 @@ def bundle_runs(runs: pd.DataFrame, path: Path) -> None:
     write_bundle(path, entries)
 
 
-def _has_needed_network(runs: pd.DataFrame) -> pd.Series:
+def _is_trained_teacher(runs: pd.DataFrame) -> pd.Series:
     return (runs["method"] == TEACHER_METHOD) & (runs["status"] == DONE)
 
 
@@ -160,28 +161,28 @@ def _curve(folder: RunFolder) -> Curve:
     try:
         lines = [line for line in read_metrics(folder.metrics) if "test_accuracy" in line]
     except DamageError as problem:
-        warnings.warn(str(problem), Unreadable, stacklevel=2)
+        warnings.warn(str(problem), UnreadableWarning, stacklevel=2)
         return []
     return [(line["epoch"], line["test_accuracy"]) for line in lines]
 
 
-def _read_folder(outputs: Path, found: Found) -> None:
+def _read_folder(outputs: Path, found: FoundRuns) -> None:
     for folder, has_record in find_runs(outputs, found.unreadable):
-        if folder.path.as_posix() not in Shown():
+        if folder.path.as_posix() not in Printable():
             found.unreadable.append(f"{folder}: the name of this folder is no text that can be shown; rename it")
             continue
         if not has_record:
             found.unfinished.append(folder.path.as_posix())
             continue
         try:
-            record = read_placed(folder)
+            record = read_folder_record(folder)
         except BenchError as error:
             found.unreadable.append(str(error))
             continue
         found.runs.append(FoundRun(outputs.as_posix(), folder.path.relative_to(outputs).as_posix(), record))
 
 
-def _read_bundle(path: Path, found: Found) -> None:
+def _read_bundle(path: Path, found: FoundRuns) -> None:
     entries, problems = read_bundle(path)
     found.unreadable.extend(problems)
     for entry in entries:

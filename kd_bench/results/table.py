@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from kd_bench.errors import BenchError
-from kd_bench.results.frame import OUTPUTS, SAME_TABLE, places, read_runs, tested
+from kd_bench.results.frame import OUTPUTS, SAME_TABLE, read_runs, run_paths, tested
 from kd_bench.results.rows import STUDENT, Row, build_rows, common_settings, find_references
 from kd_bench.results.significance import LEVEL, compare, deviation
 from kd_bench.runs.record import DONE
@@ -107,7 +107,7 @@ def build_tables(
         references = _references(rows, reference)
         cells = _build_cells(rows, references)
         kept = [row for row in rows if shown is None or row.runs.index.isin(shown).any()]
-        inside = f"/{dataset}/{model}/"  # Only the folder of an unfinished run is known.
+        path_part = f"/{dataset}/{model}/"  # Only the folder of an unfinished run is known.
         table = Table(
             dataset=str(dataset),
             model=str(model),
@@ -117,21 +117,21 @@ def build_tables(
             settings=common_settings(rows),
             cells=cells[cells["row"].isin([row.name for row in kept])],
             ranks=_ranks(rows, cells, _references(rows, STUDENT)),
-            unfinished=[folder for folder in unfinished if inside in f"/{folder}"],
+            unfinished=[folder for folder in unfinished if path_part in f"/{folder}"],
             repeats=_count(repeats, dataset, model),
         )
         tables += [table] if kept else []
     return tables
 
 
-def _check_reference(wanted: str, rows: Sequence[Row]) -> None:
+def _check_reference(reference: str, rows: Sequence[Row]) -> None:
     known = {name: None for row in rows for name in (row.label, row.name)}
-    if wanted != STUDENT and wanted not in known:
-        raise BenchError(f"reference {wanted}: no row has this label or name; there are: {', '.join(known)}")
+    if reference != STUDENT and reference not in known:
+        raise BenchError(f"reference {reference}: no row has this label or name; there are: {', '.join(known)}")
 
 
-def _references(rows: Sequence[Row], wanted: str) -> dict[str, list[str]]:
-    return {row.name: [other.name for other in find_references(row, rows, wanted)] for row in rows}
+def _references(rows: Sequence[Row], reference: str) -> dict[str, list[str]]:
+    return {row.name: [other.name for other in find_references(row, rows, reference)] for row in rows}
 
 
 def _with_teachers(group: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -168,9 +168,9 @@ def _build_cells(rows: Sequence[Row], references: References) -> pd.DataFrame:
 
 def _ordered_runs(rows: Sequence[Row]) -> pd.DataFrame:
     """Returns the runs of all cells, in the order of rows, fractions and seeds."""
-    runs = pd.concat([row.runs[_CELL_FACTS].assign(row=row.name, place=number) for number, row in enumerate(rows)])
-    runs = runs.sort_values(["place", "fraction", "seed"], ascending=[True, False, True], kind="stable")
-    return runs.assign(place=places(runs))
+    runs = pd.concat([row.runs[_CELL_FACTS].assign(row=row.name, position=number) for number, row in enumerate(rows)])
+    runs = runs.sort_values(["position", "fraction", "seed"], ascending=[True, False, True], kind="stable")
+    return runs.assign(path=run_paths(runs))
 
 
 _CELL_FACTS = ["source", "folder", "fraction", "seed", "status", "last_accuracy"]
@@ -184,7 +184,7 @@ def _scores(done: pd.DataFrame) -> pd.DataFrame:
             "sd": cells["last_accuracy"].agg(_spread),
             "n": cells.size(),
             "seeds": cells["seed"].agg(pd.Series.tolist),
-            "runs": cells["place"].agg(list),
+            "runs": cells["path"].agg(list),
         }
     )
 
@@ -195,13 +195,13 @@ def _spread(accuracies: pd.Series) -> float:
 
 def _failures(failed: pd.DataFrame) -> pd.DataFrame:
     cells = failed.groupby(CELL)
-    return pd.DataFrame({"failed": cells.size(), "failed_runs": cells["place"].agg(list)})
+    return pd.DataFrame({"failed": cells.size(), "failed_runs": cells["path"].agg(list)})
 
 
 def _comparisons(references: References, samples: Samples) -> pd.DataFrame:
     """Returns the comparison of each cell with its reference row, which differs only in the method."""
     compared: dict[tuple[str, float], dict[str, object]] = {}
-    for reference, members in _families(references).items():
+    for reference, members in _rows_by_reference(references).items():
         for fraction in [fraction for row, fraction in samples if row == reference]:
             column = {name: samples[name, fraction] for name in members if (name, fraction) in samples}
             compared |= {
@@ -216,13 +216,13 @@ _NUMBERS = dict.fromkeys(("gain", "gain_low", "gain_high", "p_value"), "float64"
 _COMPARED = ["reference", *_NUMBERS, "test"]
 
 
-def _families(references: References) -> dict[str, list[str]]:
+def _rows_by_reference(references: References) -> dict[str, list[str]]:
     """Returns the names of the rows that are compared with the same row, by the name of this reference."""
-    families: dict[str, list[str]] = {}
+    rows: dict[str, list[str]] = {}
     for name, found in references.items():
         if len(found) == 1:
-            families.setdefault(found[0], []).append(name)
-    return families
+            rows.setdefault(found[0], []).append(name)
+    return rows
 
 
 def _column(column: Mapping[str, pd.Series], baseline: pd.Series) -> dict[str, dict[str, object]]:
@@ -232,8 +232,13 @@ def _column(column: Mapping[str, pd.Series], baseline: pd.Series) -> dict[str, d
     gains: dict[str, dict[str, object]] = {
         name: {"gain": values.mean() - baseline.mean()} for name, values in column.items()
     }
-    for name, one in found.items():
-        gains[name] |= {"gain_low": one.low, "gain_high": one.high, "p_value": one.p_value, "test": one.test}
+    for name, comparison in found.items():
+        gains[name] |= {
+            "gain_low": comparison.low,
+            "gain_high": comparison.high,
+            "p_value": comparison.p_value,
+            "test": comparison.test,
+        }
     return gains
 
 
@@ -245,7 +250,7 @@ def _ranks(rows: Sequence[Row], cells: pd.DataFrame, students: References) -> di
     means = cells.pivot(index="row", columns="fraction", values="mean")
     default = {row.name for row in rows if row.has_default_method}
     ranks: dict[str, tuple[float, int]] = {}
-    for student, members in _families(students).items():
+    for student, members in _rows_by_reference(students).items():
         columns = [fraction for fraction in means if pd.notna(means[fraction][student])]
         ranked = means[columns].loc[[name for name in members if name in default]].dropna()
         if len(ranked) > 1 and columns:

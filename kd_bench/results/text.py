@@ -14,7 +14,7 @@ from kd_bench.results.table import WORSE, mark
 FORMATS = ("markdown", "csv", "latex", "json")
 MISSING = "\N{EN DASH}"
 
-_NOTHING = "No row can be compared."
+_NO_ROWS = "No row can be compared."
 """In place of a grid without lines, which would be an empty box, and which LaTeX refuses."""
 
 Grid = tuple[list[str], list[list[str]]]
@@ -23,29 +23,29 @@ Grid = tuple[list[str], list[list[str]]]
 _LATEX_SYMBOLS = str.maketrans({"±": r"$\pm$", WORSE: r"$^\dagger$", MISSING: "--", "≤": r"$\le$", "·": r"$\cdot$"})
 
 
-def section(subject: str, kind: str, grids: Sequence[Grid], captions: Sequence[str], form: str) -> str:
+def section(subject: str, label_prefix: str, grids: Sequence[Grid], captions: Sequence[str], output_format: str) -> str:
     """Returns tables with their title and their captions.
 
     Args:
         subject: The title.
-        kind: What the tables show, for the label in LaTeX.
+        label_prefix: What the tables show, for the label in LaTeX.
         grids: The tables.
         captions: Paragraphs.
-        form: "markdown" or "latex"; the latter needs the package booktabs.
+        output_format: "markdown" or "latex"; the latter needs the package booktabs.
     """
-    bodies = [grid_text(header, lines, form) if lines else _NOTHING for header, lines in grids]
-    if form == "markdown":
-        return "\n\n".join([f"### {_inert(subject)}", *bodies, *map(_inert, captions)])
+    bodies = [grid_text(header, lines, output_format) if lines else _NO_ROWS for header, lines in grids]
+    if output_format == "markdown":
+        return "\n\n".join([f"### {_escaped(subject)}", *bodies, *map(_escaped, captions)])
     caption = _latex_text(" ".join([f"{subject}.", *captions]))
-    label = re.sub(r"[^a-z0-9]+", "-", f"{kind}-{subject.replace(',', '')}".lower())
+    label = re.sub(r"[^a-z0-9]+", "-", f"{label_prefix}-{subject.replace(',', '')}".lower())
     head = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{label}}}"]
     return "\n".join([*head, *bodies, r"\end{table}"])
 
 
-def grid_text(header: list[str], lines: list[list[str]], form: str) -> str:
+def grid_text(header: list[str], lines: list[list[str]], output_format: str) -> str:
     """Returns a table in Markdown or LaTeX."""
-    if form == "markdown":
-        head, *escaped = [[_inert(text).replace("|", r"\|") for text in line] for line in (header, *lines)]
+    if output_format == "markdown":
+        head, *escaped = [[_escaped(text).replace("|", r"\|") for text in line] for line in (header, *lines)]
         return tabulate(escaped, head, tablefmt="github", disable_numparse=True)
     return tabulate(lines, header, tablefmt="latex_booktabs", disable_numparse=True).translate(_LATEX_SYMBOLS)
 
@@ -68,9 +68,9 @@ def plain(value: Any) -> str:
     return "" if pd.isna(value) else one_line(str(value))
 
 
-def render_frame(frame: pd.DataFrame, form: str) -> str:
+def render_frame(frame: pd.DataFrame, output_format: str) -> str:
     """Returns the lines of a frame as CSV or JSON."""
-    if form == "csv":
+    if output_format == "csv":
         return frame.map(_csv_value).to_csv(index=False, lineterminator="\n").rstrip("\n")
     entries = [{key: _json_value(value) for key, value in entry.items()} for entry in frame.to_dict("records")]
     return json.dumps(entries, indent=2, ensure_ascii=False)
@@ -97,7 +97,7 @@ _NO_TEXT = re.compile(
 """What pandas and spreadsheets read as a number, a truth value or a missing value."""
 
 
-def _inert(text: str) -> str:
+def _escaped(text: str) -> str:
     """Returns a text for Markdown in which nothing is HTML or a link."""
     return _LINK.sub(r"]\(", _TAG.sub("&lt;", text))
 

@@ -19,8 +19,8 @@ _STAGES = {"one stage": BLUE, "several stages": VERMILION}
 def draw_lengths(lengths: Lengths) -> Picture:
     """Draws a trajectory for each method, labelled at its end, and the plain student's line with its band."""
     methods = _trajectories(lengths)
-    top = 100 * float(np.nanmax([lengths.points["mean"].max(), (lengths.curve.means + _spread(lengths)).max()]))
-    low = 100 * float(min(lengths.points["mean"].min(), lengths.curve.means.min()))
+    top = 100 * float(np.nanmax([lengths.cells["mean"].max(), (lengths.curve.means + _spread(lengths)).max()]))
+    low = 100 * float(min(lengths.cells["mean"].min(), lengths.curve.means.min()))
     margin = 0.03 * (top - low)
     scale = alt.Scale(domain=[low - margin, top + margin], nice=False, zero=False)
     chart = alt.hconcat(_plot(lengths, methods, scale), _labels(methods, scale), spacing=0)
@@ -38,10 +38,10 @@ def _spread(lengths: Lengths) -> np.ndarray:
 
 
 def _trajectories(lengths: Lengths) -> pd.DataFrame:
-    points = lengths.points[lengths.points["method"] != STUDENT]
-    kinds = ["several stages" if len(stages) > 1 else "one stage" for stages in points["stages"]]
-    facts = {"method": points["method"], "length": points["length"], "cost": points["cost"].astype(float)}
-    return pd.DataFrame(facts | {"accuracy": 100 * points["mean"], "stages": kinds})
+    cells = lengths.cells[lengths.cells["method"] != STUDENT]
+    stages = ["several stages" if len(stages) > 1 else "one stage" for stages in cells["stages"]]
+    columns = {"method": cells["method"], "length": cells["length"], "cost": cells["cost"].astype(float)}
+    return pd.DataFrame(columns | {"accuracy": 100 * cells["mean"], "stages": stages})
 
 
 def _plot(lengths: Lengths, methods: pd.DataFrame, scale: alt.Scale) -> Any:
@@ -73,7 +73,7 @@ def _labels(methods: pd.DataFrame, scale: alt.Scale) -> Any:
     """Returns the methods' names at the heights of their trajectories' ends, moved apart."""
     ends = methods.sort_values("length").drop_duplicates("method", keep="last").sort_values("accuracy")
     per_point = (scale.domain[1] - scale.domain[0]) / _HEIGHT
-    heights = _apart(ends["accuracy"].to_numpy(), _LABEL * per_point, *scale.domain)
+    heights = _spaced(ends["accuracy"].to_numpy(), _LABEL * per_point, *scale.domain)
     texts = [f"{method} {accuracy:.1f}" for method, accuracy in zip(ends["method"], ends["accuracy"], strict=True)]
     ends = ends.assign(height=heights, text=texts, start=0, end=1)
     y = alt.Y("height:Q", scale=scale, axis=None)
@@ -97,13 +97,13 @@ def _labels(methods: pd.DataFrame, scale: alt.Scale) -> Any:
     return alt.layer(leaders, names).properties(width=24, height=_HEIGHT, view=alt.ViewConfig(stroke=None))
 
 
-def _apart(values: np.ndarray, least: float, low: float, high: float) -> np.ndarray:
-    """Returns increasing values, moved up and down as far as needed so that each two differ by `least` or more."""
+def _spaced(values: np.ndarray, min_distance: float, low: float, high: float) -> np.ndarray:
+    """Returns increasing values, moved up and down until each two differ by `min_distance` or more."""
     moved = values.astype(float).copy()
     moved[0] = max(moved[0], low)
-    for place in range(1, len(moved)):
-        moved[place] = max(moved[place], moved[place - 1] + least)
+    for index in range(1, len(moved)):
+        moved[index] = max(moved[index], moved[index - 1] + min_distance)
     moved[-1] = min(moved[-1], high)
-    for place in range(len(moved) - 2, -1, -1):
-        moved[place] = min(moved[place], moved[place + 1] - least)
+    for index in range(len(moved) - 2, -1, -1):
+        moved[index] = min(moved[index], moved[index + 1] - min_distance)
     return moved

@@ -1,4 +1,4 @@
-"""What `aggregate` shows of tables: accuracies, gains, lengths, or the literature, as text and as pictures."""
+"""What `aggregate.py` shows of tables: accuracies, gains, lengths, or the literature, as text and as pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,28 +21,28 @@ class View:
     """A way to show tables.
 
     Attributes:
-        kind: One of the constants of this module.
+        name: One of the constants of this module.
         columns: More columns of tables of accuracies.
         costs: The measured costs of steps, for lengths.
         published: Published accuracies, for the literature.
     """
 
-    kind: str = ACCURACY
+    name: str = ACCURACY
     columns: Sequence[str] = ()
     costs: StepCosts | None = None
     published: pd.DataFrame | None = None
 
-    def text(self, tables: Sequence[Table], form: str) -> str:
+    def text(self, tables: Sequence[Table], output_format: str) -> str:
         """Returns the tables in one of `text.FORMATS`.
 
         Raises:
             BenchError: There is nothing to show.
         """
-        if self.kind == LENGTHS:
-            return render_lengths(self._lengths(tables), form)
-        if self.kind == LITERATURE:
-            return self._literature(tables, form)
-        return render_tables(tables, form, self.kind == GAINS, self.columns)
+        if self.name == LENGTHS:
+            return render_lengths(self._lengths(tables), output_format)
+        if self.name == LITERATURE:
+            return self._literature(tables, output_format)
+        return render_tables(tables, output_format, self.name == GAINS, self.columns)
 
     def pictures(self, tables: Sequence[Table], name: str = "") -> Mapping[str, Any]:
         """Draws the pictures, by the names of their files.
@@ -57,25 +57,28 @@ class View:
         from kd_bench.results.pictures import stem, table_pictures  # Altair takes half a second to import.
         from kd_bench.results.trajectories import draw_lengths
 
-        if self.kind == LITERATURE:
+        if self.name == LITERATURE:
             return {}
-        if self.kind != LENGTHS:
+        if self.name != LENGTHS:
             return table_pictures(tables, name)
-        found = self._lengths(tables)
+        all_lengths = self._lengths(tables)
         drawn = {}
-        for one in found:
-            subject = [one.table.dataset, one.table.model, fraction_name(one.fraction)]
-            drawn[stem(name, *([] if name and len(found) == 1 else subject), LENGTHS)] = draw_lengths(one)
+        for lengths in all_lengths:
+            subject = [lengths.table.dataset, lengths.table.model, fraction_name(lengths.fraction)]
+            drawn[stem(name, *([] if name and len(all_lengths) == 1 else subject), LENGTHS)] = draw_lengths(lengths)
         return drawn
 
-    def _literature(self, tables: Sequence[Table], form: str) -> str:
-        if self.published is None or form in ("csv", "json"):
+    def _literature(self, tables: Sequence[Table], output_format: str) -> str:
+        if self.published is None or output_format in ("csv", "json"):
             raise BenchError("the literature is shown as markdown or latex, beside a file of published accuracies")
-        found = [render_literature(table, build_lengths(table, self.costs), self.published, form) for table in tables]
-        return "\n\n".join(found)
+        texts = [
+            render_literature(table, build_lengths(table, self.costs), self.published, output_format)
+            for table in tables
+        ]
+        return "\n\n".join(texts)
 
     def _lengths(self, tables: Sequence[Table]) -> list[Lengths]:
-        found = [lengths for table in tables for lengths in build_lengths(table, self.costs)]
-        if not found:
+        all_lengths = [lengths for table in tables for lengths in build_lengths(table, self.costs)]
+        if not all_lengths:
             raise BenchError("no fraction has several lengths of the Student and of a method: train with other epochs=")
-        return found
+        return all_lengths

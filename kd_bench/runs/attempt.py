@@ -43,7 +43,7 @@ class Attempt:
         self._earlier_seconds = position.seconds if position else 0.0
         self._earlier_training_seconds = position.training_seconds if position else 0.0
         self._training_ended: float | None = None
-        self.attempts = [*(position.attempts if position else []), _attempt(position)]
+        self.attempts = [*(position.attempts if position else []), _new_entry(position)]
         self._restore_metrics(position)
 
     @property
@@ -127,7 +127,7 @@ class Attempt:
         write_atomically(path, position.metrics)
 
 
-def _attempt(position: Position | None) -> dict[str, object]:
+def _new_entry(position: Position | None) -> dict[str, object]:
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     stage, step = (position.stage, position.step) if position else (None, 0)
     return {"began": began, "stage": stage, "step": step, **environment.git_revision()}

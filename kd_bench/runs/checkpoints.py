@@ -21,7 +21,7 @@ from kd_bench.errors import DamageError
 from kd_bench.messages import warn
 from kd_bench.runs.files import read_file, storing, write_atomically
 from kd_bench.runs.folder import checkpoint_paths, last_checkpoint
-from kd_bench.typed import typed
+from kd_bench.typed import to_dataclass
 
 _KEPT = 2
 _DIGITS = 16
@@ -72,12 +72,12 @@ class Checkpoint:
         Raises:
             DamageError: the shapes of the variables and of the values differ.
         """
-        here = [tuple(variable.shape) for variable in variables]
-        there = [value.shape for value in self.values]
-        if here != there:
+        expected = [tuple(variable.shape) for variable in variables]
+        stored = [value.shape for value in self.values]
+        if expected != stored:
             raise DamageError(
-                f"{self.path}: its {len(there)} variables do not match the {len(here)} of this run (another network or "
-                f"method); delete the folder {self.path.parent} to start over."
+                f"{self.path}: its {len(stored)} variables do not match the {len(expected)} of this run (another "
+                f"network or method); delete the folder {self.path.parent} to start over."
             )
         for variable, value in zip(variables, self.values, strict=True):
             variable.assign(value)
@@ -99,7 +99,7 @@ class Checkpoints:
                 warn(f"{problem} An earlier checkpoint is used, or the run starts over.")
         return None
 
-    def reached(self) -> str:
+    def progress_text(self) -> str:
         """Returns in words how far the run has come by the name of its newest checkpoint."""
         found = last_checkpoint(self._folder)
         return "after stage {}, step {}".format(*found) if found else "before its first checkpoint"
@@ -146,7 +146,7 @@ def _read(path: Path) -> Checkpoint:
         if _digest(read_file(path)) != path.stem.rpartition("-")[2]:
             raise ValueError("its checksum is not the one in its name")
         with safetensors.safe_open(path, framework="numpy") as file:
-            position = typed(Position, read_json(file.metadata()[_POSITION]))
+            position = to_dataclass(Position, read_json(file.metadata()[_POSITION]))
             return Checkpoint(path, position, [file.get_tensor(name) for name in sorted(file.keys())])
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as problem:
         raise DamageError(f"{path}: is damaged: {problem}.") from problem

@@ -13,15 +13,15 @@ from kd_bench.installation import REPOSITORY
 
 _CODE = ("kd_bench", "conf", "hydra_plugins", "run.py", "tune.py")
 """What of the repository can change a result."""
-_OF_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+_GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 """The variables that git sets in a hook, where they name the repository of the hook."""
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "tensorflow-datasets", "hydra-core")
 
 
 def versions() -> dict[str, str | None]:
     """Returns the versions of Python, of kd_bench and of the packages that can change a result."""
-    own = {"python": platform.python_version(), "kd_bench": kd_bench.__version__}
-    return {**own, **{package: _version(package) for package in PACKAGES}}
+    packages = {package: _version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "kd_bench": kd_bench.__version__, **packages}
 
 
 def machine() -> dict[str, str | int | None]:
@@ -62,8 +62,8 @@ def git_revision(sources: Iterable[Path] = (), directory: Path | None = REPOSITO
         names = _git(directory, "ls-files", "-z").split("\0")
         if names == [""]:  # the repository is around an unpacked copy, and is another one
             return unknown
-        known = {Path(directory, name).resolve() for name in names}
-        return {"revision": revision, "dirty": bool(changed) or not known.issuperset(map(Path.resolve, sources))}
+        tracked = {Path(directory, name).resolve() for name in names}
+        return {"revision": revision, "dirty": bool(changed) or not tracked.issuperset(map(Path.resolve, sources))}
     except (OSError, subprocess.SubprocessError):
         return unknown
 
@@ -105,6 +105,6 @@ def _memory_bytes() -> int | None:
 def _git(directory: Path, *arguments: str) -> str:
     # In a container the repository often belongs to another user. Its code runs here anyway, so git may read it.
     command = ["git", "--no-optional-locks", "-c", "safe.directory=*", "-C", str(directory), *arguments]
-    variables = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_REPOSITORY}
+    variables = {name: value for name, value in os.environ.items() if name not in _GIT_VARIABLES}
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=variables)
     return done.stdout.strip()

@@ -10,7 +10,7 @@ from kd_bench.errors import DamageError
 from kd_bench.runs.files import read_file, write_atomically
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import Sha256
-from kd_bench.typed import typed
+from kd_bench.typed import to_dataclass
 
 ARTEFACTS = {
     "saved_model": "saved_model",
@@ -59,14 +59,14 @@ class Export:
         return 1 - self.differing / self.images
 
 
-def artefact(folder: RunFolder, form: str) -> Path:
+def artefact(folder: RunFolder, export_format: str) -> Path:
     """Returns the path of the network in a format: a folder for `saved_model`, else a file."""
-    return folder.exports / ARTEFACTS[form]
+    return folder.exports / ARTEFACTS[export_format]
 
 
-def measurements(folder: RunFolder, form: str) -> Path:
+def measurements(folder: RunFolder, export_format: str) -> Path:
     """Returns the path of what was measured of the network in a format."""
-    return folder.exports / f"{form}.json"
+    return folder.exports / f"{export_format}.json"
 
 
 def write_export(folder: RunFolder, export: Export) -> None:
@@ -88,13 +88,14 @@ def read_exports(folder: RunFolder, network: str) -> list[Export]:
     Raises:
         DamageError: a file cannot be read.
     """
-    found = [_read(path) for path in (measurements(folder, form) for form in ARTEFACTS) if path.exists()]
-    return [export for export in found if export.network == network]
+    paths = [measurements(folder, export_format) for export_format in ARTEFACTS]
+    exports = [_read(path) for path in paths if path.exists()]
+    return [export for export in exports if export.network == network]
 
 
 def _read(path: Path) -> Export:
     try:
-        export = typed(Export, read_json(read_file(path)))
+        export = to_dataclass(Export, read_json(read_file(path)))
         if export.format != path.stem:
             raise ValueError(f"it is of the format {export.format}")
         return export

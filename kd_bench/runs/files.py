@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from kd_bench.errors import StorageError
-from kd_bench.surroundings import cannot_be_written
+from kd_bench.system_errors import cannot_be_written
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -28,33 +28,33 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with storing(path):
         try:
-            _write_through(temporary, content.encode() if isinstance(content, str) else content)
+            _write_synced(temporary, content.encode() if isinstance(content, str) else content)
             if target.exists():
                 shutil.copymode(target, temporary)
             temporary.replace(target)
-            _write_through_folder(target.parent)
+            _sync_folder(target.parent)
         finally:
             with contextlib.suppress(OSError):  # a second error would hide the first
                 temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def storing(place: Path, remedy: str = "") -> Iterator[None]:
+def storing(path: Path, remedy: str = "") -> Iterator[None]:
     """Replaces an `OSError` of the body by a readable error.
 
     Args:
-        place: what the body writes.
+        path: what the body writes.
         remedy: a sentence that says what to do; empty for the usual ones.
 
     Raises:
-        StorageError: The body cannot write; the message names the place and says what to do.
+        StorageError: The body cannot write; the message names the path and says what to do.
     """
     try:
         yield
     except TimeoutError:  # from a lock: nothing was written
         raise
     except OSError as problem:
-        raise StorageError(cannot_be_written(place, problem, remedy)) from problem
+        raise StorageError(cannot_be_written(path, problem, remedy)) from problem
 
 
 def read_file(path: Path) -> bytes:
@@ -86,8 +86,8 @@ def sha256(path: Path) -> str:
 
 def cached_sha256(path: Path) -> str:
     """Returns the SHA-256 of a file's content; in one process, a file that has not changed is not read again."""
-    found = path.stat()
-    return _cached_sha256(path, found.st_ino, found.st_size, found.st_mtime_ns)
+    status = path.stat()
+    return _cached_sha256(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @cache
@@ -95,14 +95,14 @@ def _cached_sha256(path: Path, *_: int) -> str:
     return sha256(path)
 
 
-def _write_through(path: Path, content: bytes) -> None:
+def _write_synced(path: Path, content: bytes) -> None:
     with path.open("wb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def _write_through_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     # Without this, a power cut may undo the renaming.
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -125,10 +125,10 @@ class RunFolder:
             self.holder.unlink(missing_ok=True)
             self.lock.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # a parent holds another run: it stays
-                for place in (self.path, *self.path.parents):
-                    if place == top:
+                for folder in (self.path, *self.path.parents):
+                    if folder == top:
                         break
-                    place.rmdir()
+                    folder.rmdir()
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:
@@ -145,7 +145,7 @@ def last_checkpoint(folder: Path) -> tuple[str, int] | None:
     return stage, int(step)
 
 
-def require_inner(folder: str) -> None:
+def require_valid_folder(folder: str) -> None:
     """Raises `ValueError` if a run's folder is outside the outputs folder, or cannot be made on every system.
 
     Args:
@@ -158,7 +158,7 @@ def require_inner(folder: str) -> None:
         raise ValueError(f"has the folder {folder[:_LONGEST_PART]!r}..., which no run has")
 
 
-def read_placed(folder: RunFolder) -> Record:
+def read_folder_record(folder: RunFolder) -> Record:
     """Returns the record in a folder.
 
     Raises:
@@ -194,11 +194,11 @@ def find_runs(outputs: Path, problems: list[str] | None = None) -> Iterator[tupl
     visited = set()
     for directory, subdirectories, files in os.walk(outputs, onerror=report, followlinks=True):
         status = os.stat(directory)  # noqa: PTH116 - a Path per folder would double the time
-        place = (status.st_dev, status.st_ino)
-        if place in visited:
+        inode = (status.st_dev, status.st_ino)
+        if inode in visited:
             subdirectories.clear()
             continue
-        visited.add(place)
+        visited.add(inode)
         has_record = _RECORD in files
         has_begun = not _BEGUN.isdisjoint(files)
         # Subdirectories of a finished run hold no runs. Hidden ones (.hydra) and logs may have their own config.yaml.

@@ -20,13 +20,13 @@ from kd_bench.errors import StorageError
 from kd_bench.messages import say
 from kd_bench.runs.files import read_file, require_file, storing
 from kd_bench.runs.folder import RunFolder
-from kd_bench.typed import typed
+from kd_bench.typed import to_dataclass
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """The errors of `flock` on a network file system that is mounted without locks."""
-_OWN, _OTHERS = stat.S_IRWXU, stat.S_IWGRP | stat.S_IWOTH
+_OWNER_ONLY, _WRITABLE_BY_OTHERS = stat.S_IRWXU, stat.S_IWGRP | stat.S_IWOTH
 """The mode of a folder that is only its owner's, and the bits by which others can write to it."""
-_GLANCE = 0.1
+_TRY_SECONDS = 0.1
 """Seconds to try before a lock counts as taken. A process that calls `is_held` holds the lock for a moment."""
 
 
@@ -39,9 +39,9 @@ def machine_locks() -> Path:
     """
     folder = Path(tempfile.gettempdir(), f"kd_bench-{os.getuid()}")
     with storing(folder):
-        folder.mkdir(mode=_OWN, exist_ok=True)
-        found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & _OTHERS:
+        folder.mkdir(mode=_OWNER_ONLY, exist_ok=True)
+        status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & _WRITABLE_BY_OTHERS:
         raise StorageError(
             f"{folder}: is not a folder that only you can write to, so others could hold the locks of your runs; "
             "delete it, or set the environment variable TMPDIR to another folder."
@@ -84,7 +84,7 @@ def locked(folder: RunFolder, wait: bool = True, title: str = "") -> Iterator[bo
     lock, waited = FileLock(folder.lock, fallback_to_soft=False), False
     with storing(folder.path), _require_locks(folder.path):
         try:
-            lock.acquire(timeout=_GLANCE)
+            lock.acquire(timeout=_TRY_SECONDS)
         except Timeout:
             if not wait:
                 raise
@@ -120,13 +120,13 @@ def is_held(folder: RunFolder) -> bool:
 def holder(folder: RunFolder) -> Holder | None:
     """Returns which process holds the lock, or held it last; None if that is not known."""
     try:
-        return typed(Holder, read_json(read_file(folder.holder)))
+        return to_dataclass(Holder, read_json(read_file(folder.holder)))
     except (OSError, ValueError):
         return None
 
 
 @contextlib.contextmanager
-def _require_locks(place: Path) -> Iterator[None]:
+def _require_locks(path: Path) -> Iterator[None]:
     """Raises `StorageError` if the file system of the body's locks does not support them."""
     try:
         yield
@@ -134,6 +134,6 @@ def _require_locks(place: Path) -> Iterator[None]:
         if problem.errno not in _NO_LOCKS:
             raise
         raise StorageError(
-            f"{place}: this file system has no locks (flock). Without locks, two processes could do the same run at "
+            f"{path}: this file system has no locks (flock). Without locks, two processes could do the same run at "
             "once. Set outputs= to a folder on another file system, or mount this one with locks (Lustre: -o flock)."
         ) from problem

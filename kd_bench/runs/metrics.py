@@ -12,7 +12,7 @@ from kd_bench.checks import NonNegative, NonNegativeInt, Probability
 from kd_bench.documents import read_json
 from kd_bench.runs.files import read_file, storing
 from kd_bench.runs.record import RecordError
-from kd_bench.typed import known
+from kd_bench.typed import to_dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def _whole_lines(content: bytes) -> int:
 def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         read: dict[str, Any] = read_json(line)
-        known(_Line, read)
+        to_dataclass(_Line, read, ignore_unknown=True)
         return read
     except ValueError as error:
         raise RecordError(f"{path}: line {number} is damaged ({error}); delete the line") from error

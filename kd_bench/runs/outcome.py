@@ -18,7 +18,7 @@ def record_done(config: RunConfig, **outcome: Any) -> Record:
         config: the run's config.
         **outcome: further fields of `Record`.
     """
-    return Record(status=DONE, run=_identity(config), config=config.facts(), **outcome)
+    return Record(status=DONE, run=_choices(config), config=config.facts(), **outcome)
 
 
 def record_failure(config: RunConfig, reason: str) -> Record:
@@ -27,7 +27,7 @@ def record_failure(config: RunConfig, reason: str) -> Record:
     return Record(
         status=FAILED,
         reason=reason,
-        run=_identity(config),
+        run=_choices(config),
         scores=Scores(),
         cost=Cost(),
         setting=replace(failed, attempts=[{"command": command_id()}]),
@@ -62,12 +62,12 @@ def stage_costs(metrics: list[dict[str, Any]], steps: dict[str, int]) -> dict[st
     lines = {stage: [line for line in metrics if line["stage"] == stage and line["epochs"]] for stage in steps}
     if not all(lines.values()):
         return {}
-    of_step = {stage: of_stage[-1]["multiply_adds"] for stage, of_stage in lines.items()}
+    multiply_adds = {stage: stage_lines[-1]["multiply_adds"] for stage, stage_lines in lines.items()}
     return {
         "stage_seconds": {
-            stage: round(sum(line["seconds"] for line in of_stage), 3) for stage, of_stage in lines.items()
+            stage: round(sum(line["seconds"] for line in stage_lines), 3) for stage, stage_lines in lines.items()
         },
-        "stage_multiply_adds": {stage: each and each * steps[stage] for stage, each in of_step.items()},
+        "stage_multiply_adds": {stage: count and count * steps[stage] for stage, count in multiply_adds.items()},
     }
 
 
@@ -86,7 +86,7 @@ def setting(config: RunConfig, precision: str, replicas: int) -> Setting:
     )
 
 
-def _identity(config: RunConfig) -> Run:
+def _choices(config: RunConfig) -> Run:
     """Returns the choices of the user."""
     return Run(
         experiment=config.experiment,

@@ -34,7 +34,7 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """The finished fraction of the training, in [0, 1]."""
+        """The finished share of the training, in [0, 1]."""
         return self.finished / (self.finished + self.left)
 
     def __str__(self) -> str:
@@ -62,10 +62,12 @@ def progress(lines: Sequence[Mapping[str, Any]], epochs: int, evaluate_every: in
     stage, epoch, length = (lines[-1][name] for name in ("stage", "epoch", "epochs"))
     left = length - epoch + (0 if stage == MAIN_STAGE else epochs)
     accuracy = next((line["test_accuracy"] for line in reversed(lines) if "test_accuracy" in line), None)
-    return Progress(stage, epoch, length, len(lines), left, _pace(lines, stage, max(_RECENT, evaluate_every)), accuracy)
+    return Progress(
+        stage, epoch, length, len(lines), left, _seconds_per_epoch(lines, stage, max(_RECENT, evaluate_every)), accuracy
+    )
 
 
-def _pace(lines: Sequence[Mapping[str, Any]], stage: str, recent: int) -> float:
+def _seconds_per_epoch(lines: Sequence[Mapping[str, Any]], stage: str, recent: int) -> float:
     """Returns the seconds per epoch of the stage. The first epoch includes tracing: it counts only if it is alone."""
     elapsed = [line["elapsed_seconds"] for line in lines if line["stage"] == stage][-recent - 1 :]
     if len(elapsed) == 1:

@@ -19,16 +19,16 @@ from kd_bench.checks import (
     NonNegativeInt,
     PartialShare,
     PositiveInt,
+    Printable,
     Probability,
     Share,
-    Shown,
 )
 from kd_bench.config import TARGET, title
 from kd_bench.documents import json_checksum, read_json
 from kd_bench.errors import BenchError, DamageError
 from kd_bench.runs import schema_3
 from kd_bench.runs.files import read_file, write_atomically
-from kd_bench.typed import known, typed
+from kd_bench.typed import to_dataclass
 
 SCHEMA_VERSION = 4
 DONE, FAILED = "done", "failed"
@@ -69,7 +69,7 @@ class Run:
     budget: Literal["steps", "epochs"]
     digest: Digest
     protocol: Digest
-    variant: Annotated[dict[str, Any], Shown()]
+    variant: Annotated[dict[str, Any], Printable()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,7 +251,7 @@ def parse_record(content: bytes) -> Record:
     """
     document = read_json(content)
     if isinstance(document, dict) and document.get("schema") == schema_3.VERSION:
-        return _made(schema_3.converted(content, document) | {"schema": SCHEMA_VERSION})
+        return _checked_record(schema_3.converted(content, document) | {"schema": SCHEMA_VERSION})
     return read_document(document)
 
 
@@ -266,13 +266,13 @@ def read_document(document: Any) -> Record:
     content = {name: value for name, value in document.items() if name != "checksum"}
     if document.get("checksum") != json_checksum(content):
         raise ValueError("is not what was written (its checksum differs)")
-    return _made(content)
+    return _checked_record(content)
 
 
-def _made(content: Mapping[str, Any]) -> Record:
-    record = typed(Record, content)
-    known(_Facts, record.config)
-    known(_Git, record.setting.git)
+def _checked_record(content: Mapping[str, Any]) -> Record:
+    record = to_dataclass(Record, content)
+    to_dataclass(_Facts, record.config, ignore_unknown=True)
+    to_dataclass(_Git, record.setting.git, ignore_unknown=True)
     return record
 
 
@@ -304,4 +304,4 @@ class _Facts:
         if TARGET not in self.method:
             raise ValueError("config.method has no _target_")
         if self.tuned:
-            known(_Tuned, self.tuned)
+            to_dataclass(_Tuned, self.tuned, ignore_unknown=True)

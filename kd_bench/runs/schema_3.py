@@ -25,14 +25,14 @@ def converted(content: bytes, document: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in document.items() if name != "checksum"}
     run = {"variant" if name == "overrides" else name: value for name, value in document["run"].items()}
     setting = {"attempts" if name == "sessions" else name: value for name, value in document["setting"].items()}
-    return kept | {"run": run, "setting": setting, "config": _as_of_hydra(document["config"])}
+    return kept | {"run": run, "setting": setting, "config": _in_hydra_shape(document["config"])}
 
 
-def _as_of_hydra(facts: Any) -> Any:
+def _in_hydra_shape(facts: Any) -> Any:
     """Returns facts with the parameters of a target beside it, not below `parameters`."""
     if not isinstance(facts, Mapping):
         return facts
     if not all(part in facts for part in _PARTS):
-        return {name: _as_of_hydra(value) for name, value in facts.items()}
+        return {name: _in_hydra_shape(value) for name, value in facts.items()}
     named = {name: value for name, value in facts.items() if name not in _PARTS}
     return {"_target_": facts["target"], **named, **facts["parameters"]}

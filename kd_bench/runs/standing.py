@@ -6,25 +6,25 @@ from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
-from kd_bench.checks import Count, Label, NonNegativeInt, PositiveInt, Share, Shown
+from kd_bench.checks import Count, Label, NonNegativeInt, PositiveInt, Printable, Share
 from kd_bench.config import identity, title
 from kd_bench.documents import read_yaml
 from kd_bench.errors import DamageError
 from kd_bench.runs.command import command_id
 from kd_bench.runs.files import read_file
-from kd_bench.runs.folder import RunFolder, last_checkpoint, read_placed
+from kd_bench.runs.folder import RunFolder, last_checkpoint, read_folder_record
 from kd_bench.runs.lock import Holder, holder, is_held
 from kd_bench.runs.metrics import read_metrics
 from kd_bench.runs.progress import Progress, progress
 from kd_bench.runs.record import DONE, FAILED, Record, RecordError, SchemaError, read_record
-from kd_bench.typed import known
+from kd_bench.typed import to_dataclass
 
 if TYPE_CHECKING:  # It imports Hydra, which is not needed to look at runs.
     from kd_bench.config.schema import RunConfig
 
 
-class Kind(IntEnum):
-    """What a run's folder says of the run. Of several folders of one run, the one with the first kind counts.
+class State(IntEnum):
+    """What a run's folder says of the run. Of several folders of one run, the one with the first state counts.
 
     A run that is refused leaves no folder, and is new.
     """
@@ -47,11 +47,11 @@ class StoredConfig:
     seed: NonNegativeInt
     epochs: Count
     evaluate_every: PositiveInt
-    variant: Annotated[dict[str, Any], Shown()] = field(default_factory=dict)
+    variant: Annotated[dict[str, Any], Printable()] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for component in (self.dataset, self.method):
-            known(_Named, component)
+            to_dataclass(_Named, component, ignore_unknown=True)
 
     @property
     def title(self) -> str:
@@ -107,22 +107,22 @@ class Standing:
         }
 
     @cached_property
-    def kind(self) -> Kind:
-        """The kind of the standing.
+    def state(self) -> State:
+        """The state of the run.
 
         Raises:
             OSError: the lock of the run cannot be read.
             StorageError: the file system has no locks.
         """
         if self.done is not None:
-            return Kind.DONE
+            return State.DONE
         if is_held(self.folder):
-            return Kind.RUNNING
+            return State.RUNNING
         if self.failure is not None:
-            return Kind.FAILED
+            return State.FAILED
         if self.damage:
-            return Kind.DAMAGED
-        return Kind.INTERRUPTED if self.folder.config.exists() or self.folder.lock.exists() else Kind.NEW
+            return State.DAMAGED
+        return State.INTERRUPTED if self.folder.config.exists() or self.folder.lock.exists() else State.NEW
 
     @cached_property
     def holder(self) -> Holder | None:
@@ -143,8 +143,8 @@ class Standing:
         """
         if described := self.config or self.record:
             return described.title
-        stored, by_holder = self._stored, self.holder.title if self.holder else ""
-        return by_holder or (stored.title if stored else str(self.folder))
+        stored, holder_title = self._stored, self.holder.title if self.holder else ""
+        return holder_title or (stored.title if stored else str(self.folder))
 
     @cached_property
     def progress(self) -> Progress | None:
@@ -167,14 +167,16 @@ class Standing:
 
     @property
     def share(self) -> float:
-        """The fraction of the training that is finished and that no attempt has to repeat, in [0, 1]."""
+        """The share of the training that is finished and that no attempt has to repeat, in [0, 1]."""
         return self.kept_progress.share if self.kept_progress else 0.0
 
     @cached_property
     def _stored(self) -> StoredConfig | None:
         path = self.folder.config
+        if not path.exists():
+            return None
         try:
-            return known(StoredConfig, read_yaml(read_file(path))) if path.exists() else None
+            return to_dataclass(StoredConfig, read_yaml(read_file(path)), ignore_unknown=True)
         except OSError as problem:
             raise DamageError(f"{path}: cannot be read ({problem.strerror})") from problem
         except ValueError as problem:
@@ -194,7 +196,7 @@ def read_standing(config: "RunConfig") -> Standing:
         record = read_record(folder.record)
     except RecordError as problem:
         return Standing(folder, config, damage=[str(problem)])
-    if not _is_of(record, config):
+    if not _belongs_to(record, config):
         another = f"{folder.record}: is the record of another run ({record.title})"
         return Standing(folder, config, damage=[another])
     damage = _damage(folder, config, record)
@@ -211,19 +213,19 @@ def find_standing(folder: RunFolder) -> Standing:
         StorageError: the file system has no locks.
     """
     standing = _recorded(folder)
-    if standing.kind is Kind.INTERRUPTED and folder.record.exists():  # the run has ended since
+    if standing.state is State.INTERRUPTED and folder.record.exists():  # the run has ended since
         return _recorded(folder)
     return standing
 
 
 def _recorded(folder: RunFolder) -> Standing:
     try:
-        return Standing(folder, record=read_placed(folder) if folder.record.exists() else None)
+        return Standing(folder, record=read_folder_record(folder) if folder.record.exists() else None)
     except (RecordError, SchemaError) as problem:
         return Standing(folder, damage=[str(problem)])
 
 
-def _is_of(record: Record, config: "RunConfig") -> bool:
+def _belongs_to(record: Record, config: "RunConfig") -> bool:
     """Returns whether a record is of the run with this config, and not of one whose folder was copied."""
     same = identity.canonical(record.config) == identity.canonical(config.facts())
     return same and record.run.digest == config.digest

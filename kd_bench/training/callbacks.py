@@ -39,9 +39,9 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
     def check(self) -> None:
         """Raises `NonFiniteLossError`, with stage, step and terms, if a loss of this epoch was NaN or infinite."""
         replicas = self.model.distribute_strategy.num_replicas_in_sync
-        broken = self.model.finite_steps.first_broken(replicas)
-        if broken is not None:
-            done, terms = broken
+        non_finite = self.model.finite_steps.first_non_finite(replicas)
+        if non_finite is not None:
+            done, terms = non_finite
             raise NonFiniteLossError(
                 f"stage {self._stage.name}, step {self._begin + done + 1}: the loss {' and '.join(terms)} is not "
                 "finite. Try a smaller optimizer.learning_rate or weight of the term."
@@ -101,11 +101,11 @@ class Checkpointing(keras.callbacks.Callback):
         self._interruption.saving = False
 
     def _save_if_due(self) -> None:
-        if self._is_due() or self._interruption.asked:
+        if self._is_due() or self._interruption.requested:
             self._check()
             self._save(self.model, self._step)
             self._saved = self._step
-        self._interruption.leave_if_asked()
+        self._interruption.exit_if_requested()
 
     def _is_due(self) -> bool:
         if self._every is None or self._step == self._total:
@@ -157,7 +157,7 @@ class EpochLog(keras.callbacks.Callback):
         self._write(line)
 
 
-class Progress(keras.callbacks.Callback):
+class ProgressBar(keras.callbacks.Callback):
     """One progress bar per stage in a terminal; nothing in a file."""
 
     def __init__(self, title: str, epochs: int) -> None:

@@ -22,9 +22,12 @@ class ClippedGradients:
         """Does one step with a replica's gradients."""
         if self.largest_norm:
             context = tf.distribute.get_replica_context()
-            summed = [None if one is None else context.all_reduce(tf.distribute.ReduceOp.SUM, one) for one in grads]
+            summed = [
+                None if gradient is None else context.all_reduce(tf.distribute.ReduceOp.SUM, gradient)
+                for gradient in grads
+            ]
             clipped, _ = tf.clip_by_global_norm(summed, self.largest_norm)
             # The optimizer adds the gradients of the replicas again.
             replicas = context.num_replicas_in_sync
-            grads = [None if one is None else one / replicas for one in clipped]
+            grads = [None if gradient is None else gradient / replicas for gradient in clipped]
         super().apply(grads, trainable_variables)  # type: ignore[misc]

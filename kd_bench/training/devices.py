@@ -72,11 +72,11 @@ def _claim_free(names: Sequence[str], count: int, jobs_per_device: int) -> dict[
     # A temporary folder belongs to one machine, as GPUs do; an outputs folder may be shared by several machines.
     folder = machine_locks()
     claimed: dict[int, BaseFileLock] = {}
-    for share in range(jobs_per_device):
-        for place, name in enumerate(names):
-            if len(claimed) < count and place not in claimed:
+    for slot in range(jobs_per_device):
+        for index, name in enumerate(names):
+            if len(claimed) < count and index not in claimed:
                 with contextlib.suppress(Timeout):
-                    lock = FileLock(folder / f"gpu-{name}-{share}.lock", fallback_to_soft=False, is_singleton=False)
+                    lock = FileLock(folder / f"gpu-{name}-{slot}.lock", fallback_to_soft=False, is_singleton=False)
                     lock.acquire(timeout=0)
-                    claimed[place] = lock
+                    claimed[index] = lock
     return claimed

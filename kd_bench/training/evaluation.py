@@ -37,5 +37,5 @@ class Evaluator:
         return self.logits() if self._latest is None else self._latest
 
     def accuracy(self) -> float:
-        """Returns the fraction of images whose predicted class is the label."""
+        """Returns the share of images whose predicted class is the label."""
         return accuracy(self.logits(), self._labels)

@@ -1,9 +1,9 @@
-"""Decides what a failed run keeps: a failure of the surroundings is not a failure of the method."""
+"""Decides what a failed run keeps: a failure of the system is not a failure of the method."""
 
 from dataclasses import dataclass
 
 from kd_bench.errors import BenchError
-from kd_bench.surroundings import headline, surroundings
+from kd_bench.system_errors import headline, system_error
 from kd_bench.training.callbacks import NonFiniteLossError
 
 _FIRST = "The same command tries again from there; if it fails there again, its checkpoints are deleted."
@@ -27,19 +27,19 @@ class Failure:
     starts_over: bool = False
 
 
-def failure(problem: Exception, reached: str, earlier: str | None) -> Failure:
+def failure(problem: Exception, progress_text: str, earlier: str | None) -> Failure:
     """Returns how a run failed.
 
     Args:
         problem: what ended the run.
-        reached: in words, the position of its newest checkpoint.
+        progress_text: in words, the position of its newest checkpoint.
         earlier: the reason of its previous failure; None if the previous attempt did not fail.
     """
-    kind = type(problem).__name__
+    name = type(problem).__name__
     if isinstance(problem, BenchError):
-        return Failure(f"{kind}: {problem}", str(problem), starts_over=isinstance(problem, NonFiniteLossError))
-    if (around := surroundings(problem)) is not None:
-        return Failure(f"{kind}: {around}", around)
-    reason = f"{kind}: {headline(problem)} ({reached})"
+        return Failure(f"{name}: {problem}", str(problem), starts_over=isinstance(problem, NonFiniteLossError))
+    if (cause := system_error(problem)) is not None:
+        return Failure(f"{name}: {cause}", cause)
+    reason = f"{name}: {headline(problem)} ({progress_text})"
     twice = reason == earlier
     return Failure(reason, f"{reason}. {_AGAIN if twice else _FIRST}", is_bug=True, starts_over=twice)

@@ -12,7 +12,7 @@ from kd_bench.training.devices import claim, gpu_names
 
 _BFLOAT16_CAPABILITY = (8, 0)
 _FLOAT16_CAPABILITY = (7, 0)
-_CPU_FACTS = Path("/proc/cpuinfo")
+_CPUINFO = Path("/proc/cpuinfo")
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
@@ -39,7 +39,7 @@ def strategy(
     if len(gpus) < count and (gpus or device == "gpu"):
         raise ConfigError(f"hardware.replicas={count}: TensorFlow sees {len(gpus)} GPUs here; try hardware=cpu.")
     if gpus:
-        _prepare_gpus([gpus[place] for place in claim(gpu_names(len(gpus)), count, jobs_per_gpu)])
+        _prepare_gpus([gpus[index] for index in claim(gpu_names(len(gpus)), count, jobs_per_gpu)])
         names = [f"GPU:{number}" for number in range(count)]
     else:
         _prepare_cpu(count, threads)
@@ -70,10 +70,10 @@ def _prepare_cpu(count: int, threads: int | None) -> None:
             tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
         # Devices are fixed after their first use by TensorFlow. That is fine if they are the requested ones.
-        there = len(tf.config.list_logical_devices("CPU"))
-        if there < count:
+        available = len(tf.config.list_logical_devices("CPU"))
+        if available < count:
             raise ConfigError(
-                f"hardware.replicas={count}: this process runs with {there} CPU devices; "
+                f"hardware.replicas={count}: this process runs with {available} CPU devices; "
                 "start runs on other hardware with a separate command."
             ) from None
 
@@ -93,9 +93,9 @@ def resolve_precision(precision: str) -> str:
 
 def _cpu_has_bfloat16() -> bool:
     """Returns whether the CPU has bfloat16 multiplication; False if the system does not say so."""
-    if not _CPU_FACTS.exists():
+    if not _CPUINFO.exists():
         return False
-    flags = (line.partition(":")[2].split() for line in _CPU_FACTS.read_text().splitlines() if line.startswith("flags"))
+    flags = (line.partition(":")[2].split() for line in _CPUINFO.read_text().splitlines() if line.startswith("flags"))
     return not _BFLOAT16_FLAGS.isdisjoint(next(flags, []))
 
 
@@ -104,8 +104,10 @@ def resolve_jit(jit_compile: bool | str, strategy: tf.distribute.Strategy, suppo
 
     On a CPU, small networks are up to three times slower with XLA. Keras cannot compile the step on several replicas.
     """
-    wanted = supports_xla and bool(tf.config.get_visible_devices("GPU")) if jit_compile == "auto" else bool(jit_compile)
-    return wanted and strategy.num_replicas_in_sync == 1
+    compiled = (
+        supports_xla and bool(tf.config.get_visible_devices("GPU")) if jit_compile == "auto" else bool(jit_compile)
+    )
+    return compiled and strategy.num_replicas_in_sync == 1
 
 
 def prepare_process(precision: str, deterministic: bool, seed: int) -> str:

@@ -28,11 +28,11 @@ class Interruption:
         self._number: int | None = None
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Whether a signal came."""
         return self._number is not None
 
-    def leave_if_asked(self) -> None:
+    def exit_if_requested(self) -> None:
         """Raises `Interrupted` if a signal came."""
         if self._number is not None:
             raise Interrupted(signal_status(self._number))
@@ -41,4 +41,4 @@ class Interruption:
         """Stores the first signal. The same signal can come twice: from the terminal and forwarded."""
         self._number = self._number or number
         if not self.saving:
-            self.leave_if_asked()
+            self.exit_if_requested()

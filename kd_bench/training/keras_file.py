@@ -42,7 +42,7 @@ def load_keras_file(path: Path) -> keras.Model:
         ValueError: it cannot be loaded; the message is one line.
     """
     try:
-        _require_usual(path)
+        _require_usual_size(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except _PROBLEMS as problem:
         if advice := _advice(_saved_by(path)):
@@ -74,7 +74,7 @@ def _saved_by(path: Path) -> str:
     return version if isinstance(version, str) and re.fullmatch(r"\d{1,3}\.\d{1,3}[\w.+-]{0,20}", version) else "0.0"
 
 
-def _require_usual(path: Path) -> None:
+def _require_usual_size(path: Path) -> None:
     """Raises `ValueError` if a file unpacks to far more than its size, or describes its network too deeply."""
     limit = max(_SMALL, _RATIO * path.stat().st_size)
     with zipfile.ZipFile(path) as archive:

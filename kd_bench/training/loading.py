@@ -24,7 +24,7 @@ _SCALES: dict[str, tuple[Any, Any]] = {
 }
 """By the name of a normalisation: the scale and the offset of pixels on the scale 0 to 255."""
 _SUM_TOLERANCE = 1e-2
-_LEAST_SKILL = 0.2
+_MIN_SKILL = 0.2
 """The share of the way from guessing to no error. A teacher below it gives a warning."""
 
 
@@ -79,7 +79,7 @@ def require_no_probabilities(outputs: tf.Tensor) -> None:
         )
 
 
-def doubts(accuracy: float, labels: np.ndarray) -> list[str]:
+def accuracy_warnings(accuracy: float, labels: np.ndarray) -> list[str]:
     """Returns a warning if a teacher's accuracy is near that of always the most frequent class.
 
     Args:
@@ -87,7 +87,7 @@ def doubts(accuracy: float, labels: np.ndarray) -> list[str]:
         labels: of the images on which it was measured, `[N]`.
     """
     guessing = np.bincount(labels).max() / len(labels)
-    if accuracy >= guessing + _LEAST_SKILL * (1 - guessing):
+    if accuracy >= guessing + _MIN_SKILL * (1 - guessing):
         return []
     return [
         f"the teacher's accuracy is only {accuracy:.2%}: does it take other images (teacher.normalisation), or are its "

@@ -74,19 +74,19 @@ def train(
     stages = distiller.stages()
     names = [stage.name for stage in stages]
     for stage in stages[names.index(checkpoint.position.stage) if checkpoint else 0 :]:
-        here = checkpoint if checkpoint and checkpoint.position.stage == stage.name else None
-        first = here.position.step if here else 0
-        _begin(distiller, stage, plan, make_optimizer, first)
-        if here:
-            here.restore(distiller.state)
+        resumed = checkpoint if checkpoint and checkpoint.position.stage == stage.name else None
+        first_step = resumed.position.step if resumed else 0
+        _begin(distiller, stage, plan, make_optimizer, first_step)
+        if resumed:
+            resumed.restore(distiller.state)
         callbacks = list(make_callbacks(stage))
-        for begin, end, steps in _parts(first, plan.steps_of(stage), plan.steps_per_epoch):
+        for begin, end, steps in _fit_calls(first_step, plan.steps_of(stage), plan.steps_per_epoch):
             distiller.fit(
                 make_batches(stage, begin, end),
                 initial_epoch=begin // plan.steps_per_epoch,
                 epochs=end // plan.steps_per_epoch,
                 steps_per_epoch=steps,
-                callbacks=[*_means(distiller, here if begin % plan.steps_per_epoch else None), *callbacks],
+                callbacks=[*_restore_means(distiller, resumed if begin % plan.steps_per_epoch else None), *callbacks],
                 shuffle=False,
                 verbose=0,
             )
@@ -110,17 +110,17 @@ def _begin(
         distiller.begin(stage, optimizer, plan.epochs_of(stage), plan.steps_per_epoch, **options)
 
 
-def _parts(first: int, total: int, steps_per_epoch: int) -> Iterator[tuple[int, int, int]]:
+def _fit_calls(first_step: int, total: int, steps_per_epoch: int) -> Iterator[tuple[int, int, int]]:
     """Yields begin, end and steps per epoch: first the rest of an interrupted epoch, then the whole epochs."""
-    if done := first % steps_per_epoch:
+    if done := first_step % steps_per_epoch:
         left = steps_per_epoch - done
-        yield first, first + left, left
-        first += left
-    if first < total:
-        yield first, total, steps_per_epoch
+        yield first_step, first_step + left, left
+        first_step += left
+    if first_step < total:
+        yield first_step, total, steps_per_epoch
 
 
-def _means(distiller: Distiller, checkpoint: Checkpoint | None) -> list[keras.callbacks.Callback]:
+def _restore_means(distiller: Distiller, checkpoint: Checkpoint | None) -> list[keras.callbacks.Callback]:
     """Returns a callback that restores the running means of an interrupted epoch, after `fit` has set them to zero."""
     if checkpoint is None:
         return []

@@ -52,19 +52,19 @@ class Observers:
         self._seen = _read(seen)
         self._model: Distiller | None = None
 
-    def of(self, stage: Stage) -> list[keras.callbacks.Callback]:
+    def stage_callbacks(self, stage: Stage) -> list[keras.callbacks.Callback]:
         """Returns what shows a stage to the callbacks."""
         names = list(self._stages)
         number = names.index(stage.name)
-        first = sum(self._stages[name] for name in names[:number])
-        return [_OfStage(self, number + 1, first)] if self._callbacks else []
+        first_epoch = sum(self._stages[name] for name in names[:number])
+        return [_StageCallback(self, number + 1, first_epoch)] if self._callbacks else []
 
     def begin(self, model: Distiller) -> None:
         """Begins the training, at the first call."""
         if self._model is not None:
             return
         self._model = model
-        params = {"epochs": sum(self._stages.values()), "steps": None, "verbose": 0, "metrics": _names(model)}
+        params = {"epochs": sum(self._stages.values()), "steps": None, "verbose": 0, "metrics": _logged_names(model)}
         for name in self._callbacks:
             self._call(name, "set_params", params)
             self._call(name, "set_model", model)
@@ -90,26 +90,26 @@ class Observers:
             self._call(name, "on_train_end")
 
     def _call(self, name: str, hook: str, *arguments: Any) -> None:
-        with _naming(name):
+        with _naming_callback(name):
             getattr(self._callbacks[name], hook)(*arguments)
         if self._model is not None and self._model.stop_training:
             raise CallbackError(f"callbacks.{name}: it stops the training. A callback must not change the result.")
 
 
-class _OfStage(keras.callbacks.Callback):
+class _StageCallback(keras.callbacks.Callback):
     """Shows a stage, with its epochs counted from the beginning of the run."""
 
     def __init__(self, observers: Observers, number: int, first_epoch: int) -> None:
         super().__init__()
         self._observers = observers
         self._number = number
-        self._first = first_epoch
+        self._first_epoch = first_epoch
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self._observers.begin(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._epoch = self._first + epoch
+        self._epoch = self._first_epoch + epoch
         self._observers.show("on_epoch_begin", self._epoch, self._epoch, {})
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -146,7 +146,7 @@ def observing(
             shutil.rmtree(folder.logs)
     run = LoggedRun(config.title, config.digest, config.facts(), folder.logs, resumed)
     with contextlib.ExitStack() as stack:
-        callbacks = {name: _opened(name, one, run, stack) for name, one in config.callbacks.items()}
+        callbacks = {name: _open_callback(name, observer, run, stack) for name, observer in config.callbacks.items()}
         observers = Observers(callbacks, {stage.name: plan.epochs_of(stage) for stage in stages}, folder.logged_epochs)
         stack.callback(observers.end)
         yield observers
@@ -164,17 +164,19 @@ def _read(path: Path) -> dict[str, int]:
         ) from problem
 
 
-def _opened(name: str, wanted: Observer, run: LoggedRun, stack: contextlib.ExitStack) -> keras.callbacks.Callback:
+def _open_callback(
+    name: str, observer: Observer, run: LoggedRun, stack: contextlib.ExitStack
+) -> keras.callbacks.Callback:
     """Opens a callback's tracker, if it has one, and makes the callback."""
     with storing(run.logs):
         run.logs.mkdir(exist_ok=True)
-    with _naming(name):
-        if wanted.tracker is not None:
-            stack.enter_context(wanted.tracker.build(run))
-        made = wanted.load()(**{key: _filled(value, run) for key, value in wanted.parameters.items()})
-    if not isinstance(made, keras.callbacks.Callback):
-        raise CallbackError(f"callbacks.{name}: {wanted.target} is not a Keras callback.")
-    return made
+    with _naming_callback(name):
+        if observer.tracker is not None:
+            stack.enter_context(observer.tracker.build(run))
+        callback = observer.load()(**{key: _filled(value, run) for key, value in observer.parameters.items()})
+    if not isinstance(callback, keras.callbacks.Callback):
+        raise CallbackError(f"callbacks.{name}: {observer.target} is not a Keras callback.")
+    return callback
 
 
 def _filled(value: Any, run: LoggedRun) -> Any:
@@ -186,7 +188,7 @@ def _filled(value: Any, run: LoggedRun) -> Any:
 
 
 @contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
+def _naming_callback(name: str) -> Iterator[None]:
     """Replaces an error of the body by one that names the callback, after its traceback."""
     try:
         yield
@@ -195,8 +197,8 @@ def _naming(name: str) -> Iterator[None]:
         raise CallbackError(f"callbacks.{name}: {type(problem).__name__}: {problem}") from problem
 
 
-def _names(model: Distiller) -> list[str]:
+def _logged_names(model: Distiller) -> list[str]:
     """Returns the names of all values that any stage logs."""
     terms = [name for stage in model.stages() for name in stage.losses]
-    own = [metric.name for metric in model.own_metrics]
-    return list(dict.fromkeys(["stage", "learning_rate", "loss", *terms, *own, "test_accuracy"]))
+    own_metrics = [metric.name for metric in model.own_metrics]
+    return list(dict.fromkeys(["stage", "learning_rate", "loss", *terms, *own_metrics, "test_accuracy"]))

@@ -11,7 +11,7 @@ import tensorflow as tf
 from kd_bench.checks import NonNegative, PartialShare, Positive, Probability, RisingShares
 from kd_bench.training.averaging import AveragedWeights
 from kd_bench.training.clipping import ClippedGradients
-from kd_bench.training.rates import learning_rates
+from kd_bench.training.schedules import learning_rate_schedule
 
 
 class CoupledWeightDecay:
@@ -70,9 +70,13 @@ def sgd(
     ema_momentum: PartialShare = 0.0,
 ) -> SGD:
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""
-    rate = learning_rates(learning_rate * learning_rate_scale, steps, schedule, warmup, decay_at, decay_factor)
-    own = {"coupled_weight_decay": weight_decay, "global_clipnorm": global_clipnorm, "average_momentum": ema_momentum}
-    return SGD(learning_rate=rate, momentum=momentum, nesterov=nesterov, **own)
+    rate = learning_rate_schedule(learning_rate * learning_rate_scale, steps, schedule, warmup, decay_at, decay_factor)
+    options = {
+        "coupled_weight_decay": weight_decay,
+        "global_clipnorm": global_clipnorm,
+        "average_momentum": ema_momentum,
+    }
+    return SGD(learning_rate=rate, momentum=momentum, nesterov=nesterov, **options)
 
 
 def adam(
@@ -91,9 +95,13 @@ def adam(
     ema_momentum: PartialShare = 0.0,
 ) -> Adam:
     """Builds the optimizer of a stage of `steps` steps; None keeps the learning rate constant."""
-    rate = learning_rates(learning_rate * learning_rate_scale, steps, schedule, warmup, decay_at, decay_factor)
-    own = {"coupled_weight_decay": weight_decay, "global_clipnorm": global_clipnorm, "average_momentum": ema_momentum}
-    return Adam(learning_rate=rate, beta_1=beta_1, beta_2=beta_2, **own)
+    rate = learning_rate_schedule(learning_rate * learning_rate_scale, steps, schedule, warmup, decay_at, decay_factor)
+    options = {
+        "coupled_weight_decay": weight_decay,
+        "global_clipnorm": global_clipnorm,
+        "average_momentum": ema_momentum,
+    }
+    return Adam(learning_rate=rate, beta_1=beta_1, beta_2=beta_2, **options)
 
 
 def learning_rate_of(optimizer: keras.Optimizer) -> float:

@@ -33,8 +33,8 @@ def save_network(path: Path, network: keras.Model, mean: np.ndarray, std: np.nda
         StorageError: the file cannot be written.
     """
     # First to a temporary folder, because the HDF5 library crashes on a full disk.
-    place = Path(tempfile.gettempdir())
-    with storing(place, _REMEDY), tempfile.TemporaryDirectory(dir=place) as folder:
+    temporary = Path(tempfile.gettempdir())
+    with storing(temporary, _REMEDY), tempfile.TemporaryDirectory(dir=temporary) as folder:
         written = Path(folder, path.name)
         ready_to_use(network, mean, std).save(written)
         content = written.read_bytes()
@@ -48,9 +48,9 @@ def ready_to_use(network: keras.Model, mean: np.ndarray, std: np.ndarray) -> ker
     """
 
     def plain(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
+        layer_class = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
         config = layer.get_config()
-        return kind.from_config(config | {"dtype": "float32"} if "dtype" in config else config)
+        return layer_class.from_config(config | {"dtype": "float32"} if "dtype" in config else config)
 
     inner = keras.models.clone_model(network, clone_function=plain, recursive=True)
     inner.set_weights(network.get_weights())
@@ -74,8 +74,8 @@ def load_weights(path: Path, network: keras.Model) -> None:
     """
     try:
         saved = load_keras_file(path)
-        named = {layer.name: layer for layer in saved.layers}
-        _to_logits(network).set_weights(_to_logits(named.get(INNER, saved)).get_weights())
+        layers = {layer.name: layer for layer in saved.layers}
+        _to_logits(network).set_weights(_to_logits(layers.get(INNER, saved)).get_weights())
     except (ValueError, TypeError, KeyError) as problem:
         reason = str(problem).strip().splitlines()[0]
         raise DamageError(

@@ -29,7 +29,7 @@ def scores_against_teacher(logits: np.ndarray, teacher_logits: np.ndarray) -> di
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Returns the fraction of images whose most probable class is the label.
+    """Returns the share of images whose most probable class is the label.
 
     Args:
         logits: `[N,K]`.
@@ -39,7 +39,7 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def top5_accuracy(logits: np.ndarray, labels: np.ndarray) -> float | None:
-    """Returns the fraction of images whose label is among the five most probable classes; None for K <= 5."""
+    """Returns the share of images whose label is among the five most probable classes; None for K <= 5."""
     classes = logits.shape[1]
     if classes <= 5:  # noqa: PLR2004 - the name says it
         return None
@@ -77,5 +77,5 @@ def teacher_divergence(teacher_logits: np.ndarray, student_logits: np.ndarray) -
 
 
 def agreement(teacher_logits: np.ndarray, student_logits: np.ndarray) -> float:
-    """Returns the fraction of images for which both predict the same class."""
+    """Returns the share of images for which both predict the same class."""
     return float(np.mean(teacher_logits.argmax(axis=1) == student_logits.argmax(axis=1)))

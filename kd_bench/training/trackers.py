@@ -81,8 +81,8 @@ def _mlflow_run(run: LoggedRun) -> AbstractContextManager:
     import mlflow
     import pandas as pd
 
-    wanted = {"order_by": ["attributes.start_time DESC"], "max_results": 1, "output_format": "list"}
-    earlier = mlflow.search_runs(filter_string=f"tags.`{_DIGEST}` = '{run.digest}'", **wanted) if run.resumed else []
+    query = {"order_by": ["attributes.start_time DESC"], "max_results": 1, "output_format": "list"}
+    earlier = mlflow.search_runs(filter_string=f"tags.`{_DIGEST}` = '{run.digest}'", **query) if run.resumed else []
     if earlier:
         return mlflow.start_run(run_id=earlier[0].info.run_id)
     started = mlflow.start_run(run_name=run.title, tags={_DIGEST: run.digest})

@@ -1,10 +1,12 @@
 """The group `callbacks`: what can be chosen, what is refused, and that it leaves a run's identity as it is."""
 
+import importlib.util
+import sys
+
 import pytest
 
 from kd_bench.config.compose import jobs
 from kd_bench.errors import ConfigError
-from kd_bench.runs.folder import RunFolder
 
 
 def test_callbacks_are_no_part_of_a_run_or_its_teacher():
@@ -72,11 +74,16 @@ def test_what_is_refused(lines, message):
 
 
 def test_a_missing_package_ends_the_command_before_any_file(tmp_path, monkeypatch, capsys):
-    from kd_bench.launch.preflight import preflight
+    from kd_bench.launch import run
 
-    monkeypatch.setattr("kd_bench.config.schema.importlib.util.find_spec", lambda name: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "wandb" else find(name, *more))
+    monkeypatch.setattr(sys, "argv", ["run.py", "callbacks=wandb", f"outputs={tmp_path}/outputs"])
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    for name in ("HYDRA_FULL_ERROR", "KD_BENCH_COMMAND", "KD_BENCH_PROCESS"):
+        monkeypatch.setenv(name, "")  # so that they are reset afterwards
     with pytest.raises(SystemExit) as ended:
-        preflight(["callbacks=wandb", f"outputs={tmp_path}/outputs"])
+        run.main()
     assert ended.value.code == 2
     assert "install the extra wandb" in capsys.readouterr().err
-    assert not RunFolder(tmp_path / "outputs").path.exists()
+    assert not list(tmp_path.iterdir())

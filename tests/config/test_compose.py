@@ -115,16 +115,17 @@ def test_refused(argument):
 
 def test_refused_of_two_arguments():
     for arguments, part in [
-        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: must be at least 1"),
+        (["-m", "hydra/sweeper=search", "hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs=0: must be a whole number"),
+        (["-m", "typo=1,2"], "typo: there is no such key"),
+        (["-m", "method=at,fitnett"], "method=fitnett: there is no such method. Did you mean fitnet?"),
+        (["-m", "method=at,null"], "method=null: must be the name of a method"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=abc"], "'abc' of type 'str' could not be converted"),
         (["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1,2"], "keys of Hydra cannot be swept"),
         (["method@teacher.method=student"], "does not train a teacher"),
         (["dataset.train_split='train[:90%]'", "dataset.test_split=train"], "dataset.test_split=train: holds training"),
         (["method=teacher", "validation=0.1"], "validation=0.1: a teacher is trained on all training images"),
-        (["--multirun", "--cfg", "job"], "--multirun --cfg: only one of them"),
         (["--hydra-help", "method=at"], "--hydra-help method=at: give it alone"),
         (["method=at", "--hydra-help", "seed=1"], "--hydra-help method=at seed=1: give it alone"),
-        (["--experimental-rerun", "x"], "--experimental-rerun: is not supported"),
         (["method=fitnet", "method.kd_weights=[1]"], "method.kd_weights=[1]: must be a list of 2 values"),
         (["method=dml", "kd_weight=0.9"], "kd_weight=0.9: method=dml has no trained teacher"),
         (["method=student", "kd_weight=0.9"], "kd_weight=0.9: method=student has no trained teacher"),
@@ -366,7 +367,7 @@ def test_soft_logits_that_are_not_standardized_are_the_run_that_they_were_before
     (plain,) = compose.jobs(["method=soft_logits", "experiment=cifar100_small", "budget=epochs"])
     with gzip.open(ROOT / "docs/results/cifar100_small.jsonl.gz", "rt") as bundle:
         published = {json.loads(line)["folder"] for line in bundle}
-    assert str(plain.directory.relative_to("outputs"))[:-8] in published  # of the digest, eight digits were written
+    assert str(plain.directory.relative_to("outputs")) in published
 
 
 @pytest.mark.parametrize("method", ["soft_logits", "dkd", "ctkd"])

@@ -116,12 +116,9 @@ def test_an_interval_is_refused_by_the_basic_sweeper():
         compose.jobs(["-m", "method=at", "method.beta=interval(1,10)"])
 
 
-def test_the_runs_of_another_sweeper_are_left_to_it(own):
-    (own / "hydra/sweeper").mkdir(parents=True)
-    (own / "hydra/sweeper/searching.yaml").write_text("_target_: searching.Sweeper\n")
-    arguments = ["hydra/sweeper=searching", "method.temperature=interval(1,10)", "validation=0.1"]
-    with pytest.raises(compose.UnlistedSweepError):
-        compose.jobs([f"--config-dir={own}", "-m", *arguments])
+def test_a_sweeper_that_does_finished_runs_again_is_refused():
+    with pytest.raises(ConfigError, match=r"^hydra/sweeper=basic: .* Write hydra/sweeper=grid"):
+        compose.jobs(["-m", "hydra/sweeper=basic", "seed=0,1"])
 
 
 def test_a_value_that_only_swept_choices_have_is_refused_as_hydra_would():
@@ -139,7 +136,7 @@ def test_an_interpolation_of_hydra_s_own_is_resolved():
 
 def test_values_are_set_as_hydra_sets_them():
     (merged,) = compose.jobs(["model.student={depth:16}"])
-    assert merged.model.student.parameters == {"depth": 16, "width": 1, "stem_channels": 8, "stem_stride": 1}
+    assert merged.model.student.parameters == {"depth": 16, "width": 1, "stem_channels": 8, "stem_stride": 1, "padding": "same"}
     (interpolated,) = compose.jobs(["teacher.epochs=${epochs}", "epochs=3"])
     assert interpolated.teacher.epochs == 3
     (chosen,) = compose.jobs(["optimizer@teacher.optimizer=adam"])

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kd_bench.config.command_line import read
 from kd_bench.config.compose import jobs
-from kd_bench.config.preset import with_preset
 from kd_bench.errors import ConfigError
 
 OWN = "experiment=own"
@@ -17,7 +17,7 @@ COMPLETED = [
     ["-m", "dataset=folder,arrays"],
     ["-m", "dataset=choice(folder,'cifar10')"],
     ["-m", "dataset=glob(cifar*)"],
-    ["--config-dir=mine", "dataset=folder", "model=mine"],
+    ["--config-dir=conf", "dataset=folder", "model=mine"],
 ]
 KEPT = [
     [],
@@ -40,21 +40,21 @@ UNCLEAR = ["dataset=digits,folder", "dataset=shuffle(arrays,digits)", "dataset=g
 
 @pytest.mark.parametrize("arguments", COMPLETED, ids=" ".join)
 def test_data_other_than_digits_have_a_preset_of_their_own(arguments):
-    completed = with_preset(arguments)
-    assert completed == [*arguments, OWN]
-    assert with_preset(completed) == completed
+    options = read(arguments)
+    assert [*options.flags, *options.overrides] == [*arguments, OWN]
+    assert read([*arguments, OWN]).overrides == options.overrides
 
 
 @pytest.mark.parametrize("arguments", KEPT, ids=" ".join)
 def test_nothing_is_added_to_a_command_that_has_its_preset(arguments):
-    assert with_preset(arguments) == arguments
+    assert read(arguments).overrides == [argument for argument in arguments if not argument.startswith("-")]
 
 
 @pytest.mark.parametrize("line", UNCLEAR)
 def test_data_that_no_single_preset_suits_need_a_named_one(line):
     with pytest.raises(ConfigError, match=r"^dataset=.*: digits and other data sets .* such as experiment=own\.$"):
         jobs(["-m", line, "method=student"])
-    assert with_preset(["-m", line, OWN]) == ["-m", line, OWN]
+    assert read(["-m", line, OWN]).overrides == [line, OWN]
 
 
 def test_what_the_preset_sets():

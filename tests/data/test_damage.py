@@ -34,7 +34,7 @@ def load(folder, name="digits", **parameters):
     return dataset
 
 
-def assert_named(folder, problem, way_out="delete it, so that it is prepared again, or copy it again", **parameters):
+def assert_named(folder, problem, remedy="delete it, so that it is prepared again, or copy it again", **parameters):
     """The message is one line with the folder, the problem and the way out."""
     with pytest.raises(DataError) as caught:
         load(folder, **parameters)
@@ -42,7 +42,7 @@ def assert_named(folder, problem, way_out="delete it, so that it is prepared aga
     assert "\n" not in message
     assert message.startswith(f"{folder}: cannot be used: ")
     assert re.search(problem, message)
-    assert message.endswith(f"; {way_out}.")
+    assert message.endswith(f"; {remedy}.")
 
 
 def cut(length):
@@ -161,7 +161,7 @@ def test_a_file_in_place_of_the_folder_is_refused(folder):
 def test_what_may_not_be_read_is_named(folder, name, request):
     (folder / name).chmod(0)
     request.getfixturevalue("as_stranger")
-    assert_named(folder, "[Pp]ermission denied|Could not read", way_out="make it readable")
+    assert_named(folder, "[Pp]ermission denied|Could not read", remedy="make it readable")
 
 
 def test_an_undamaged_folder_is_read_whatever_else_lies_beside_it(folder, prepared):

@@ -14,7 +14,7 @@ from tensorflow_datasets.core.download import downloader
 from kd_bench.config.signature import check_parameters
 from kd_bench.data import digits
 from kd_bench.data.datasets import load_dataset
-from kd_bench.data.description import described
+from kd_bench.data.description import describe
 from kd_bench.errors import DataError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -204,7 +204,7 @@ def test_a_set_that_declares_no_keys_has_image_and_label(tmp_path):
     dataset = load_dataset("own", data_dir=str(tmp_path))
     assert np.bincount(dataset.train.labels).tolist() == [7, 7, 6]
     assert np.bincount(dataset.test.labels).tolist() == [2, 2, 2]
-    assert described(dataset, with_test=True) == (
+    assert describe(dataset, with_test=True) == (
         "3 classes (ant, bee, cat), 20 training and 6 test images of 8x8 pixels in 1 channel"
     )
 

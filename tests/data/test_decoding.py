@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from helpers.photographs import exif
 
-from kd_bench.data.decoding import decoded
+from kd_bench.data.decoding import decode_image
 from kd_bench.data.orientation import upright
 
 GRAY = np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4, 1)
@@ -70,34 +70,36 @@ LUMA = np.array([0.2989, 0.587, 0.114])
 @pytest.mark.parametrize("kind", SOUND)
 def test_colours_are_read_and_turned_into_gray(kind):
     content = SOUND[kind]()
-    np.testing.assert_allclose(decoded(content, 3).numpy().astype(int), COLOURS, atol=_JPEG)
-    np.testing.assert_allclose(decoded(content, 1).numpy()[..., 0], COLOURS @ LUMA, atol=_JPEG)
+    np.testing.assert_allclose(decode_image(content, 3).numpy().astype(int), COLOURS, atol=_JPEG)
+    np.testing.assert_allclose(decode_image(content, 1).numpy()[..., 0], COLOURS @ LUMA, atol=_JPEG)
 
 
 @pytest.mark.parametrize("kind", SOUND_GRAY)
 def test_gray_is_the_same_gray(kind):
     content = SOUND_GRAY[kind]()
     for channels in (1, 3):
-        np.testing.assert_allclose(decoded(content, channels).numpy().astype(int), GRAY.repeat(channels, 2), atol=_JPEG)
+        np.testing.assert_allclose(
+            decode_image(content, channels).numpy().astype(int), GRAY.repeat(channels, 2), atol=_JPEG
+        )
 
 
 def test_a_gif_is_read_as_gray():
     for channels in (1, 3):
-        assert decoded(gif((1, 1)), channels).numpy().tolist() == [[[255] * channels]]
+        assert decode_image(gif((1, 1)), channels).numpy().tolist() == [[[255] * channels]]
 
 
 def test_a_jpeg_for_printing_is_read_as_gray(generator):
     image, io = pytest.importorskip("PIL.Image"), pytest.importorskip("io")
     stream = io.BytesIO()
     image.fromarray(COLOURS).convert("CMYK").save(stream, "JPEG", quality=100)
-    assert decoded(stream.getvalue(), 1).shape == (3, 4, 1)
+    assert decode_image(stream.getvalue(), 1).shape == (3, 4, 1)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("stated", range(1, 9))
 def test_a_photograph_is_read_upright(stated, channels):
-    plain = decoded(jpeg(), channels).numpy()
-    np.testing.assert_array_equal(decoded(jpeg(insert=exif(stated)), channels).numpy(), upright(plain, stated))
+    plain = decode_image(jpeg(), channels).numpy()
+    np.testing.assert_array_equal(decode_image(jpeg(insert=exif(stated)), channels).numpy(), upright(plain, stated))
 
 
 BOMBS = {
@@ -114,13 +116,13 @@ BOMBS = {
 def test_a_file_that_states_a_size_beyond_memory_is_not_decoded(kind, monkeypatch):
     monkeypatch.setattr(tf.io, "decode_image", None)
     with pytest.raises(ValueError, match=r"pixels are more than 134,217,728"):
-        decoded(BOMBS[kind], 3)
+        decode_image(BOMBS[kind], 3)
 
 
 @pytest.mark.parametrize("palette", [ramp(3), ramp()[::-1], bytes(1024)])
 def test_colours_in_the_palette_of_a_bmp_are_not_taken_for_gray(palette):
     with pytest.raises(ValueError, match="a BMP file with a palette; save it as PNG"):
-        decoded(bmp(GRAY, palette, 8), 3)
+        decode_image(bmp(GRAY, palette, 8), 3)
 
 
 @pytest.mark.parametrize(
@@ -128,4 +130,4 @@ def test_colours_in_the_palette_of_a_bmp_are_not_taken_for_gray(palette):
 )
 def test_what_is_no_image_raises_what_a_reader_may_raise(content):
     with pytest.raises((ValueError, tf.errors.OpError)):
-        decoded(content, 3)
+        decode_image(content, 3)

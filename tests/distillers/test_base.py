@@ -11,8 +11,10 @@ from helpers.methods import LABELS, METHODS, build, one_step, small_batch
 from kd_bench.complexity import multiply_adds
 from kd_bench.config.signature import keyword_only
 from kd_bench.distillers.base import Batch, Distiller, Stage, cross_entropy
+from kd_bench.distillers.simkd import ReusedClassifier
 from kd_bench.distillers.soft_logits import soft_logits_term
 from kd_bench.distillers.student import Student
+from kd_bench.distillers.teacher import Teacher
 from kd_bench.errors import ConfigError
 from kd_bench.networks.wide_resnet import wide_resnet
 
@@ -34,11 +36,22 @@ def step(distiller, number):
 
 
 @pytest.fixture(scope="module", params=METHODS)
-def steps(request):
+def method(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def steps(method):
     """A step of each stage of a method, each by a fresh distiller."""
-    first = build(request.param)
-    others = [build(request.param) for _ in first.stages()[1:]]
+    first = build(method)
+    others = [build(method) for _ in first.stages()[1:]]
     return [step(distiller, number) for number, distiller in enumerate([first, *others])]
+
+
+@pytest.fixture(scope="module")
+def distiller(steps):
+    """Of each method, after the step of its last stage; tests do not change it."""
+    return steps[-1].distiller
 
 
 def test_a_step_moves_every_variable_of_its_stage_and_no_other(steps):
@@ -75,23 +88,19 @@ def test_the_multiply_adds_of_every_step_can_be_counted(steps):
     assert steps[-1].distiller.step_multiply_adds > 2.9 * 8 * forward  # of 8 images: forward, and nearly twice backward
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_last_stage_is_the_main_one_and_trains_all_that_is_deployed(method):
-    distiller = build(method)
+def test_the_last_stage_is_the_main_one_and_trains_all_that_is_deployed(distiller):
     main = distiller.stages()[-1]
     assert main.is_main
     assert {id(v) for v in distiller.deployed.trainable_variables} <= {id(v) for v in main.variables}
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_what_is_deployed_is_the_architecture_and_nothing_else(method):
+def test_what_is_deployed_is_the_architecture_and_nothing_else(distiller):
     """SimKD alone deploys another network, which test_simkd.py counts."""
-    distiller = build(method)
-    width = 2 if method == "teacher" else 1
+    width = 2 if isinstance(distiller, Teacher) else 1
     network = wide_resnet((8, 8, 1), 10, depth=10, width=width, stem_channels=8, stem_stride=1)
     assert distiller.student.count_params() == network.count_params()
     assert [layer.__class__ for layer in distiller.student.layers] == [layer.__class__ for layer in network.layers]
-    assert (distiller.deployed is distiller.student) == (method != "simkd")
+    assert (distiller.deployed is distiller.student) == (not isinstance(distiller, ReusedClassifier))
 
 
 def test_the_main_stage_trains_what_is_deployed_and_then_the_own_parts_in_their_order():
@@ -117,12 +126,10 @@ ALWAYS = {"kd_svd": {"connector", "signs"}, "kd_eid": {"connector", "signs"}, "m
 """What departs from them at the defaults, for networks of different widths."""
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_effective_holds_the_used_values_that_are_not_the_authors_by_the_names_of_hyperparameters(method):
-    kind = type(build(method))
-    options = keyword_only("method", f"{kind.__module__}.{kind.__name__}")
+def test_effective_holds_the_used_values_that_are_not_the_authors_by_the_names_of_hyperparameters(method, distiller):
+    options = options_of(distiller)
     switches = [f"method.{name}=true" for name in options if name.endswith("_scaling")] + SWITCHES.get(method, [])
-    distiller = build(method, switches)
+    distiller = build(method, switches) if switches else distiller
     assert set(distiller.effective) <= set(options)
     assert dict(distiller.effective) == {name: getattr(distiller, name) for name in distiller.effective}
     always = ALWAYS.get(method, set())
@@ -130,11 +137,12 @@ def test_effective_holds_the_used_values_that_are_not_the_authors_by_the_names_o
     assert bool(set(distiller.effective) - always) == bool(switches)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_smallest_length_of_a_stage_is_a_hyperparameter_of_its_name(method):
-    distiller = build(method)
-    options = keyword_only("method", f"{type(distiller).__module__}.{type(distiller).__name__}")
-    assert {f"{stage.name}_min_steps" for stage in distiller.stages() if stage.min_steps} <= set(options)
+def options_of(distiller):
+    return keyword_only("method", f"{type(distiller).__module__}.{type(distiller).__name__}")
+
+
+def test_the_smallest_length_of_a_stage_is_a_hyperparameter_of_its_name(distiller):
+    assert {f"{stage.name}_min_steps" for stage in distiller.stages() if stage.min_steps} <= set(options_of(distiller))
 
 
 def test_a_variable_without_gradient_is_refused_by_name():
@@ -172,18 +180,18 @@ def test_eager_and_graph_agree():
     def logs(eager):
         distiller = build("at")
         distiller.begin(distiller.stages()[0], keras.optimizers.SGD(0.1), 1, 1, run_eagerly=eager)
-        step = distiller.train_step if eager else tf.function(distiller.train_step)
+        step = distiller.train_step if eager else tf.function(distiller.train_step, autograph=False)
         return {name: float(value) for name, value in step(small_batch()).items()}
 
     assert logs(True) == pytest.approx(logs(False), rel=1e-5)
 
 
-@pytest.mark.parametrize("method", ["at", "fsp", "kd_eid"])
-def test_soft_logits_beside_a_method_add_their_gradient(method):
+@pytest.mark.parametrize("one", ["at", "fsp", "kd_eid"])
+def test_soft_logits_beside_a_method_add_their_gradient(one):
     """Also where a method clips its own gradients, and where its main stage needs no teacher."""
 
     def moved(weight):
-        distiller = build(method)
+        distiller = build(one)
         if weight:
             distiller.extra_losses["kd"] = soft_logits_term(weight, 4.0)
         stage = distiller.stages()[-1]
@@ -217,9 +225,9 @@ def test_cross_entropy_with_smoothed_and_mixed_labels(smoothing, mixed, generato
     assert float(cross_entropy(given, tf.constant(logits), smoothing)) == pytest.approx(wanted, rel=1e-5)
 
 
-@pytest.mark.parametrize("method", ["student", "dml", "soft_logits"])
-def test_every_network_that_learns_labels_learns_smoothed_ones(method):
-    sharp, smooth = build(method), build(method)
+@pytest.mark.parametrize("one", ["student", "dml", "soft_logits"])
+def test_every_network_that_learns_labels_learns_smoothed_ones(one):
+    sharp, smooth = build(one), build(one)
     smooth.label_smoothing = 0.2
     logs = [one_step(distiller, distiller.stages()[-1]) for distiller in (sharp, smooth)]
     for name in logs[0]:

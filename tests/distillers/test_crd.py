@@ -9,68 +9,68 @@ from kd_bench.distillers.crd import (
     contrastive_loss,
     draw_weights,
     mean_similarity,
-    remembered,
     similarities,
     unit,
+    updated_bank,
 )
 
 ALL_LABELS = np.array([0, 1, 2, 1, 0, 2])
-PLACES = np.array([4, 1])
+INDICES = np.array([4, 1])
 NEGATIVES = 8
 
 
-def negatives_of(place):
-    return [other for other in range(len(ALL_LABELS)) if ALL_LABELS[other] != ALL_LABELS[place]]
+def negatives_of(index):
+    return [other for other in range(len(ALL_LABELS)) if ALL_LABELS[other] != ALL_LABELS[index]]
 
 
 def reference(scores):
     """Equation 18 with the mean over all draws of negatives, one image at a time."""
     noise, total = NEGATIVES / len(ALL_LABELS), 0.0
-    for row, place in zip(scores, PLACES, strict=True):
-        others = [np.log(noise / (row[other] + noise + 1e-7)) for other in negatives_of(place)]
-        total -= np.log(row[place] / (row[place] + noise + 1e-7)) + NEGATIVES * np.mean(others)
+    for row, index in zip(scores, INDICES, strict=True):
+        others = [np.log(noise / (row[other] + noise + 1e-7)) for other in negatives_of(index)]
+        total -= np.log(row[index] / (row[index] + noise + 1e-7)) + NEGATIVES * np.mean(others)
     return total / len(scores)
 
 
 def weights():
-    return draw_weights(tf.constant(ALL_LABELS[PLACES]), tf.constant(ALL_LABELS), NEGATIVES)
+    return draw_weights(tf.constant(ALL_LABELS[INDICES]), tf.constant(ALL_LABELS), NEGATIVES)
 
 
 def test_agrees_with_the_equation(generator):
     scores = generator.uniform(0.1, 3, size=(2, 6))
-    assert_agrees(lambda s: contrastive_loss(s, PLACES, weights(), NEGATIVES), reference, [scores])
+    assert_agrees(lambda s: contrastive_loss(s, INDICES, weights(), NEGATIVES), reference, [scores])
 
 
 def test_it_is_the_mean_over_draws_of_the_authors_loss(generator):
     """Draws negatives as the authors do, and compares the mean of many draws."""
     scores, noise, losses = generator.uniform(0.1, 3, size=(2, 6)), NEGATIVES / 6, []
     for _ in range(20000):
-        drawn = [generator.choice(negatives_of(place), NEGATIVES) for place in PLACES]
-        positive = np.log(scores[[0, 1], PLACES] / (scores[[0, 1], PLACES] + noise + 1e-7))
+        drawn = [generator.choice(negatives_of(index), NEGATIVES) for index in INDICES]
+        positive = np.log(scores[[0, 1], INDICES] / (scores[[0, 1], INDICES] + noise + 1e-7))
         negative = [
             np.log(noise / (row[chosen] + noise + 1e-7)).sum() for row, chosen in zip(scores, drawn, strict=True)
         ]
         losses.append(-(positive + negative).mean())
     error = np.std(losses) / len(losses) ** 0.5
-    found = float(contrastive_loss(scores, PLACES, weights(), NEGATIVES))
+    found = float(contrastive_loss(scores, INDICES, weights(), NEGATIVES))
     assert found == pytest.approx(np.mean(losses), abs=4 * error)
 
 
 def test_negatives_have_other_classes_and_one_class_has_none():
     found = weights().numpy()
     assert (found.sum(axis=1) == NEGATIVES).all()
-    for row, place in zip(found, PLACES, strict=True):
-        assert list(np.flatnonzero(row)) == negatives_of(place)
+    for row, index in zip(found, INDICES, strict=True):
+        assert list(np.flatnonzero(row)) == negatives_of(index)
     assert not draw_weights(tf.zeros(2, tf.int32), tf.zeros(6, tf.int32), NEGATIVES).numpy().any()
 
 
 def test_the_normaliser_is_the_mean_over_one_positive_and_the_draws(generator):
     scores = generator.uniform(0.1, 3, size=(2, 6))
     rows = [
-        (row[place] + NEGATIVES * row[negatives_of(place)].mean()) / (NEGATIVES + 1)
-        for row, place in zip(scores, PLACES, strict=True)
+        (row[index] + NEGATIVES * row[negatives_of(index)].mean()) / (NEGATIVES + 1)
+        for row, index in zip(scores, INDICES, strict=True)
     ]
-    assert float(mean_similarity(scores, PLACES, weights(), NEGATIVES)) == pytest.approx(np.mean(rows))
+    assert float(mean_similarity(scores, INDICES, weights(), NEGATIVES)) == pytest.approx(np.mean(rows))
 
 
 def test_the_bank_gets_no_gradient_and_the_anchor_does(generator):
@@ -86,11 +86,11 @@ def test_the_bank_gets_no_gradient_and_the_anchor_does(generator):
 def test_an_entry_moves_towards_its_embedding_and_the_others_stay(generator):
     bank = unit(generator.normal(size=(6, 3))).numpy()
     embeddings = unit(generator.normal(size=(2, 3))).numpy()
-    found = remembered(tf.constant(bank), tf.constant(PLACES), tf.constant(embeddings), 0.25).numpy()
-    for place, embedding in zip(PLACES, embeddings, strict=True):
-        mixed = 0.25 * bank[place] + 0.75 * embedding
-        np.testing.assert_allclose(found[place], mixed / np.linalg.norm(mixed), rtol=1e-6)
-    others = np.delete(np.arange(6), PLACES)
+    found = updated_bank(tf.constant(bank), tf.constant(INDICES), tf.constant(embeddings), 0.25).numpy()
+    for index, embedding in zip(INDICES, embeddings, strict=True):
+        mixed = 0.25 * bank[index] + 0.75 * embedding
+        np.testing.assert_allclose(found[index], mixed / np.linalg.norm(mixed), rtol=1e-6)
+    others = np.delete(np.arange(6), INDICES)
     np.testing.assert_array_equal(found[others], bank[others])
 
 
@@ -100,9 +100,9 @@ def test_degenerate_embeddings_are_finite(generator):
 
     def loss(embeddings, entries):
         scores = similarities(unit(embeddings), entries, 0.07)
-        return contrastive_loss(scores, PLACES, weights(), NEGATIVES)
+        return contrastive_loss(scores, INDICES, weights(), NEGATIVES)
 
-    cases = [(spread, bank), (0 * spread, bank), (1e15 * spread, bank), (bank[PLACES], bank), (-bank[PLACES], bank)]
+    cases = [(spread, bank), (0 * spread, bank), (1e15 * spread, bank), (bank[INDICES], bank), (-bank[INDICES], bank)]
     assert_finite(loss, *(([embeddings], [entries]) for embeddings, entries in cases))
 
 
@@ -111,13 +111,13 @@ def test_the_term_compares_each_network_with_the_others_bank():
     batch = batch_of(distiller)
     outputs = (batch.student["embedding"], batch.teacher["embedding"])
     own = [unit(model(output)) for model, output in zip(distiller.embeddings, outputs, strict=True)]
-    places, of_all = batch.indices, tf.constant(LABELS)
+    indices, of_all = batch.indices, tf.constant(LABELS)
     drawn = draw_weights(batch.labels, of_all, 50)
     total = 0.0
     for anchors, bank in zip(own, reversed(distiller.banks), strict=True):
         scores = similarities(anchors, bank.value, 0.07)
-        normaliser = mean_similarity(scores, places, drawn, 50) * len(LABELS)
-        total += float(contrastive_loss(scores / normaliser, places, drawn, 50))
+        normaliser = mean_similarity(scores, indices, drawn, 50) * len(LABELS)
+        total += float(contrastive_loss(scores / normaliser, indices, drawn, 50))
     assert float(distiller.distillation_loss(batch)) == pytest.approx(0.8 * total, rel=1e-4)
 
 

@@ -96,7 +96,7 @@ def quietly(network, images):
 def test_steps_are_those_of_two_networks_with_an_optimizer_each(sequential, optimizer):
     distiller = build("dml", [f"method.sequential={str(sequential).lower()}"])
     distiller.begin(distiller.stages()[0], OPTIMIZERS[optimizer](), 1, 4, jit_compile=False)
-    step = tf.function(distiller.train_step)
+    step = tf.function(distiller.train_step, autograph=False)
     for _ in range(4):
         step(small_batch())
     assert int(distiller.optimizer.iterations) == 4
@@ -134,7 +134,7 @@ def test_a_step_moves_both_networks_and_both_moving_statistics(sequential):
 def test_a_sequential_step_compiles():
     distiller = build("dml", ["method.sequential=true"])
     distiller.begin(distiller.stages()[0], OPTIMIZERS["sgd"](), 1, 1, jit_compile=True)
-    logs = tf.function(distiller.train_step, jit_compile=True)(small_batch())
+    logs = tf.function(distiller.train_step, jit_compile=True, autograph=False)(small_batch())
     assert all(np.isfinite(float(value)) for value in logs.values())
 
 

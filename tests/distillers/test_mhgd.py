@@ -175,7 +175,7 @@ def test_the_attention_networks_decay_is_in_its_loss_and_not_the_protocols(disti
         )
         fresh.noise_seed = 0
         fresh.begin(fresh.stages()[0], optimizer, 1, 1, jit_compile=False)
-        tf.function(fresh.train_step)(small_batch())
+        tf.function(fresh.train_step, autograph=False)(small_batch())
         return values(fresh.stages()[0].variables)
 
     for one, two in zip(after(0.0), after(0.1), strict=True):
@@ -195,7 +195,7 @@ def test_the_noise_is_another_at_each_step_and_pair_and_the_same_for_a_seed(dist
 
 def test_the_attention_learns_to_predict_the_teacher(distiller):
     distiller.begin(distiller.stages()[0], keras.optimizers.SGD(0.1, momentum=0.9), 1, 50, jit_compile=False)
-    step = tf.function(distiller.train_step)
+    step = tf.function(distiller.train_step, autograph=False)
     batch = small_batch(32)
     first = float(step(batch)["attention"])
     for _ in range(29):

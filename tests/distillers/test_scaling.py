@@ -35,7 +35,7 @@ def wide(size, stride=1):
         (lambda: wide(8), 1 / 16),
         (lambda: wide(64), 4),
         (lambda: resnet((32, 32, 3), 10, depth=8, width=1, stem_channels=8, stem_stride=1, shortcut="projection"), 1),
-        # Its taps are of 16x16 and less, and RepDistiller gives them the weights that it gives to a Wide ResNet's.
+        # Its maps are of 16x16 and less, and RepDistiller gives them the weights that it gives to a Wide ResNet's.
         (lambda: vgg((32, 32, 3), 10, depth=8, stem_channels=4, poolings=3, points=[2, 3, 4, 5]), 1),
     ],
 )

@@ -30,7 +30,7 @@ def step(weight_decay):
         None, learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=weight_decay, decay_at=[], decay_factor=1.0
     )
     distiller.begin(distiller.stages()[0], optimizer, 1, 1, jit_compile=False)
-    tf.function(distiller.train_step)(small_batch())
+    tf.function(distiller.train_step, autograph=False)(small_batch())
     return distiller
 
 

@@ -16,7 +16,7 @@ from kd_bench.config.compose import jobs
 from kd_bench.export import formats, packages
 from kd_bench.export.command import main
 from kd_bench.export.finished import read_finished
-from kd_bench.results import aggregate
+from kd_bench.results.command import main as print_tables
 from kd_bench.runs.exports import ARTEFACTS, artefact, measurements
 from kd_bench.runs.folder import RunFolder, find_runs
 from kd_bench.runs.record import read_record, write_record
@@ -142,7 +142,7 @@ def test_the_run_stays_as_it_was(config, exported, capsys):
     assert read_standing(config).done
     assert [folder.path for folder, _ in find_runs(exported.path.parents[4])] == [exported.path]
     outputs = str(exported.path.parents[4])
-    assert aggregate.main(["--outputs", outputs, "--verify", "--columns", "parameters", "size", "latency"]) == 0
+    assert print_tables(["--outputs", outputs, "--verify", "--columns", "parameters", "size", "latency"]) == 0
     header = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| Method"))
     assert "Latency, ms (litert_int8)" in header
     assert "Size, kB (onnx)" in header

@@ -14,7 +14,7 @@ from helpers.kills import InWrite, attempt
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     outputs = tmp_path_factory.mktemp("finished")
-    assert run("method=soft_logits", *SHORT, outputs=outputs).returncode == 0
+    assert attempt(["method=soft_logits", *SHORT, f"outputs={outputs}"]) == 0
     return outputs
 
 

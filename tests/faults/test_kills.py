@@ -41,22 +41,22 @@ def kills(seconds):
         yield InWrite(chance.randint(1, 7), moment)
 
 
-def test_twenty_kills_change_nothing(tmp_path, undisturbed):
+def test_twelve_kills_change_nothing(tmp_path, undisturbed):
     expected, seconds = undisturbed
     killed, done = 0, []
     for kill in kills(seconds):
         outputs = tmp_path / str(len(done))
-        code = attempt([*RUN, f"outputs={outputs}"], kill if killed < 20 else None)
+        code = attempt([*RUN, f"outputs={outputs}"], kill if killed < 12 else None)
         killed += code == -signal.SIGKILL
         if code == 0:
             done.append(directory(outputs))
-            if killed == 20:
+            if killed == 12:
                 break
     for resumed in done:
         assert_same_run(expected, resumed)
         assert not list(resumed.rglob("*.safetensors"))
     # Most of the kills hit a run that has not begun yet or its teacher, more of them on a slow machine.
-    assert sum(len(attempts(resumed)) - 1 for resumed in done) >= 3
+    assert sum(len(attempts(resumed)) - 1 for resumed in done) >= 2
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ import pytest
 from helpers.command import ROOT, SHORT, records, run, started
 from helpers.kills import attempt
 
-METHODS = ["student", "soft_logits", "fitnet", "at", "fsp", "vid", "rkd", "soft_logits"]
+METHODS = ["student", "soft_logits", "fitnet", "soft_logits"]
 
 
-def test_eight_at_once_on_nothing_train_each_teacher_once_and_lose_nothing(tmp_path):
+def test_four_at_once_on_nothing_train_each_teacher_once_and_lose_nothing(tmp_path):
     place = [f"dataset.data_dir={tmp_path}/data", "hardware.threads=1"]
     processes = [started(f"method={method}", *SHORT, *place, outputs=tmp_path / "outputs") for method in METHODS]
     printed = [process.communicate(timeout=400)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 8, printed
+    assert [process.returncode for process in processes] == [0] * 4, printed
     assert "".join(printed).count("teacher fraction=1 seed=0 epochs=2: starts") == 1
     assert "".join(printed).count("soft_logits fraction=1 seed=0 teacher.epochs=2 epochs=2: starts") == 1
     assert {method for method, _, _ in records(tmp_path / "outputs")} == {"teacher", *METHODS}

@@ -1,10 +1,14 @@
 """The two commands, as a user starts them."""
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from kd_bench.results.command import main
 
 ROOT = Path(__file__).parents[2]
 SHORT = ["epochs=2", "teacher.epochs=2", "batch_size=64", "hardware=cpu"]
@@ -35,9 +39,19 @@ def wait_until(reached, seconds=120):
         time.sleep(0.02)
 
 
-def aggregate(*arguments, outputs):
-    command = [sys.executable, ROOT / "aggregate.py", "--outputs", outputs, *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+def aggregate(*arguments, outputs=None):
+    """Runs the command in this process, which has imported pandas; test_aggregate.py also starts the script."""
+    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    sources = [] if outputs is None else ["--outputs", str(outputs)]
+    sys.argv = ["aggregate.py", *sources, *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main()
+    except SystemExit as end:  # of argparse
+        status = end.code
+    finally:
+        sys.argv = argv
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 def records(outputs):

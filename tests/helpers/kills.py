@@ -33,7 +33,7 @@ class InWrite:
         """Replaces the two functions that write."""
         from kd_bench.runs import files
 
-        write, folder, seen = files._write_through, files._write_through_folder, []
+        write, folder, seen = files._write_synced, files._sync_folder, []
 
         def write_or_die(path, content):
             seen.append(path)
@@ -49,7 +49,7 @@ class InWrite:
                 os.kill(os.getpid(), signal.SIGKILL)
             folder(path)
 
-        files._write_through, files._write_through_folder = write_or_die, folder_or_die
+        files._write_synced, files._sync_folder = write_or_die, folder_or_die
 
 
 def attempt(arguments, kill=None):

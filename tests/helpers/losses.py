@@ -1,6 +1,7 @@
 """What holds for every loss: its value, its gradient, its degenerate inputs, in every way TensorFlow runs it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +29,8 @@ def _differentiated(loss: Loss) -> Callable:
 def _in_every_way(loss: Loss) -> tuple[Callable, ...]:
     """Returns the differentiated loss as Python runs it, as a graph, and compiled by XLA."""
     differentiated = _differentiated(loss)
-    return differentiated, tf.function(differentiated), tf.function(differentiated, jit_compile=True)
+    graph = partial(tf.function, differentiated, autograph=False)  # as Keras trains
+    return differentiated, graph(), graph(jit_compile=True)
 
 
 def _evaluated(differentiated: Callable, inputs: Sequence, constants: Sequence) -> tuple[float, list[np.ndarray]]:
@@ -38,21 +40,21 @@ def _evaluated(differentiated: Callable, inputs: Sequence, constants: Sequence) 
 
 
 def assert_agrees(
-    loss: Loss, reference: Callable[..., float], inputs: Sequence, constants: Sequence = (), xla: float | None = 1e-9
+    loss: Loss, reference: Callable[..., float], inputs: Sequence, constants: Sequence = (), *, xla: bool = True
 ) -> None:
-    """Compares value and gradient with the reference, in float64 and in float32, eagerly and compiled.
+    """Compares value and gradient with the reference: eagerly in float64, and in every way in float32, as a run does.
 
-    `xla` is the tolerance in float64 by XLA, whose decompositions stop at 1e-6; None leaves XLA out.
+    `xla=False` leaves XLA out.
     """
     expected = reference(*inputs, *constants)
     numeric = central_differences(lambda *changed: reference(*changed, *constants), inputs)
-    single = None if xla is None else 2e-4
-    for dtype, tolerances in ((np.float64, (1e-9, 1e-9, xla)), (np.float32, (2e-4, 2e-4, single))):
+    eager, graph, compiled = _in_every_way(loss)
+    ways = {np.float64: [eager], np.float32: [eager, graph, *([compiled] if xla else [])]}
+    for dtype, tolerance in ((np.float64, 1e-9), (np.float32, 2e-4)):
         cast = tf.nest.map_structure(lambda array, dtype=dtype: np.asarray(array, dtype), list(inputs))
         others = tf.nest.map_structure(lambda array, dtype=dtype: _cast(array, dtype), list(constants))
-        for way, tolerance in zip(_in_every_way(loss), tolerances, strict=True):
-            if tolerance is not None:
-                _assert_close(_evaluated(way, cast, others), expected, numeric, tolerance)
+        for way in ways[dtype]:
+            _assert_close(_evaluated(way, cast, others), expected, numeric, tolerance)
 
 
 def _assert_close(found: tuple[float, list], expected: float, numeric: Sequence[np.ndarray], tolerance: float) -> None:

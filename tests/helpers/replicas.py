@@ -1,4 +1,4 @@
-"""A program: one step of every stage of some methods on as many CPU replicas as its first argument says, as JSON.
+"""A program: one step of every stage of some methods on one CPU replica and on two, as JSON.
 
 It also does two steps of a student with the training options that change a step: smoothed labels, mixed images, clipped
 gradients and averaged weights.
@@ -18,10 +18,19 @@ from kd_bench.training.optimizers import sgd
 OPTIONS = "options"
 
 
-def changes(method, number, strategy):
-    """Returns the logs and the values of the student after one step."""
+def changes(method, strategy):
+    """Yields the logs and the values of the student after one step of each stage, each time of a new student."""
     with strategy.scope():
         distiller = build(method)
+    yield after_a_step(distiller, 0, strategy)
+    for number in range(1, len(distiller.stages())):
+        with strategy.scope():
+            distiller = build(method)
+        yield after_a_step(distiller, number, strategy)
+
+
+def after_a_step(distiller, number, strategy):
+    with strategy.scope():
         optimizer = sgd(
             None, learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, decay_at=[], decay_factor=1.0
         )
@@ -65,18 +74,20 @@ def with_options(strategy):
     }
 
 
-def main(replicas, methods):
-    strategy = hardware.strategy(device="cpu", replicas=replicas, threads=None)
-    assert strategy.num_replicas_in_sync == replicas
+def main(methods):
+    two, one = (hardware.strategy(device="cpu", replicas=count, threads=None) for count in (2, 1))
+    assert (one.num_replicas_in_sync, two.num_replicas_in_sync) == (1, 2)
+    print(json.dumps([steps(methods, strategy) for strategy in (one, two)]))
+
+
+def steps(methods, strategy):
+    """Returns the changes by each stage of these methods."""
     found = {OPTIONS: with_options(strategy)} if OPTIONS in methods else {}
     methods = [method for method in methods if method != OPTIONS]
     for method in methods:
-        with strategy.scope():
-            count = len(build(method).stages())
-        for number in range(count):
-            found[f"{method} {number}"] = changes(method, number, strategy)
-    print(json.dumps(found))
+        found |= {f"{method} {number}": change for number, change in enumerate(changes(method, strategy))}
+    return found
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(sys.argv[1:])

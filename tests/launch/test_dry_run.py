@@ -1,5 +1,6 @@
 """--dry-run: the runs that a command would do, with estimates from earlier runs."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,8 +30,8 @@ def finish(config, training=30.0, other=5.0, on=None):
     folder.network.touch()
 
 
-def listed(*arguments):
-    first, *others = dry_run(arguments).splitlines()
+def listed(*arguments, together=1):
+    first, *others = dry_run(jobs(arguments), together).splitlines()
     return first, others
 
 
@@ -86,17 +87,31 @@ def test_another_machine_gives_no_estimate(tmp_path):
 def test_a_launcher_of_two_jobs_needs_half_the_time(tmp_path):
     sweep = ["-m", "method=student", "seed=0,1,2,3", f"outputs={tmp_path}"]
     finish(jobs(sweep)[0], training=995.0)
-    two = listed(*sweep, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")[1]
-    assert two[-1] == "All of them: about 25 min with 2 runs at a time."
-    assert listed(*sweep, "hydra/launcher=joblib", "hydra.launcher.n_jobs=64")[1][-1].endswith("with 3 runs at a time.")
+    two = run("--dry-run", *sweep, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", outputs=tmp_path)
+    assert two.stdout.splitlines()[-1] == "All of them: about 25 min with 2 runs at a time."
+    assert listed(*sweep, together=64)[1][-1].endswith("with 3 runs at a time.")
     assert listed(*sweep)[1][-1] == "All of them: about 50 min."
 
 
 def test_all_cores_are_as_many_jobs(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 12)
-    sweep = ["-m", "method=student", "seed=0,1", "hydra/launcher=joblib"]
-    assert [at_a_time([*sweep, f"hydra.launcher.n_jobs={number}"]) for number in (-1, -2, 3)] == [12, 11, 3]
-    assert at_a_time(["method=student"]) == 1
+    assert [at_a_time({"n_jobs": number}) for number in (-1, -2, 3)] == [12, 11, 3]
+    assert at_a_time({}) == 1
+    assert at_a_time({"array_parallelism": 256}) == 256
+
+
+def test_a_list_needs_no_cluster(tmp_path):
+    nowhere = os.environ | {"PATH": ""}
+    done = run("-m", "--dry-run", "hydra/launcher=slurm", "seed=0,1", outputs=tmp_path, env=nowhere)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("2 runs: 0 done before, 2 to do.")
+
+
+def test_a_launcher_of_no_jobs_is_refused(tmp_path):
+    done = run("-m", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0", outputs=tmp_path / "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: hydra.launcher.n_jobs=0: must be at least 1, or -1 for all cores.\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_search_is_refused_because_its_runs_are_not_known(tmp_path):

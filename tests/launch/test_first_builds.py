@@ -30,7 +30,7 @@ def teacher(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def search(tmp_path_factory):
+def search_path(tmp_path_factory):
     """Returns what makes a command find the pairs `plain`, without batch norm, `pointless` and `deadly`."""
     models = tmp_path_factory.mktemp("my") / "conf" / "model"
     models.mkdir(parents=True)
@@ -79,8 +79,8 @@ def test_networks_of_a_library_need_larger_images(tmp_path):
     assert any("Input size must be at least 32x32" in line for line in lines)
 
 
-def test_a_method_that_reads_batch_norms_needs_a_network_with_them(search, tmp_path):
-    first, reason, title = refusal(search, "method=student,co,at", "model=plain", f"outputs={tmp_path}")
+def test_a_method_that_reads_batch_norms_needs_a_network_with_them(search_path, tmp_path):
+    first, reason, title = refusal(search_path, "method=student,co,at", "model=plain", f"outputs={tmp_path}")
     assert first.startswith("1 of 3 runs cannot be done")
     assert "batch norm" in reason
     assert title == "    digits co fraction=1 seed=0 model=plain"
@@ -100,12 +100,13 @@ def test_data_that_are_not_there_are_one_reason(tmp_path):
     assert first.startswith("4 of 4 runs cannot be done")
     assert reason.startswith("  4 runs: dataset.name=digits: could not be prepared in ")
     with pytest.raises(ImpossibleRunsError, match="4 of 4 runs"):
-        dry_run(["-m", *sweep])
+        dry_run(jobs(["-m", *sweep]), together=1)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_dry_run_prepares_no_data_and_says_so(tmp_path):
-    text = dry_run(["method=student", "fraction=0.05", f"dataset.data_dir={tmp_path}", f"outputs={tmp_path}"])
+    arguments = ["method=student", "fraction=0.05", f"dataset.data_dir={tmp_path}", f"outputs={tmp_path}"]
+    text = dry_run(jobs(arguments), together=1)
     assert text.endswith("digits is not prepared yet; a run may still be refused because of its images.")
     assert not list(tmp_path.iterdir())
 
@@ -116,8 +117,8 @@ def test_the_hardware_of_another_machine_is_no_reason(tmp_path):
     require_possible(jobs(["method=student", "model.student.width=30000", f"outputs={tmp_path}"]))
 
 
-def test_if_the_process_dies_the_command_goes_on(search, tmp_path, capfd):
-    require_possible(jobs([search, "method=student", "model=deadly", f"outputs={tmp_path}"]))
+def test_if_the_process_dies_the_command_goes_on(search_path, tmp_path, capfd):
+    require_possible(jobs([search_path, "method=student", "model=deadly", f"outputs={tmp_path}"]))
     output = capfd.readouterr()
     assert output.err.startswith("warning: not all runs were checked before the first one; ")
     assert "SIGKILL ended its process" in output.err
@@ -149,9 +150,9 @@ def test_a_search_with_an_impossible_end_has_no_trial(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_runs_that_are_refused_at_their_turn_are_listed_apart_from_those_that_failed(search, tmp_path):
+def test_runs_that_are_refused_at_their_turn_are_listed_apart_from_those_that_failed(search_path, tmp_path):
     sweep = ["method=at", "model=deadly,pointless", "seed=0,1", "epochs=1", "teacher.epochs=1", "hardware=cpu"]
-    done = run("-m", search, *sweep, outputs=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "tests")})
+    done = run("-m", search_path, *sweep, outputs=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "tests")})
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[0].startswith("warning: not all runs were checked before the first one; ")

@@ -8,7 +8,7 @@ import sys
 import termios
 
 import pytest
-from helpers.command import ROOT, SHORT, run
+from helpers.command import ROOT, SHORT
 
 
 def in_a_terminal(*arguments, outputs):
@@ -39,9 +39,3 @@ def test_a_sweep_in_a_terminal_shows_one_bar_beside_whole_lines(tmp_path, launch
     starts = [f"digits student fraction=1 seed={seed} epochs=2: starts" for seed in (0, 1)]
     assert sorted(line for line in lines if "starts" in line) == starts
     assert not lines[-1].strip()  # the bar is gone
-
-
-def test_there_is_no_bar_in_a_file(tmp_path):
-    done = run("-m", "method=student", "seed=0,1", *SHORT, outputs=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "left" not in done.stdout

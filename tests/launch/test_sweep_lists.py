@@ -8,7 +8,7 @@ from helpers.command import SHORT, started, wait_for
 from helpers.finished import finish
 
 from kd_bench.config.compose import jobs
-from kd_bench.launch import refusals
+from kd_bench.launch.refusals import Refused
 from kd_bench.launch.sweep_lists import delete_finished_lists, read_lists, write_lists
 
 
@@ -40,12 +40,10 @@ def test_a_list_is_deleted_when_all_its_runs_are_done_by_whatever_command(sweep,
     assert lists(tmp_path) == []
 
 
-def test_a_run_that_was_refused_at_its_turn_is_not_to_do(sweep, tmp_path, monkeypatch):
-    monkeypatch.setattr(refusals, "_at_their_turn", {})
+def test_a_run_that_was_refused_at_its_turn_is_not_to_do(sweep, tmp_path):
     write_lists(sweep)
     finish(sweep[0])
-    refusals.note(sweep[1], "a reason")
-    delete_finished_lists(sweep)
+    delete_finished_lists(sweep, [Refused(sweep[1], "a reason")])
     assert lists(tmp_path) == []
 
 

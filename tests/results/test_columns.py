@@ -5,8 +5,8 @@ import json
 import pytest
 from helpers.records import make_record, make_seeds, write_run
 
-from kd_bench.results.aggregate import main
 from kd_bench.results.bundle import unbundle
+from kd_bench.results.command import main
 from kd_bench.results.text import MISSING
 from kd_bench.runs.exports import Export, write_export
 from kd_bench.runs.folder import RunFolder

@@ -9,7 +9,7 @@ import pytest
 from helpers.records import make_record, write_run
 
 from kd_bench.errors import BenchError
-from kd_bench.results.aggregate import main
+from kd_bench.results.command import main
 from kd_bench.results.lengths import Curve, build_lengths, read_costs
 from kd_bench.results.lengths_text import main_length, ratio_text, render_lengths
 from kd_bench.results.trajectories import draw_lengths
@@ -20,23 +20,23 @@ CURVE = Curve(
 
 
 def test_the_curve_is_linear_in_the_logarithm_of_the_cost():
-    assert CURVE.at(1000) == pytest.approx(0.3)
-    assert CURVE.at(math.sqrt(100 * 1000)) == pytest.approx(0.2)
-    assert math.isnan(CURVE.at(99))
-    assert math.isnan(CURVE.at(10_001))
+    assert CURVE.accuracy_at(1000) == pytest.approx(0.3)
+    assert CURVE.accuracy_at(math.sqrt(100 * 1000)) == pytest.approx(0.2)
+    assert math.isnan(CURVE.accuracy_at(99))
+    assert math.isnan(CURVE.accuracy_at(10_001))
 
 
 def test_the_time_for_an_accuracy_is_the_inverse_of_the_curve():
     for cost in (100.0, 300.0, 1000.0, 7000.0, 10_000.0):
-        assert CURVE.time(CURVE.at(cost)) == pytest.approx(cost)
-    assert CURVE.time(0.41) == math.inf
-    assert CURVE.time(0.05) == 0
+        assert CURVE.steps_to(CURVE.accuracy_at(cost)) == pytest.approx(cost)
+    assert CURVE.steps_to(0.41) == math.inf
+    assert CURVE.steps_to(0.05) == 0
 
 
 def test_where_the_student_falls_again_the_first_crossing_counts():
     curve = Curve(np.array([1.0, 10.0, 100.0]), np.array([0.1, 0.5, 0.4]), np.zeros(3), np.ones(3))
-    assert curve.time(0.45) < 10
-    assert curve.time(0.55) == math.inf
+    assert curve.steps_to(0.45) < 10
+    assert curve.steps_to(0.55) == math.inf
 
 
 def runs(label, accuracies, work, stages=("main",), **changes):
@@ -69,7 +69,7 @@ def test_a_method_is_held_against_the_student_of_its_cost(table):
     (lengths,) = build_lengths(table(*RECORDS))
     assert lengths.columns == [100, 1000]
     assert lengths.methods == ["Student", "AT", "AB"]  # CO has a single length.
-    at = lengths.points.set_index(["method", "length"]).to_dict("index")
+    at = lengths.cells.set_index(["method", "length"]).to_dict("index")
     long = at["AT", 1000]
     assert long["cost"] == pytest.approx(2000)
     assert long["gain"] == pytest.approx(0.05)
@@ -92,7 +92,7 @@ def test_measured_costs_count_each_stage(table, tmp_path):
         json.dumps({"steps": {"student": {"main": 1}, "at": {"main": 3.5}, "ab": {"hint": 1.5, "main": 1}}})
     )
     (lengths,) = build_lengths(table(*RECORDS), read_costs(path))
-    at = lengths.points.set_index(["method", "length"])["cost"]
+    at = lengths.cells.set_index(["method", "length"])["cost"]
     assert (at["Student", 1000], at["AT", 100], at["AB", 1000]) == (1000, 350, 2500)
     path.write_text(json.dumps({"steps": {"student": {"main": 1}, "at": {"main": 3.5}, "ab": {"main": 1}}}))
     with pytest.raises(BenchError, match="lack ab's hint: measure this pair again"):
@@ -199,5 +199,5 @@ def test_a_length_that_two_settings_reach_counts_once_with_most_seeds(table):
         record.config.update({"budget": "epochs", "epochs": 100})
     both = [*_with_protocol(again, "other"), *_with_protocol(students, "other")]
     (lengths,) = build_lengths(table(*RECORDS, *both))
-    at = lengths.points.set_index(["method", "length"])["mean"]
+    at = lengths.cells.set_index(["method", "length"])["mean"]
     assert at["AT", 1000] == pytest.approx(0.35)

@@ -7,7 +7,7 @@ import pytest
 from helpers.records import make_seeds, write_run
 
 from kd_bench.errors import BenchError
-from kd_bench.results.aggregate import main
+from kd_bench.results.command import main
 from kd_bench.results.literature import published_gains, read_published
 from kd_bench.results.text import MISSING
 

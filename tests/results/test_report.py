@@ -7,7 +7,7 @@ import pytest
 from helpers.browser import Browser, needs_chromium
 from helpers.records import make_record, make_seeds, write_run
 
-from kd_bench.results.aggregate import main
+from kd_bench.results.command import main
 from kd_bench.results.frame import read_runs
 from kd_bench.results.render import grid
 from kd_bench.results.report import make_page
@@ -77,7 +77,7 @@ def test_each_cell_leads_to_its_runs(page, tables):
     facts = document["facts"]
 
     def fact(name, run):
-        return facts[name]["values"][facts[name]["places"][run]]
+        return facts[name]["values"][facts[name]["codes"][run]]
 
     full, tenth = table["runs"]["AT"]
     assert [fact("seed", run) for run in tenth] == ["0", "1", "2"]

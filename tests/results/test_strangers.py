@@ -9,8 +9,8 @@ from helpers.records import folder_of, make_record, make_seeds, write_run
 
 from kd_bench.documents import json_checksum
 from kd_bench.launch.status import main as show_status
-from kd_bench.results.aggregate import main
 from kd_bench.results.bundle import Entry, write_bundle
+from kd_bench.results.command import main
 from kd_bench.runs.record import parse_record, record_document, record_text
 
 DEEP = json.loads("[" * 200 + "]" * 200)

@@ -44,12 +44,12 @@ def test_everything_comes_back(tmp_path, kept):
 
 def test_two_are_kept_and_the_newest_counts(tmp_path, kept):
     checkpoints = Checkpoints(tmp_path / "checkpoints")
-    assert checkpoints.reached() == "before its first checkpoint"
+    assert checkpoints.progress_text() == "before its first checkpoint"
     for step in (20, 40, 60, 5):
         checkpoints.save(Position("main", step, 0, 0, "", "", "", "", "", []), kept)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
     assert Checkpoints(tmp_path / "checkpoints").latest().position.step == 5
-    assert checkpoints.reached() == "after stage main, step 5"
+    assert checkpoints.progress_text() == "after stage main, step 5"
 
 
 def empty(path):

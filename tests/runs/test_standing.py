@@ -12,7 +12,7 @@ from kd_bench.runs import files
 from kd_bench.runs.folder import RunFolder, find_runs
 from kd_bench.runs.outcome import record_failure
 from kd_bench.runs.record import SchemaError, write_record
-from kd_bench.runs.standing import Kind, Standing, read_standing
+from kd_bench.runs.standing import Standing, State, read_standing
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def teacher(tmp_path):
 
 
 def test_a_run_that_nobody_began_is_new(student):
-    assert read_standing(student).kind is Kind.NEW
+    assert read_standing(student).state is State.NEW
 
 
 def test_a_run_with_checkpoints_can_resume(student):

@@ -17,7 +17,7 @@ def test_a_bug_deletes_the_checkpoints_only_if_it_fails_twice_at_the_same_place(
         assert other.is_bug and not other.starts_over
 
 
-def test_the_surroundings_never_delete_the_checkpoints():
+def test_a_system_error_never_deletes_the_checkpoints():
     for problem in (OSError(errno.EIO, "Input/output error", "/data/x"), MemoryError(), StorageError("/data/x: full")):
         first = failure(problem, HERE, None)
         assert not first.is_bug

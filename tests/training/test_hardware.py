@@ -17,11 +17,11 @@ from kd_bench.training import hardware
 def test_a_cpu_with_bfloat16_uses_it(facts, expected, tmp_path, monkeypatch):
     path = tmp_path / "cpuinfo"
     path.write_text(facts)
-    monkeypatch.setattr(hardware, "_CPU_FACTS", path)
+    monkeypatch.setattr(hardware, "_CPUINFO", path)
     assert hardware.resolve_precision("auto") == expected
     assert hardware.resolve_precision("float32") == "float32"
 
 
 def test_a_cpu_of_which_nothing_is_known_uses_float32(tmp_path, monkeypatch):
-    monkeypatch.setattr(hardware, "_CPU_FACTS", tmp_path / "missing")
+    monkeypatch.setattr(hardware, "_CPUINFO", tmp_path / "missing")
     assert hardware.resolve_precision("auto") == "float32"

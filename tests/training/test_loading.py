@@ -9,7 +9,7 @@ from keras import layers
 from kd_bench.config.compose import jobs
 from kd_bench.errors import ConfigError
 from kd_bench.networks.wide_resnet import wide_resnet
-from kd_bench.training.loading import as_teacher, doubts, load_model, require_no_probabilities
+from kd_bench.training.loading import accuracy_warnings, as_teacher, load_model, require_no_probabilities
 from kd_bench.training.saving import save_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's, in `save`
@@ -136,9 +136,9 @@ def test_a_damaged_file_is_refused(tmp_path):
 
 def test_an_accuracy_near_guessing_is_doubted():
     labels = np.repeat(np.arange(10), 5)
-    assert doubts(0.3, labels) == []
-    assert "only 20.00%: does it take other images (teacher.normalisation)" in doubts(0.2, labels)[0]
-    assert doubts(0.8, np.array([0, 0, 0, 1])) == []
+    assert accuracy_warnings(0.3, labels) == []
+    assert "only 20.00%: does it take other images (teacher.normalisation)" in accuracy_warnings(0.2, labels)[0]
+    assert accuracy_warnings(0.8, np.array([0, 0, 0, 1])) == []
 
 
 def test_batch_statistics_change_nothing_in_the_teacher(tmp_path, generator):

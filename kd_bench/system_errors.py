@@ -1,4 +1,4 @@
-"""Tells a failure of the surroundings (disk, memory, network, device) from one of the code."""
+"""Tells a failure of the system (disk, memory, network, device) from one of the code."""
 
 import errno
 import os
@@ -20,9 +20,9 @@ _AGAIN = "then run the same command again: finished work is not lost."
 
 _DEVICE_MEMORY = re.compile("out of memory|CUDA|cuDNN|cuBLAS|OOM when allocating", re.IGNORECASE)
 _NUMBERS = {os.strerror(number): number for number in errno.errorcode}
-_FILE = re.compile(rf"(?:^|\s)(?P<place>/[^;\n]*); (?P<reason>{'|'.join(map(re.escape, _NUMBERS))})")
+_FILE = re.compile(rf"(?:^|\s)(?P<path>/[^;\n]*); (?P<reason>{'|'.join(map(re.escape, _NUMBERS))})")
 """TensorFlow's message about a file: `path; reason`."""
-_PYTHON = re.compile(r"\[Errno (?P<number>\d+)\] (?P<reason>[^:\n]+)(?:: '(?P<place>[^'\n]+)')?")
+_PYTHON = re.compile(r"\[Errno (?P<number>\d+)\] (?P<reason>[^:\n]+)(?:: '(?P<path>[^'\n]+)')?")
 """Python's message in an error of TensorFlow, which called a Python function."""
 _NOISE = re.compile(r" at 0x[0-9a-f]+|\[?\[?\{\{.*?\}\}(\]\])?\s*|\s*\[Op:.*|^Hint: .*", re.MULTILINE)
 """What differs from process to process, and TensorFlow's notes."""
@@ -36,55 +36,55 @@ _TENSORFLOW = {
 """TensorFlow's errors that no code of a method raises -> what to do."""
 
 
-def surroundings(problem: BaseException) -> str | None:
+def system_error(problem: BaseException) -> str | None:
     """Returns what failed around the run and what to do, in one paragraph; None if the code failed.
 
     TensorFlow's errors are known by their names, so that this module does not import it.
     """
     if isinstance(problem, OSError):
-        return _of_system(problem)
+        return _os_error(problem)
     if isinstance(problem, MemoryError):
         return _paragraph("the memory is full", headline(problem), _MORE_MEMORY)
     if isinstance(problem, RuntimeError) and "can't start new thread" in str(problem):
         return _paragraph("no thread can be started", "", "Raise the limit of processes (ulimit -u) or of memory")
-    return _of_tensorflow(problem) if _is_tensorflows(problem) else None
+    return _tensorflow_error(problem) if _is_from_tensorflow(problem) else None
 
 
 def headline(problem: BaseException) -> str:
     """Returns the message of an error in one line, which is the same whenever the same error is raised."""
     lines = [line.strip() for line in _NOISE.sub("", str(problem)).splitlines() if line.strip()] or [""]
-    return lines[-1 if _is_tensorflows(problem) else 0][:_LONGEST]  # TensorFlow's begin with a traceback
+    return lines[-1 if _is_from_tensorflow(problem) else 0][:_LONGEST]  # TensorFlow's begin with a traceback
 
 
-def cannot_be_written(place: object, problem: OSError, remedy: str = "") -> str:
+def cannot_be_written(target: object, problem: OSError, remedy: str = "") -> str:
     """Returns the sentences about a place that cannot be written; `remedy` replaces the usual one."""
     if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         remedy = remedy or "Make it writable, or set outputs= to a writable folder."
-    return f"{place}: cannot be written: {_reason(problem)}. {remedy or _remedy(problem.errno)}"
+    return f"{target}: cannot be written: {_reason(problem)}. {remedy or _remedy(problem.errno)}"
 
 
-def _of_system(problem: OSError) -> str | None:
+def _os_error(problem: OSError) -> str | None:
     if problem.errno is None:  # raised by a library or a method, which says what it likes
         return None
-    places = [os.fsdecode(one) for one in (problem.filename, problem.filename2) if isinstance(one, str | bytes)]
-    place = f"{' and '.join(places)}: " if places else ""
-    return f"{place}{_reason(problem)}. {_remedy(problem.errno)}"
+    paths = [os.fsdecode(path) for path in (problem.filename, problem.filename2) if isinstance(path, str | bytes)]
+    prefix = f"{' and '.join(paths)}: " if paths else ""
+    return f"{prefix}{_reason(problem)}. {_remedy(problem.errno)}"
 
 
-def _is_tensorflows(problem: BaseException) -> bool:
+def _is_from_tensorflow(problem: BaseException) -> bool:
     return type(problem).__module__.startswith("tensorflow.")
 
 
-def _of_tensorflow(problem: BaseException) -> str | None:
-    kind, message = type(problem).__name__, str(problem)
+def _tensorflow_error(problem: BaseException) -> str | None:
+    name, message = type(problem).__name__, str(problem)
     if found := _FILE.search(message):
-        return f"{found['place']}: {found['reason']}. {_remedy(_NUMBERS[found['reason']])}"
+        return f"{found['path']}: {found['reason']}. {_remedy(_NUMBERS[found['reason']])}"
     if found := _PYTHON.search(message):
-        place = f"{found['place']}: " if found["place"] else ""
-        return f"{place}{found['reason']}. {_remedy(int(found['number']))}"
-    if kind == "ResourceExhaustedError" or (kind == "InternalError" and _DEVICE_MEMORY.search(message)):
+        prefix = f"{found['path']}: " if found["path"] else ""
+        return f"{prefix}{found['reason']}. {_remedy(int(found['number']))}"
+    if name == "ResourceExhaustedError" or (name == "InternalError" and _DEVICE_MEMORY.search(message)):
         return _paragraph("the memory of a device is full, or the device failed", headline(problem), _MORE_MEMORY)
-    return _paragraph(kind, headline(problem), _TENSORFLOW[kind]) if kind in _TENSORFLOW else None
+    return _paragraph(name, headline(problem), _TENSORFLOW[name]) if name in _TENSORFLOW else None
 
 
 def _paragraph(what: str, detail: str, remedy: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import command
 from helpers.records import make_record, make_seeds, write_run
 
 from kd_bench.launch.status import read_status
@@ -16,14 +17,15 @@ README = "before\n<!-- results:start -->\n<!-- results:end -->\nafter\n"
 
 
 @pytest.fixture
-def aggregate(tmp_path):
-    """Runs the script as a user would, in the folder that holds outputs/."""
+def aggregate(tmp_path, monkeypatch):
+    """Runs the command in the folder that holds outputs/."""
+    monkeypatch.chdir(tmp_path)
+    return command.aggregate
 
-    def run(*arguments, script=(SCRIPT,)):
-        command = [sys.executable, *script, *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    return run
+def script(*arguments, cwd):
+    """Runs a script as a user would."""
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -33,19 +35,19 @@ def readme(tmp_path):
     return path
 
 
-def test_it_prints_the_table(aggregate, write_outputs):
+def test_it_prints_the_table(write_outputs, tmp_path):
     write_outputs(*make_seeds("Student", 0.9, 0.91), *make_seeds("AT", 0.95, 0.96))
-    done = aggregate()
+    done = script(SCRIPT, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("### digits, wrn_16_2_wrn_10_1\n")
     assert "95.50 ± 0.71 (2)*" in done.stdout
 
 
 @pytest.mark.parametrize(("accuracies", "tests"), [((0.95, 0.96), True), ((0.95,), False)])
-def test_it_imports_no_tensorflow_and_scipy_only_for_a_test(aggregate, write_outputs, accuracies, tests):
+def test_it_imports_no_tensorflow_and_scipy_only_for_a_test(write_outputs, tmp_path, accuracies, tests):
     write_outputs(*make_seeds("Student", 0.9, 0.91), *make_seeds("AT", *accuracies))
     code = f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import aggregate; aggregate.main([])"
-    imported = set(aggregate(script=("-c", f"{code}; print(*sys.modules)")).stdout.split())
+    imported = set(script("-c", f"{code}; print(*sys.modules)", cwd=tmp_path).stdout.split())
     assert ("scipy.special" in imported) == tests
     assert not {"tensorflow", "keras", "altair", "scipy.stats"} & imported
 
@@ -219,12 +221,12 @@ def test_a_block_shows_its_pictures(aggregate, tmp_path, readme):
         write_run(tmp_path / "outputs", record, curve=[0.5, 0.9])
     readme.write_text("<!-- results:start digits -->\n<!-- results:end digits -->\n")
     aggregate("--bundle", "digits.jsonl")
-    command = ("--outputs", "digits.jsonl", "--update", "README.md", "--plots", "docs/results")
-    assert aggregate(*command).returncode == 0
+    update = ("--outputs", "digits.jsonl", "--update", "README.md", "--plots", "docs/results")
+    assert aggregate(*update).returncode == 0
     written = {path: path.read_bytes() for path in [readme, *sorted((tmp_path / "docs" / "results").iterdir())]}
     assert [path.name for path in written] == ["README.md", "digits-curves.svg", "digits-gains.svg"]
     assert "](docs/results/digits-gains.svg)" in readme.read_text()
-    aggregate(*command)
+    aggregate(*update)
     assert {path: path.read_bytes() for path in written} == written
 
 
@@ -239,8 +241,8 @@ def test_a_users_runs_never_get_into_a_named_block(aggregate, write_outputs, rea
 
 def test_a_reader_who_has_seen_enough_is_no_error(write_outputs, tmp_path):
     write_outputs(*make_seeds("AT", *[0.9] * 300))
-    command = f"{sys.executable} {SCRIPT} --runs | head -1"
-    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    line = f"{sys.executable} {SCRIPT} --runs | head -1"
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("| source")
     assert done.stderr == ""
 

@@ -20,7 +20,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return rate * tf.minimum(1.0, tf.cast(step, tf.float32) / self.steps)
 
 
-def learning_rates(
+def learning_rate_schedule(
     learning_rate: float,
     steps: int | None,
     schedule: str,
@@ -34,33 +34,35 @@ def learning_rates(
         learning_rate: the highest rate.
         steps: steps of the stage; None keeps the rate constant, without a warm-up.
         schedule: `stepped` or `cosine`.
-        warmup: the fraction of the steps over which the rate rises.
+        warmup: the share of the steps over which the rate rises.
         decay_at: as for `stepped`.
         decay_factor: as for `stepped`.
     """
     if steps is None:
         return learning_rate
-    rising = min(round(warmup * steps), steps - 1)
+    warmup_steps = min(round(warmup * steps), steps - 1)
     if schedule == "cosine":
-        return cosine(learning_rate, steps, rising)
+        return cosine(learning_rate, steps, warmup_steps)
     rate = stepped(learning_rate, steps, decay_at, decay_factor)
-    return WarmUp(rate, rising) if rising else rate
+    return WarmUp(rate, warmup_steps) if warmup_steps else rate
 
 
-def cosine(learning_rate: float, steps: int, rising: int) -> keras.optimizers.schedules.CosineDecay:
-    """Returns Keras's schedule: it rises in a line from 0 over `rising` steps, and falls along half a cosine to 0."""
-    if not rising:
+def cosine(learning_rate: float, steps: int, warmup_steps: int) -> keras.optimizers.schedules.CosineDecay:
+    """Returns Keras's schedule: it rises in a line from 0 over the warm-up, and falls along half a cosine to 0."""
+    if not warmup_steps:
         return keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    return keras.optimizers.schedules.CosineDecay(0.0, steps - rising, warmup_target=learning_rate, warmup_steps=rising)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warmup_steps, warmup_target=learning_rate, warmup_steps=warmup_steps
+    )
 
 
 def stepped(learning_rate: float, steps: int, decay_at: Sequence[float], decay_factor: float) -> Any:
-    """Returns the schedule that multiplies the rate by `decay_factor` at each of the fractions `decay_at` of the steps.
+    """Returns the schedule that multiplies the rate by `decay_factor` at each of the shares `decay_at` of the steps.
 
     Args:
         learning_rate: the initial rate.
         steps: steps of the stage.
-        decay_at: rising fractions of the steps; an empty list keeps the rate constant.
+        decay_at: rising shares of the steps; an empty list keeps the rate constant.
         decay_factor: 0.2 in the published protocol.
     """
     if not decay_at:

@@ -2,11 +2,11 @@ import math
 
 import pytest
 
-from kd_bench.training.rates import learning_rates, stepped
+from kd_bench.training.schedules import learning_rate_schedule, stepped
 
 
 def rates(schedule, steps=100, warmup=0.0, decay_at=(0.3, 0.6, 0.8)):
-    made = learning_rates(0.1, steps, schedule, warmup, decay_at, 0.2)
+    made = learning_rate_schedule(0.1, steps, schedule, warmup, decay_at, 0.2)
     return [float(made(step)) for step in range(steps)]
 
 
@@ -42,7 +42,7 @@ def test_a_warm_up_changes_the_first_steps_only(decay_at):
 
 @pytest.mark.parametrize("schedule", ["stepped", "cosine"])
 def test_a_stage_with_a_constant_rate_has_no_warm_up(schedule):
-    assert learning_rates(0.1, None, schedule, 0.5, [0.3], 0.2) == 0.1
+    assert learning_rate_schedule(0.1, None, schedule, 0.5, [0.3], 0.2) == 0.1
 
 
 @pytest.mark.parametrize("schedule", ["stepped", "cosine"])

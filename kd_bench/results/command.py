@@ -10,18 +10,18 @@ from typing import Any
 
 from kd_bench.errors import BenchError
 from kd_bench.installation import program
-from kd_bench.messages import one_line, protect_streams, show, warn
+from kd_bench.messages import one_line, pluralize, protect_streams, show, warn
 from kd_bench.results.bundle import bundle_name, unbundle
 from kd_bench.results.columns import COLUMNS
 from kd_bench.results.frame import Runs, read_runs, with_hyper_parameters
 from kd_bench.results.lengths import read_costs
 from kd_bench.results.literature import read_published
-from kd_bench.results.problems import counting, list_problems, verify
+from kd_bench.results.problems import list_problems, verify
 from kd_bench.results.readme import block_names, update_blocks
 from kd_bench.results.render import render_runs
 from kd_bench.results.rows import STUDENT
 from kd_bench.results.selection import Filters, comparable, select
-from kd_bench.results.sources import Unreadable, bundle_runs
+from kd_bench.results.sources import UnreadableWarning, bundle_runs
 from kd_bench.results.table import Table, build_tables
 from kd_bench.results.text import FORMATS
 from kd_bench.results.views import ACCURACY, GAINS, LENGTHS, LITERATURE, View
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     protect_streams()
     options = _parse(arguments)
     try:
-        problems = (_unbundle if options.unbundle else _aggregate)(options)
+        problems = (_unbundle if options.unbundle else _show_results)(options)
     except (OSError, BenchError) as error:
         warn(one_line(f"{Path(sys.argv[0]).name}: {error}"))
         return 1
@@ -42,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _unbundle(options: argparse.Namespace) -> bool:
     (outputs,) = options.outputs
     restored, problems = unbundle(options.unbundle, outputs)
-    show(f"{outputs}: {counting(restored, 'run')} restored from {options.unbundle}")
+    show(f"{outputs}: {pluralize(restored, 'run')} restored from {options.unbundle}")
     for problem in problems:
         warn(one_line(problem))
     return bool(problems)
 
 
-def _aggregate(options: argparse.Namespace) -> bool:
+def _show_results(options: argparse.Namespace) -> bool:
     """Prints or writes the results; returns whether a run failed or a file was changed later."""
     runs = read_runs(options.outputs)
     verified = verify(runs) if options.verify else None
@@ -59,17 +59,17 @@ def _aggregate(options: argparse.Namespace) -> bool:
         if runs.unreadable:
             raise BenchError(f"{sources}: no run can be read")
         raise BenchError(f"{sources}: no run is done yet; start one: {program('run')} method=fitnet")
-    do = _update if options.update else _bundle if options.bundle else _print
-    left_out = _collecting(lambda: do(runs, options))
+    action = _update if options.update else _bundle if options.bundle else _print
+    left_out = _warn_of_unreadable(lambda: action(runs, options))
     return bool(len(runs.failed) or runs.unreadable or (verified and verified.altered) or left_out)
 
 
-def _collecting(do: Callable[[], None]) -> bool:
+def _warn_of_unreadable(action: Callable[[], None]) -> bool:
     """Does something, then prints a line for each file that it could not read; returns whether there was one."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", Unreadable)
-        do()
-    messages = [str(one.message) for one in caught if issubclass(one.category, Unreadable)]
+        warnings.simplefilter("always", UnreadableWarning)
+        action()
+    messages = [str(warning.message) for warning in caught if issubclass(warning.category, UnreadableWarning)]
     for message in dict.fromkeys(messages):
         warn(one_line(f"unreadable: {message}"))
     return bool(messages)
@@ -95,7 +95,7 @@ def _print(runs: Runs, options: argparse.Namespace) -> None:
 def _bundle(runs: Runs, options: argparse.Namespace) -> None:
     chosen = select(runs.frame, _filters(options))
     bundle_runs(chosen, options.bundle)
-    show(f"{options.bundle}: {counting(len(chosen), 'run')}")
+    show(f"{options.bundle}: {pluralize(len(chosen), 'run')}")
 
 
 def _update(_: Runs, options: argparse.Namespace) -> None:
@@ -105,14 +105,14 @@ def _update(_: Runs, options: argparse.Namespace) -> None:
     """
     contents = {}
     for block in block_names(options.update):
-        name, kind = block.partition(".")[::2]
+        name, ending = block.partition(".")[::2]
         sources = [source for source in options.outputs if name in ("", bundle_name(source))]
         if name and len(sources) != 1:
             raise BenchError(f"{options.update}: its block {block} needs exactly one {name}.jsonl in --outputs")
-        own = argparse.Namespace(**vars(options) | _beside(sources, options) | _BLOCKS.get(kind, {}))
-        if kind not in ("", *_BLOCKS):
+        block_options = argparse.Namespace(**vars(options) | _sibling_files(sources, options) | _BLOCKS.get(ending, {}))
+        if ending not in ("", *_BLOCKS):
             raise BenchError(f"{options.update}: its block {block} needs one of the views {', '.join(_BLOCKS)}")
-        contents[block] = _block(_tables(read_runs(sources), own), name, own)
+        contents[block] = _block(_tables(read_runs(sources), block_options), name, block_options)
     update_blocks(options.update, contents)
     show(f"{options.update}: results updated")
 
@@ -137,7 +137,7 @@ def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:
     return "\n\n".join(filter(None, [text, markdown_images(paths, options.update.parent)]))
 
 
-def _beside(sources: Sequence[Path], options: argparse.Namespace) -> dict[str, Path]:
+def _sibling_files(sources: Sequence[Path], options: argparse.Namespace) -> dict[str, Path]:
     """Returns the options that are not given and whose files are beside a bundle, such as `<name>.costs.json`."""
     if len(sources) != 1:
         return {}
@@ -240,9 +240,9 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--presets-only", action="store_true", help="only runs with all settings of their preset")
 
 
-def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+def _list_of(item_type: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     def values(text: str) -> list[Any]:
-        return [kind(part) for part in text.split(",")]
+        return [item_type(part) for part in text.split(",")]
 
-    values.__name__ = f"list of {kind.__name__}"  # argparse prints this name in its messages.
+    values.__name__ = f"list of {item_type.__name__}"  # argparse prints this name in its messages.
     return values

@@ -12,7 +12,7 @@ import tensorflow as tf
 from kd_bench.build import build
 from kd_bench.config.compose import jobs
 from kd_bench.data.arrays import load_arrays
-from kd_bench.data.description import described
+from kd_bench.data.description import describe
 from kd_bench.data.folder import load_folder
 from kd_bench.errors import ConfigError, DataError
 
@@ -108,10 +108,10 @@ def test_a_set_is_described_in_one_line(photos, capsys):
     for place in ("cats/0.webp", "dogs/1.webp", "eels/1.tif"):
         (photos / place).write_bytes(b"")
     dataset = folder_set(photos)
-    assert described(dataset, with_test=True) == (
+    assert describe(dataset, with_test=True) == (
         "3 classes (cats, dogs, eels), 45 training and 15 test images of 6x5 pixels in 3 channels, 3 files left out"
     )
-    assert described(dataset, with_test=False) == (
+    assert describe(dataset, with_test=False) == (
         "3 classes (cats, dogs, eels), 45 training images of 6x5 pixels in 3 channels, 3 files left out"
     )
     assert capsys.readouterr().err == f"warning: dataset.root={photos}: 3 files are left out: .webp (2), .tif (1).\n"
@@ -121,7 +121,7 @@ def test_the_line_names_the_parts_and_not_too_many_classes(tmp_path, generator, 
     for part, count in (("Training", 2), ("val", 1)):
         for label in range(12):
             write_images(tmp_path / part / f"class {label:02}", generator.integers(0, 256, (count, 2, 2, 1), np.uint8))
-    assert described(folder_set(tmp_path, channels=1), with_test=True) == (
+    assert describe(folder_set(tmp_path, channels=1), with_test=True) == (
         "12 classes (class 00, class 01, class 02, class 03, class 04, class 05, class 06, class 07, class 08, ..., "
         "class 11), 24 training and 12 test images of 2x2 pixels in 1 channel, of Training and val"
     )
@@ -199,7 +199,7 @@ def test_labels_that_only_the_test_set_has_are_refused(tmp_path, label):
 
 def test_arrays_are_described_in_one_line(tmp_path):
     np.savez(tmp_path / "a.npz", x=PIXELS, y=LABELS)
-    assert described(arrays_set(tmp_path / "a.npz"), with_test=True) == (
+    assert describe(arrays_set(tmp_path / "a.npz"), with_test=True) == (
         "2 classes (0, 1), 6 training and 2 test images of 4x4 pixels in 1 channel"
     )
 

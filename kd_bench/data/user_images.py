@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from kd_bench.data.damage import text
-from kd_bench.data.fractions import hold_out, naming, take
+from kd_bench.data.damage import error_text
+from kd_bench.data.fractions import hold_out, naming_classes, take
 from kd_bench.data.images import ImageDataset, Images, channel_statistics, class_name
 from kd_bench.errors import BenchError, DataError
 
 _SPLIT_SEED = 0
 """Decides which images are the test set; part of the data set, not of a run."""
-_LEAST = 2
+_MINIMUM = 2
 """Of classes, because with one there is nothing to learn, and of a class's images, if the test set is split off."""
 _UNREADABLE = (
     OSError,
@@ -53,7 +53,7 @@ def readable(problem: str, advice: str) -> Iterator[None]:
     except BenchError:
         raise
     except _UNREADABLE as error:
-        raise DataError(f"{problem} ({text(error) or type(error).__name__}); {advice}.") from error
+        raise DataError(f"{problem} ({error_text(error) or type(error).__name__}); {advice}.") from error
 
 
 def split_off_test(
@@ -71,18 +71,18 @@ def split_off_test(
         DataError: a class would have no training or no test images.
     """
     classes, counts = np.unique(images.labels, return_counts=True)
-    if counts.min() < _LEAST:
-        few = class_name(classes[counts.argmin()], class_names)
+    if counts.min() < _MINIMUM:
+        name = class_name(classes[counts.argmin()], class_names)
         raise DataError(
-            f"{source}: its class {few} has one image, and dataset.test_share={test_share:g} needs one to learn from "
+            f"{source}: its class {name} has one image, and dataset.test_share={test_share:g} needs one to learn from "
             "and one to test on; add images, or leave the class out."
         )
-    with naming(class_names):
+    with naming_classes(class_names):
         training, test = hold_out(images.labels, test_share, _SPLIT_SEED, "dataset.test_share")
     return take(images, training), take(images, test)
 
 
-def own_dataset(
+def user_dataset(
     source: str,
     name: str,
     train: Images,
@@ -119,7 +119,7 @@ def own_dataset(
 def _num_classes(source: str, labels: np.ndarray) -> int:
     """Returns K, if the labels are 0 to K-1. An enormous label is refused before anything is as long as it is large."""
     present = np.unique(labels)
-    if len(present) < _LEAST:
+    if len(present) < _MINIMUM:
         raise DataError(f"{source}: all training images have the label {present[0]}; two classes are needed to learn.")
     if len(gaps := np.flatnonzero(present != np.arange(len(present)))):
         raise DataError(

@@ -1,4 +1,4 @@
-"""A failure of the surroundings is one paragraph and loses nothing; a failure of the code is tried once more."""
+"""A failure of the system is one paragraph and loses nothing; a failure of the code is tried once more."""
 
 import os
 import signal
@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 from helpers.command import ROOT, records, run
+from helpers.compare import attempts
+from helpers.kills import attempt
 from helpers.storage import assert_one_paragraph, mounted
 
 RUN = ["method=student", "epochs=1", "fraction=0.1", "hardware=cpu"]
@@ -32,9 +34,9 @@ def test_a_full_temporary_folder_is_named_and_nothing_is_trained_again(tmp_path)
     assert f"failed: {small}: cannot be written: No space left on device." in failed.stderr
     assert "TMPDIR" in failed.stderr
     assert checkpoints(tmp_path) == ["000001-main-20"]
-    again = run(*RUN, outputs=tmp_path / "outputs")
-    assert again.returncode == 0, again.stderr
-    assert "goes on from stage main, step 20" in again.stdout
+    assert attempt([*RUN, f"outputs={tmp_path}/outputs"]) == 0
+    (folder,) = (tmp_path / "outputs").glob("digits/tiny/student/*/*")
+    assert attempts(folder)[-1] == ("main", 20)
 
 
 def test_a_temporary_folder_with_a_long_path_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""What counts as a failure of the surroundings, with the errors that Python and TensorFlow raise."""
+"""What counts as a failure of the system, with the errors that Python and TensorFlow raise."""
 
 import errno
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kd_bench.surroundings import headline, surroundings
+from kd_bench.system_errors import headline, system_error
 
 
 def raised(function):
@@ -26,7 +26,7 @@ def mapped(error):
 
 
 @pytest.mark.parametrize(
-    ("problem", "place", "remedy"),
+    ("problem", "cause", "remedy"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "/data/x: No space", "Free some space"),
         (OSError(errno.ESTALE, "Stale file handle", b"/data/x"), "/data/x: Stale", "network file system"),
@@ -37,23 +37,23 @@ def mapped(error):
         (tf.errors.UnavailableError(None, None, "connection reset"), "(connection reset)", "connection"),
     ],
 )
-def test_a_failure_of_the_surroundings_has_a_place_and_a_remedy(problem, place, remedy):
-    text = surroundings(problem)
-    assert place in text and remedy in text and "\n" not in text
+def test_a_system_error_has_a_cause_and_a_remedy(problem, cause, remedy):
+    text = system_error(problem)
+    assert cause in text and remedy in text and "\n" not in text
 
 
 def test_tensorflow_names_the_files_that_it_cannot_use():
     lost = raised(lambda: tf.io.read_file("/nowhere/a b"))
-    assert surroundings(lost).startswith("/nowhere/a b: No such file or directory. Put it back")
+    assert system_error(lost).startswith("/nowhere/a b: No such file or directory. Put it back")
     full = raised(lambda: tf.io.write_file("/dev/full", "x" * 10000))
-    assert surroundings(full).startswith("/dev/full: No space left on device. Free some space")
+    assert system_error(full).startswith("/dev/full: No space left on device. Free some space")
     stale = mapped(OSError(errno.ESTALE, "Stale file handle", "/data/images.npy"))
-    assert surroundings(stale).startswith("/data/images.npy: Stale file handle. Check the disk")
+    assert system_error(stale).startswith("/data/images.npy: Stale file handle. Check the disk")
 
 
 def test_a_tensor_that_does_not_fit_is_no_bug():
     large = tf.function(lambda size: tf.zeros((size, size, size)))
-    text = surroundings(raised(lambda: large(tf.constant(10**6))))
+    text = system_error(raised(lambda: large(tf.constant(10**6))))
     assert "OOM when allocating tensor" in text and "\n" not in text
 
 
@@ -67,8 +67,8 @@ def test_a_tensor_that_does_not_fit_is_no_bug():
         tf.errors.InvalidArgumentError(None, None, "shapes"),
     ],
 )
-def test_a_bug_is_no_failure_of_the_surroundings(problem):
-    assert surroundings(problem) is None
+def test_a_bug_is_no_system_error(problem):
+    assert system_error(problem) is None
 
 
 def test_the_headline_of_an_error_is_the_same_each_time():
