@@ -42,7 +42,9 @@ def keys_of_a_choice(path):
     """Yields the keys that a file of conf/ sets, as a command line writes them."""
     text, group = path.read_text(), path.relative_to(ROOT / "conf").parent.as_posix()
     is_global = group == "." or "@package _global_" in text
-    return keys_of(yaml.safe_load(text), "" if is_global else f"{group}.")
+    nodes = ["model.teacher", "model.student"] if group == "network" else [group]
+    for prefix in [""] if is_global else [f"{node}." for node in nodes]:
+        yield from keys_of(yaml.safe_load(text), prefix)
 
 
 GROUPS = [path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name not in ("hydra", "search")]

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kd_bench.config.explanations import unknown_key
+from kd_bench.config.named_network import refuse_values_beside_names
 from kd_bench.config.overrides import parsed, refuse_wrong_choice
 from kd_bench.config.schema import RunConfig, TeacherFile
 from kd_bench.config.teacher_file import refuse_training
@@ -84,6 +85,7 @@ class Composer:
         Raises:
             ConfigError: a value is wrong; the message names the key, the value and what is allowed.
         """
+        refuse_values_beside_names([self._parsed(line) for line in lines])
         plain = {line: self._is_plain(self._parsed(line)) for line in lines}
         if "path" in (config.get("teacher") or {}):
             refuse_training(lines, TeacherFile.keys())
@@ -118,6 +120,7 @@ class Composer:
     def _with_values(self, lines: Sequence[str]) -> dict[str, Any]:
         """Composes the groups once, then sets each plain value in a copy."""
         overrides = [self._parsed(line) for line in lines]
+        refuse_values_beside_names(overrides)
         groups = tuple(line for line, override in zip(lines, overrides, strict=True) if not self._is_plain(override))
         if groups not in self._composed:
             self._composed[groups] = OmegaConf.to_container(self.compose(groups))  # type: ignore[assignment]

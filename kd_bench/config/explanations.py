@@ -14,6 +14,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from kd_bench.checks import listed, unknown
+from kd_bench.config.named_network import refuse_values_beside_names
 from kd_bench.config.overrides import parsed, refuse_wrong_choice
 from kd_bench.config.schema import TeacherFile
 from kd_bench.config.teacher_file import refuse_training
@@ -101,6 +102,7 @@ def _explained(problem: Exception, options: Namespace) -> ConfigError:
     for override in overrides:
         refuse_wrong_choice(override, [group.name for group in CONF.iterdir()])
     refuse_sweeps(overrides, multirun=options.multirun)
+    refuse_values_beside_names(overrides)
     cause = problem.__cause__
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         return _unknown(cause, overrides)

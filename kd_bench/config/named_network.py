@@ -1,12 +1,13 @@
 """Networks that a config names instead of describing them: `model.student=resnet8x4`, a file of `conf/network`."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from kd_bench.checks import listed
@@ -31,6 +32,19 @@ def with_networks(node: Mapping[str, Any]) -> dict[str, Any]:
     found = {side: _network(f"model.{side}", name) for side, name in named.items()}
     both = {"name": "_".join(named.values())} if len(named) == len(_SIDES) else {}
     return {**node, **found, **both}
+
+
+def refuse_values_beside_names(overrides: Sequence[Override]) -> None:
+    """Raises `ConfigError` if an override sets a value of a network that another one names, because Hydra loses one."""
+    for named in overrides:
+        values = f"{named.key_or_group}."
+        if named.key_or_group not in map("model.{}".format, _SIDES) or isinstance(named.value(), dict):
+            continue
+        if value := next((one for one in overrides if one.key_or_group.startswith(values)), None):
+            raise ConfigError(
+                f"{value.input_line}: {named.input_line} replaces the whole network; to change a value of it, write "
+                f"network@{named.input_line} and a pair of the literature, such as model=vgg13_vgg8."
+            )
 
 
 def _network(key: str, name: str) -> dict[str, Any]:

@@ -136,7 +136,8 @@ def test_an_interpolation_of_hydra_s_own_is_resolved():
 
 def test_values_are_set_as_hydra_sets_them():
     (merged,) = compose.jobs(["model.student={depth:16}"])
-    assert merged.model.student.parameters == {"depth": 16, "width": 1, "stem_channels": 8, "stem_stride": 1, "padding": "same"}
+    tiny = {"width": 1, "stem_channels": 8, "stem_stride": 1, "padding": "same"}
+    assert merged.model.student.parameters == tiny | {"depth": 16}
     (interpolated,) = compose.jobs(["teacher.epochs=${epochs}", "epochs=3"])
     assert interpolated.teacher.epochs == 3
     (chosen,) = compose.jobs(["optimizer@teacher.optimizer=adam"])

@@ -69,6 +69,41 @@ def test_what_is_refused(line):
     assert str(refused.value).startswith(f"{line}: {REFUSED[line]}")
 
 
+BESIDE = [
+    ["model.student=vgg8", "model.student.points=[1,2,3]"],
+    ["model=vgg13_vgg8", "model.student.points=[1,2,3]", "model.student=vgg8"],  # Hydra would forget the points
+    ["-m", "model.student=vgg8", "model.student.points=[1,2,3],[2,3,4]"],
+]
+
+
+@pytest.mark.parametrize("arguments", BESIDE)
+def test_a_value_beside_a_name_is_refused_with_what_to_write(arguments):
+    message = (
+        r"^model\.student\.points=\[1,2,3\].*: model\.student=vgg8 replaces the whole network; to change a value of "
+        r"it, write network@model\.student=vgg8 and a pair of the literature, such as model=vgg13_vgg8\.$"
+    )
+    with pytest.raises(ConfigError, match=message):
+        one(*arguments)
+
+
+@pytest.mark.parametrize("pair", ["vgg13_vgg8", "resnet56_resnet20"])
+def test_what_is_to_be_written_instead_sets_the_value(pair):
+    run = one(f"model={pair}", "network@model.student=vgg8", "model.student.points=[1,2,3]")
+    expected = one("model.student=vgg8").model.student.parameters | {"points": [1, 2, 3]}
+    assert run.model.student.parameters == expected
+
+
+def test_values_in_a_mapping_are_merged_and_may_stand_beside_others():
+    run = one("model.student={depth:16}", "model.student.width=2")
+    assert (run.model.student.parameters["depth"], run.model.student.parameters["width"]) == (16, 2)
+
+
+def test_the_preset_of_the_benchmarks_is_padded_as_theirs():
+    run, pair = one("experiment=repdistiller"), one("model=resnet32x4_resnet8x4")
+    assert run.model == pair.model
+    assert run.model.student.parameters["padding"] == "symmetric"
+
+
 def test_the_padding_of_the_earlier_pairs_is_no_fact():
     plain = one("model=resnet_56_resnet_20")
     assert plain.model.student.parameters["padding"] == "same"
