@@ -14,12 +14,14 @@ class Augmentation:
         cutmix: the parameter of the beta distribution that gives the area of the rectangle that CutMix exchanges.
         rand_augment: the number of operations that RandAugment applies to each batch.
         magnitude: the largest strength of these operations.
+        colour_jitter: how much brightness, contrast and saturation of each image may change, as a share of them.
     """
 
     mixup: NonNegative = 0.0
     cutmix: Probability = 0.0
     rand_augment: NonNegativeInt = 0
     magnitude: Probability
+    colour_jitter: Probability = 0.0
 
     @property
     def mixes(self) -> str | None:

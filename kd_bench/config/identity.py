@@ -16,6 +16,7 @@ from kd_bench.config import NAMES, TARGET, without
 from kd_bench.config.signature import NO_LITERAL, defaults
 
 if TYPE_CHECKING:  # it imports this module
+    from kd_bench.config.component import Component
     from kd_bench.config.schema import RunConfig, TeacherProtocol
 
 PRETRAINED = "pretrained"
@@ -49,6 +50,8 @@ _SOFT_LOGITS = ("kd_weight", "kd_temperature")
 """The keys of the soft-logits term beside a method."""
 _OWN_OPTIMIZERS = "kd_bench.training.optimizers."
 """The start of the targets of this project's optimizers. What equal keys of others mean is not known."""
+_OWN_DATA = "kd_bench.data."
+"""The same of data sets."""
 
 DIGITS = 16
 """The length of a digest."""
@@ -191,7 +194,7 @@ def _facts(group: Any, left_out: Collection[str], prefix: str = "") -> dict[str,
 
 def _unused(run: "RunConfig") -> list[str]:
     """Returns the keys that the run does not use."""
-    unused = _without_effect(run)
+    unused = _without_effect(run) + _unused_by_dataset(run.dataset)
     if run.trained_teacher is not None:
         unused += [f"teacher.{key}" for key in _without_effect(run.trained_teacher)]
     if not run.kd_weight:
@@ -199,6 +202,14 @@ def _unused(run: "RunConfig") -> list[str]:
     if not run.tuned.trials:
         unused.append(f"{_TUNED}.keys")
     return unused + (_unused_by_teacher(run) if run.is_teacher else _unused_by_student(run))
+
+
+def _unused_by_dataset(dataset: "Component") -> list[str]:
+    """Returns the keys of a data set that change no image."""
+    if not dataset.target.startswith(_OWN_DATA):
+        return []
+    unused = [] if dataset.parameters.get("image_size") else ["dataset.resize"]
+    return unused if dataset.parameters.get("crop_scale") is None else [*unused, "dataset.padding"]
 
 
 def _unused_by_teacher(run: "RunConfig") -> list[str]:

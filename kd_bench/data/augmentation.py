@@ -1,4 +1,4 @@
-"""RandAugment, MixUp and CutMix by Keras's own layers, each as a pure function of a seed and its images."""
+"""Colour jitter; RandAugment, MixUp and CutMix by Keras's layers; each as a pure function of a seed and its images."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,11 @@ from kd_bench.config.augmentation import Augmentation
 from kd_bench.errors import ConfigError
 
 _CHANNELS = (1, 3)
+_LUMA = (0.299, 0.587, 0.114)
+"""How much red, green and blue count for gray (ITU-R BT.601)."""
 
+Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""From pixels `[B,H,W,C]`, 0 to 255, and a seed int32 `[2]` to float32 pixels."""
 Mix = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """From images `[B,H,W,C]`, shares of the classes `[B,K]` and a seed int32 `[2]` to images and shares, float32."""
 
@@ -41,16 +45,54 @@ class _RandAugment(keras.layers.RandAugment):
 
 
 def require_colours(augmentation: Augmentation, channels: int) -> None:
-    """Raises `ConfigError` if RandAugment cannot change images with so many channels."""
-    if augmentation.rand_augment and channels not in _CHANNELS:
-        raise ConfigError(
-            f"augmentation.rand_augment={augmentation.rand_augment}: works on gray and on RGB images, and these have "
-            f"{channels} channels; set it to 0."
-        )
+    """Raises `ConfigError` if RandAugment or colour jitter cannot change images with so many channels."""
+    for name in ("rand_augment", "colour_jitter"):
+        if getattr(augmentation, name) and channels not in _CHANNELS:
+            raise ConfigError(
+                f"augmentation.{name}={getattr(augmentation, name)}: works on gray and on RGB images, and these have "
+                f"{channels} channels; set it to 0."
+            )
 
 
-def rand_augment(augmentation: Augmentation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:
-    """Returns a function from uint8 pixels `[B,H,W,C]` and a seed int32 `[2]` to float32 pixels, 0 to 255; or None."""
+def colour_jitter(augmentation: Augmentation) -> Change | None:
+    """Returns a function from pixels `[B,H,W,C]` and a seed int32 `[2]` to float32 pixels, 0 to 255; or None."""
+    strength = augmentation.colour_jitter
+    if not strength:
+        return None
+
+    def change(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        drawn = tf.random.stateless_uniform([3, tf.shape(pixels)[0], 1, 1, 1], seed, 1 - strength, 1 + strength)
+        return jittered(tf.cast(pixels, tf.float32), *tf.unstack(drawn))
+
+    return change
+
+
+def jittered(pixels: tf.Tensor, brightness: tf.Tensor, contrast: tf.Tensor, saturation: tf.Tensor) -> tf.Tensor:
+    """Changes images as Pillow's `ImageEnhance` and PyTorch's `ColorJitter` do, in this order, without rounding.
+
+    Each factor weighs the image against another one: black, its mean gray, its gray; 1 changes nothing.
+
+    Args:
+        pixels: float32 `[B,H,W,C]`, 0 to 255, with one or three channels.
+        brightness: the factor of each image, float32 `[B,1,1,1]`.
+        contrast: the same.
+        saturation: the same.
+    """
+    bright = _weighed(pixels, 0.0, brightness)
+    contrasting = _weighed(bright, tf.reduce_mean(_gray(bright), axis=[1, 2, 3], keepdims=True), contrast)
+    return _weighed(contrasting, _gray(contrasting), saturation)
+
+
+def _weighed(pixels: tf.Tensor, other: tf.Tensor | float, factor: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(other + (pixels - other) * factor, 0.0, 255.0)
+
+
+def _gray(pixels: tf.Tensor) -> tf.Tensor:
+    return pixels if pixels.shape[-1] == 1 else tf.reduce_sum(pixels * _LUMA, axis=-1, keepdims=True)
+
+
+def rand_augment(augmentation: Augmentation) -> Change | None:
+    """Returns a function from pixels `[B,H,W,C]` and a seed int32 `[2]` to float32 pixels, 0 to 255; or None."""
     if not augmentation.rand_augment:
         return None
     with tf.device("CPU:0"):

@@ -1,23 +1,27 @@
 """Batches as a pure function of (seed, step), so that a resumed run sees the same batches as an uninterrupted one."""
 
+import math
 import os
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from kd_bench.config.augmentation import NO_AUGMENTATION, Augmentation
-from kd_bench.data.augmentation import mix, rand_augment
+from kd_bench.data.augmentation import colour_jitter, mix, rand_augment
+from kd_bench.data.encoded import EncodedPixels
 from kd_bench.data.images import ImageDataset, Images
+from kd_bench.data.reading import decoded_for_evaluation, decoded_for_training, reader, without_autograph
 from kd_bench.errors import DataError
 from kd_bench.seeds import seed_for
-
-_without_autograph = tf.autograph.experimental.do_not_convert
-"""No `if` here depends on a tensor. Searching for one takes longer than the rest of building a pipeline."""
 
 _WORKERS = min(8, os.cpu_count() or 1)
 _PREFETCHED = 4
 """Batches that are kept ready. Not `AUTOTUNE`: on busy cores its thread delays the end of each run."""
+_LARGE = 1 << 25
+"""Batches with more values than this, 128 MB in float32, are made and kept ready two at a time."""
 
 
 def training_batches(
@@ -49,26 +53,31 @@ def training_batches(
         DataError: a batch has more images than the set, or the padding is not smaller than the images.
     """
     require_batches(images, dataset, batch_size)
-    read = _reader(images)
     augmentation_seed = seed_for(seed, "augmentation")
-    change, mixed = rand_augment(augmentation), mix(augmentation)
+    changes = {"colour_jitter": colour_jitter(augmentation), "rand_augment": rand_augment(augmentation)}
+    mixed = mix(augmentation)
 
     def seed_of(purpose: str, step: tf.Tensor) -> tf.Tensor:
         return tf.stack([seed_for(seed, purpose), tf.cast(step, tf.int32)])
 
-    @_without_autograph
-    def batch(step: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        pixels, targets = read(indices)
+    @without_autograph
+    def batch(
+        step: tf.Tensor, indices: tf.Tensor, pixels: tf.Tensor, targets: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         chosen = augment(pixels, (augmentation_seed, step), dataset.padding, dataset.flip)
-        if change:
-            chosen = change(chosen, seed_of("rand_augment", step))
+        for purpose, change in changes.items():
+            if change:
+                chosen = change(chosen, seed_of(purpose, step))
         if mixed:
             chosen, targets = mixed(chosen, tf.one_hot(targets, dataset.num_classes), seed_of("mix", step))
         return normalise(chosen, dataset.mean, dataset.std), targets, indices
 
     order = _order(len(images), batch_size, seed_for(seed, "shuffle"), first_step, steps)
-    batches = order.map(batch, num_parallel_calls=_WORKERS, deterministic=True)
-    return batches.prefetch(_PREFETCHED).with_options(_options())
+    if isinstance(images.pixels, EncodedPixels):
+        decoded = decoded_for_training(order, images, images.pixels, batch_size, partial(seed_of, "crop"))
+        return _kept_ready(decoded, batch, batch_size * math.prod(images.pixels.shape[1:]))
+    read = reader(images)
+    return _kept_ready(order, lambda step, indices: batch(step, indices, *read(indices)))
 
 
 def require_batches(images: Images, dataset: ImageDataset, batch_size: int) -> None:
@@ -89,16 +98,30 @@ def require_batches(images: Images, dataset: ImageDataset, batch_size: int) -> N
 
 def evaluation_batches(images: Images, dataset: ImageDataset, *, batch_size: int) -> tf.data.Dataset:
     """Yields all images once, in order, normalised: float32 [B, H, W, C] and int32 [B]; the last batch is smaller."""
-    read = _reader(images)
 
-    @_without_autograph
-    def prepare(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels, labels = read(indices)
+    @without_autograph
+    def prepare(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return normalise(pixels, dataset.mean, dataset.std), labels
 
+    if isinstance(images.pixels, EncodedPixels):
+        decoded = decoded_for_evaluation(images, images.pixels, batch_size)
+        return _kept_ready(decoded, prepare, batch_size * math.prod(images.pixels.shape[1:]))
+    read = reader(images)
     batches = tf.data.Dataset.range(len(images), output_type=tf.int32).batch(batch_size)
-    batches = batches.map(prepare, num_parallel_calls=_WORKERS, deterministic=True)
-    return batches.prefetch(_PREFETCHED).with_options(_options())
+    return _kept_ready(batches, lambda indices: prepare(*read(indices)))
+
+
+def _kept_ready(batches: tf.data.Dataset, finish: Callable[..., Any], values: int = 0) -> tf.data.Dataset:
+    """Returns finished batches, some of which are made before they are needed.
+
+    Args:
+        batches: unfinished.
+        finish: what is left to do with each.
+        values: the number of values in a batch, if it can be large.
+    """
+    at_once, kept = (2, 2) if values > _LARGE else (_WORKERS, _PREFETCHED)
+    finished = batches.map(without_autograph(finish), num_parallel_calls=at_once, deterministic=True)
+    return finished.prefetch(kept).with_options(_options())
 
 
 def augment(pixels: tf.Tensor, seed: tuple[int, tf.Tensor], padding: int, flip: bool) -> tf.Tensor:
@@ -156,7 +179,7 @@ def _order(count: int, batch_size: int, shuffle_seed: int, first_step: int, step
     """Yields (step int64, indices int32 [B]) from `first_step` on; each epoch has a new permutation."""
     in_epoch = count // batch_size
 
-    @_without_autograph
+    @without_autograph
     def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
         # Not `index_shuffle`: for a thousand images, some of its permutations are far from random.
         order = tf.random.experimental.stateless_shuffle(tf.range(count), tf.stack([shuffle_seed, epoch]))
@@ -167,23 +190,6 @@ def _order(count: int, batch_size: int, shuffle_seed: int, first_step: int, step
     epochs = tf.data.Dataset.range(first_step // in_epoch, -(-steps // in_epoch))
     batches = epochs.flat_map(epoch_order).skip(first_step % in_epoch).take(remaining)
     return batches.apply(tf.data.experimental.assert_cardinality(remaining))
-
-
-def _reader(images: Images) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Returns a function that reads pixels and labels, from memory or from disk, at indices int32 [B]."""
-    # Made once, outside the graph: a constant inside a graph must not exceed 2 GB. On the CPU, where tf.data works.
-    with tf.device("CPU:0"):
-        labels = tf.constant(images.labels, tf.int32)
-        # Not `tf.constant`, because it keeps a second copy.
-        pixels = None if images.on_disk or images.rows is not None else tf.identity(images.pixels)
-
-    def read(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if pixels is not None:
-            return tf.gather(pixels, indices), tf.gather(labels, indices)
-        chosen = tf.numpy_function(images.read, [indices], tf.uint8, stateful=False)
-        return tf.ensure_shape(chosen, [None, *images.pixels.shape[1:]]), tf.gather(labels, indices)
-
-    return read
 
 
 def _options() -> tf.data.Options:

@@ -1,20 +1,18 @@
 """Reads a user's own images from folders, one per class."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from kd_bench.checks import NonNegativeInt, PositiveInt, Probability
+from kd_bench.checks import NonNegativeInt, Positive, PositiveInt, Probability, Share
 from kd_bench.config.image_folder import Classes, ImageFolder, list_images, told
-from kd_bench.data.datasets import resized
-from kd_bench.data.decoding import decode_image
-from kd_bench.data.images import ImageDataset, Images, in_canonical_order, require_memory
-from kd_bench.data.user_images import readable, split_off_test, user_dataset
-from kd_bench.errors import DataError
+from kd_bench.data.encoded import EncodedPixels, Files, InMemory, Paths, encoded_images
+from kd_bench.data.framing import Framing, framing
+from kd_bench.data.images import ImageDataset, Images, in_canonical_order, require_bytes, require_memory
+from kd_bench.data.normalisation import statistics
+from kd_bench.data.user_images import split_off_test, user_dataset
 from kd_bench.messages import pluralize, warn
 
 
@@ -28,6 +26,12 @@ def load_folder(
     channels: Literal[1, 3],
     padding: NonNegativeInt,
     flip: bool,
+    resize: Literal["crop", "squash"] = "squash",
+    short_side: PositiveInt | None = None,
+    crop_scale: list[Share] | None = None,
+    crop_ratio: list[Positive] | None = None,
+    normalisation: Literal["dataset", "imagenet"] = "dataset",
+    streaming: bool = False,
 ) -> ImageDataset:
     """Loads the images below `root`: a folder per class, or such folders in a training and a test folder.
 
@@ -39,24 +43,34 @@ def load_folder(
         root: of the folders.
         content: identifies the images in the run's config, so that `root` does not count.
         test_share: above 0 and below 1.
-        image_size: height and width to which images are resized; needed if they vary in size.
+        image_size: height and width of the images for the networks; needed if the files vary in size.
         channels: 3, or 1 to read the images as gray.
-        padding: see `ImageDataset`.
+        padding: see `ImageDataset`; without effect beside `crop_scale`.
         flip: see `ImageDataset`.
+        resize: how an image that is not square gets square: `crop` cuts its centre out, `squash` changes its aspect.
+        short_side: with `crop`, the shorter side from which the centre is cut; `image_size` if None.
+        crop_scale: the least and the largest share of the image in a random resized crop for training, such as
+            [0.08, 1]; None: no such crop.
+        crop_ratio: the least and the largest width over height of these crops; 3/4 to 4/3 if None.
+        normalisation: by the training images, or by the numbers that are usual for ImageNet.
+        streaming: whether files are read again whenever a batch needs them; the results are the same.
 
     Raises:
-        DataError: there are no such folders, or an image cannot be used.
+        DataError: there are no such folders, an image cannot be used, or two options contradict each other.
     """
     del content
     source = f"dataset.root={root}"
+    frame = framing(image_size, channels, resize, short_side, crop_scale, crop_ratio)
     folder = list_images(root)
     if folder.left_out:
         warn(f"warning: {source}: {told(folder.left_out)}.")
     names = list(folder.train)
-    read = partial(_read, source, names, image_size=image_size, channels=channels)
+    read = partial(_read, source, names, frame, streaming)
     train = read(folder.train)
     train, test = (train, read(folder.test)) if folder.test else split_off_test(source, train, test_share, names)
-    return user_dataset(source, name, train, test, padding, flip, names, _remark(folder))
+    padding = 0 if frame.crop else padding
+    numbers = statistics(normalisation, train.pixels)
+    return user_dataset(source, name, train, test, padding, flip, names, _remark(folder), numbers)
 
 
 def _remark(folder: ImageFolder) -> str:
@@ -66,32 +80,21 @@ def _remark(folder: ImageFolder) -> str:
     return parts + (f", {pluralize(count, 'file')} left out" if count else "")
 
 
-def _read(
-    source: str, names: Sequence[str], classes: Classes, image_size: int | None, channels: Literal[1, 3]
-) -> Images:
+def _read(source: str, names: Sequence[str], frame: Framing, streaming: bool, classes: Classes) -> Images:
     """Reads the images of the classes with these names. A class that is not among `classes` has no images."""
     found = [(path, label) for label, name in enumerate(names) for path in classes.get(name, ())]
-    decode = partial(_decoded, source, image_size=image_size, channels=channels)
-    first, shape = found[0][0], decode(found[0][0]).shape
-    require_memory(len(found), shape, source, "set a smaller dataset.image_size")
-    pixels = np.empty((len(found), *shape), np.uint8)
-    with ThreadPoolExecutor() as pool:
-        for index, image in enumerate(pool.map(decode, (path for path, _ in found))):
-            if image.shape != shape:
-                raise DataError(
-                    f"{source}: its images vary in size: {first} has {_size(shape)} pixels, "
-                    f"{found[index][0]} has {_size(image.shape)}; set a size, such as dataset.image_size=32."
-                )
-            pixels[index] = image
-    return in_canonical_order(Images(pixels, np.array([label for _, label in found], np.int32)))
+    labels = [label for _, label in found]
+    files = Paths(source, [path for path, _ in found], labels)
+    if not frame.crop and not streaming:
+        return in_canonical_order(Images(_decoded(files, frame), np.array(labels, np.int32)))
+    if not streaming:
+        require_bytes(files.size_on_disk(), "its files need", source, "set dataset.streaming=true")
+    return in_canonical_order(encoded_images(files if streaming else InMemory(files), frame))
 
 
-def _decoded(source: str, path: Path, image_size: int | None, channels: Literal[1, 3]) -> np.ndarray:
-    """Returns an image, uint8 `[H,W,C]`, resized if there is a size."""
-    with readable(f"{source}: {path} is not an image that can be read", "replace it, or move it out of the folder"):
-        pixels = decode_image(path.read_bytes(), channels)
-        return (pixels if image_size is None else resized(pixels, (image_size, image_size))).numpy()
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}x{shape[1]}"
+def _decoded(files: Files, frame: Framing) -> np.ndarray:
+    """Returns all images, uint8 [N, H, W, C]."""
+    pixels = EncodedPixels(files, frame)
+    advice = "set a smaller dataset.image_size, or dataset.streaming=true"
+    require_memory(len(files), pixels.shape[1:], files.source, advice)
+    return pixels[:]

@@ -137,9 +137,10 @@ def _workable_shares(ordered_labels: np.ndarray) -> str:
 
 
 def take(images: Images, indices: np.ndarray) -> Images:
-    """Returns the images at these indices, int [M]. Images on disk stay there; the full set is not copied."""
+    """Returns the images at these indices, int [M]. Images on disk or encoded stay so; the full set is not copied."""
     if np.array_equal(indices, np.arange(len(images))):
         return images
+    labels, digests = images.labels[indices], None if images.digests is None else images.digests[indices]
     if images.on_disk:
-        return Images(images.pixels, images.labels[indices], indices if images.rows is None else images.rows[indices])
-    return Images(images.read(indices), images.labels[indices])
+        return Images(images.pixels, labels, indices if images.rows is None else images.rows[indices], digests)
+    return Images(images.read(indices), labels, digests=digests)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -12,8 +13,13 @@ import psutil
 from kd_bench.errors import DataError, SmallMachineError
 from kd_bench.messages import warn
 
+if TYPE_CHECKING:  # it needs TensorFlow, and this module is to be light
+    from kd_bench.data.encoded import EncodedPixels
+
 _IMAGES_RANK = 4
 _BLOCK = 64
+_VALUES = 1 << 24
+"""So many values are counted at a time."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +27,13 @@ class Images:
     """Labelled images.
 
     Attributes:
-        pixels: uint8 [M, H, W, C]; a `numpy.memmap` if they stay on disk.
+        pixels: uint8 [M, H, W, C]; a `numpy.memmap` if they stay on disk, `EncodedPixels` if they stay encoded.
         labels: int32 [N].
         rows: the indices of the images in `pixels`, int64 [N]; None if N = M and the order is the same.
         digests: the result of `image_digests`, uint64 [N], if it is already known; else None.
     """
 
-    pixels: np.ndarray
+    pixels: "np.ndarray | EncodedPixels"
     labels: np.ndarray
     rows: np.ndarray | None = None
     digests: np.ndarray | None = None
@@ -37,8 +43,8 @@ class Images:
 
     @property
     def on_disk(self) -> bool:
-        """Whether the pixels are read from disk only when a batch needs them."""
-        return isinstance(self.pixels, np.memmap)
+        """Whether the pixels are read from disk, or decoded, only when a batch needs them."""
+        return not isinstance(self.pixels, np.ndarray) or isinstance(self.pixels, np.memmap)
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Returns the pixels of these images, uint8 [B, H, W, C]."""
@@ -145,7 +151,7 @@ def class_name(label: int, class_names: Sequence[str]) -> str:
     return class_names[label] if label < len(class_names) else str(label)
 
 
-def _pixels_problem(pixels: np.ndarray) -> str | None:
+def _pixels_problem(pixels: "np.ndarray | EncodedPixels") -> str | None:
     if pixels.ndim == _IMAGES_RANK and pixels.dtype == np.uint8 and pixels.size:
         return None
     return f"pixels of type {pixels.dtype} and shape {pixels.shape}, not uint8 [M, H, W, C] with one image or more"
@@ -172,11 +178,27 @@ def require_memory(count: int, shape: Sequence[int], setting: str, advice: str) 
     Raises:
         SmallMachineError: it cannot.
     """
-    needed, memory = count * math.prod(shape), psutil.virtual_memory().total
+    require_bytes(
+        count * math.prod(shape), f"{count} images of {'x'.join(map(str, shape))} bytes need more than", setting, advice
+    )
+
+
+def require_bytes(needed: int, what: str, setting: str, advice: str) -> None:
+    """Checks that the memory has so many bytes.
+
+    Args:
+        needed: the number of bytes.
+        what: the beginning of a sentence that goes on with this number.
+        setting: as of `require_memory`.
+        advice: the same.
+
+    Raises:
+        SmallMachineError: it has less.
+    """
+    memory = psutil.virtual_memory().total
     if needed > memory:
         raise SmallMachineError(
-            f"{setting}: {count} images of {'x'.join(map(str, shape))} bytes need more than {needed / 1e9:,.1f} GB of "
-            f"memory, and this machine has {memory / 1e9:,.1f}; {advice}."
+            f"{setting}: {what} {needed / 1e9:,.1f} GB of memory, and this machine has {memory / 1e9:,.1f}; {advice}."
         )
 
 
@@ -217,11 +239,11 @@ def _block_digests(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.frombuffer(b"".join([hashlib.blake2b(row, digest_size=8).digest() for row in rows]), "<u8")
 
 
-def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def channel_statistics(pixels: "np.ndarray | EncodedPixels") -> tuple[np.ndarray, np.ndarray]:
     """Returns the exact mean and standard deviation of each channel, computed from counts of the 256 values.
 
     Args:
-        pixels: uint8 [N, H, W, C].
+        pixels: uint8 [N, H, W, C], read a few images at a time.
 
     Returns:
         mean and std, float32 [C]; std is 1 for a constant channel.
@@ -231,7 +253,7 @@ def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if problem := _pixels_problem(pixels):
         raise DataError(f"The images have {problem}.")
-    counts = np.stack([_histogram(pixels[..., channel]) for channel in range(pixels.shape[-1])])
+    counts = np.sum([_histograms(pixels[block]) for block in _blocks(len(pixels), math.prod(pixels.shape[1:]))], axis=0)
     values = np.arange(256)
     total = counts.sum(axis=1)
     mean = counts @ values / total
@@ -240,7 +262,12 @@ def channel_statistics(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), std.astype(np.float32)
 
 
-def _histogram(channel: np.ndarray) -> np.ndarray:
-    # In blocks, because `bincount` widens its input to eight bytes per pixel.
-    blocks = np.array_split(channel, max(1, channel.size >> 24))
-    return np.sum([np.bincount(block.ravel(), minlength=256) for block in blocks], axis=0)
+def _histograms(pixels: np.ndarray) -> np.ndarray:
+    """Returns how often each channel has each of the 256 values, int64 [C, 256]."""
+    return np.stack([np.bincount(pixels[..., channel].ravel(), minlength=256) for channel in range(pixels.shape[-1])])
+
+
+def _blocks(count: int, size: int) -> list[slice]:
+    """Returns slices of a few images of this size, because `bincount` widens its input to eight bytes per pixel."""
+    step = max(1, _VALUES // size)
+    return [slice(start, start + step) for start in range(0, count, step)]

@@ -1,13 +1,16 @@
-"""The orientation of a photograph: a camera stores its pixels as they come, and in EXIF how to turn them."""
+"""The orientation of a photograph: a camera stores its pixels as they come, and in EXIF, 1 to 8, how to turn them."""
 
-import numpy as np
+import tensorflow as tf
+
+from kd_bench.data.jpeg import EXIF, segments
 
 _UPRIGHT = 1
 _TAG = 0x0112
 _LONG = 4
 _ENTRY = 12
-_EXIF, _PIXELS = 0xE1, 0xDA
-"""The markers in a JPEG file before the segments with EXIF and with the pixels."""
+_EXIF = b"Exif\0\0"
+_ROWS_REVERSED, _COLUMNS_REVERSED = (3, 4, 7, 8), (2, 3, 6, 7)
+_FIRST_TRANSPOSED = 5
 
 
 def orientation(data: bytes) -> int:
@@ -28,23 +31,44 @@ def orientation(data: bytes) -> int:
     return _UPRIGHT
 
 
-def upright(pixels: np.ndarray, stated: int) -> np.ndarray:
-    """Returns an image `[H,W,C]` as viewers show it, `[W,H,C]` if its orientation (1 to 8) is above 4."""
-    if stated in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if stated in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if stated in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return pixels
-
-
 def _exif(data: bytes) -> bytes:
     """Returns the EXIF part of a JPEG file, which is a TIFF file; nothing if there is none."""
-    offset = 2 if data[:2] == b"\xff\xd8" else len(data)
-    while data[offset : offset + 1] == b"\xff" and data[offset + 1 : offset + 2] != bytes([_PIXELS]):
-        end = offset + 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
-        if data[offset + 1] == _EXIF and data[offset + 4 : offset + 10] == b"Exif\0\0":
-            return data[offset + 10 : end]
-        offset = end
+    for marker, start, end in segments(data):
+        if marker == EXIF and data[start : start + len(_EXIF)] == _EXIF:
+            return data[start + len(_EXIF) : end]
     return b""
+
+
+def upright(pixels: tf.Tensor, stated: tf.Tensor) -> tf.Tensor:
+    """Returns an image `[H,W,C]` as viewers show it, `[W,H,C]` if its orientation, an int32, is above 4."""
+    return tf.cond(stated == _UPRIGHT, lambda: pixels, lambda: _upright(pixels, stated))
+
+
+def _upright(pixels: tf.Tensor, stated: tf.Tensor) -> tf.Tensor:
+    pixels = tf.cond(stated >= _FIRST_TRANSPOSED, lambda: tf.transpose(pixels, [1, 0, 2]), lambda: pixels)
+    pixels = tf.cond(_is_one(stated, _ROWS_REVERSED), lambda: pixels[::-1], lambda: pixels)
+    return tf.cond(_is_one(stated, _COLUMNS_REVERSED), lambda: pixels[:, ::-1], lambda: pixels)
+
+
+def upright_size(stored: tf.Tensor, stated: tf.Tensor) -> tf.Tensor:
+    """Returns the height and width of the upright image, int32 `[2]`, from those of the stored one."""
+    return tf.where(stated >= _FIRST_TRANSPOSED, stored[::-1], stored)
+
+
+def stored_window(window: tf.Tensor, stored: tf.Tensor, stated: tf.Tensor) -> tf.Tensor:
+    """Returns where a part of the upright image is stored: top, left, height and width, int32 `[4]`.
+
+    Args:
+        window: the same of the upright image.
+        stored: height and width of the stored image, int32 `[2]`.
+        stated: its orientation, int32.
+    """
+    place, size = window[:2], window[2:]
+    from_the_end = upright_size(stored, stated) - place - size
+    is_reversed = tf.stack([_is_one(stated, _ROWS_REVERSED), _is_one(stated, _COLUMNS_REVERSED)])
+    found = tf.stack([tf.where(is_reversed, from_the_end, place), size])
+    return tf.reshape(tf.where(stated >= _FIRST_TRANSPOSED, found[:, ::-1], found), [4])
+
+
+def _is_one(stated: tf.Tensor, orientations: tuple[int, ...]) -> tf.Tensor:
+    return tf.reduce_any(stated == tf.constant(orientations))

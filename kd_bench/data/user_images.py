@@ -91,6 +91,7 @@ def user_dataset(
     flip: bool,
     class_names: Sequence[str] = (),
     remark: str = "",
+    statistics: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> ImageDataset:
     """Returns the set, with as many classes as the training labels need.
 
@@ -103,12 +104,13 @@ def user_dataset(
         flip: whether images are mirrored.
         class_names: of the labels; without them, classes have numbers.
         remark: what else is to say of the set.
+        statistics: mean and standard deviation of the channels; those of the training images if None.
 
     Raises:
         DataError: pixels or labels cannot be used, a class has no training image, or the padding is not smaller than
             the images.
     """
-    statistics = channel_statistics(train.pixels)
+    statistics = statistics or channel_statistics(train.pixels)
     height, width = train.pixels.shape[1:3]
     if padding >= min(height, width):
         raise DataError(f"dataset.padding={padding}: must be below the images' size, {height}x{width}.")
