@@ -55,6 +55,15 @@ def average_pooled(features: keras.KerasTensor, kernel: int, stride: int, paddin
     return keras.layers.AveragePooling2D(kernel, strides=stride, padding=rest)(features)
 
 
+def max_pooled(features: keras.KerasTensor, kernel: int, stride: int, padding: Padding) -> keras.KerasTensor:
+    """Returns the largest value of each window of a map `[B,H,W,C]`, symbolic, without negative values.
+
+    With the padding `symmetric` there are zeros at the border, which are as good there as none.
+    """
+    features, rest = _padded(features, kernel, stride, padding)
+    return keras.layers.MaxPooling2D(kernel, strides=stride, padding=rest)(features)
+
+
 def _padded(
     features: keras.KerasTensor, kernel: int, stride: int, padding: Padding
 ) -> tuple[keras.KerasTensor, Literal["same", "valid"]]:

@@ -17,7 +17,10 @@ LAYERS = ("points", "embedding")
 
 _APPLICATIONS = "keras.applications."
 _BY_NAME = "kd_bench.networks.keras_applications.keras_application"
-_OWN = ("bottleneck_resnet", "mobilenet_v2", "resnet", "shufflenet_v1", "shufflenet_v2", "vgg", "wide_resnet")
+_OWN = (
+    *("bottleneck_resnet", "imagenet_resnet", "mobilenet", "mobilenet_v2", "resnet", "shufflenet_v1"),
+    *("shufflenet_v2", "vgg", "vit", "wide_resnet"),
+)
 _WITH_ALL_OUTPUTS = [f"kd_bench.networks.{name}" for name in _OWN]
 
 
