@@ -24,7 +24,7 @@ from kd_bench.errors import ConfigError, DataError
 
 _PRESET_KEYS = ("experiment", "dataset", "dataset.name", "dataset.root", "dataset.path", "model", "method")
 """Groups whose choice puts a run into another table or row. It does not make the run a variant of the same row."""
-NO_CHOICES = ("hydra", "search")
+NO_CHOICES = ("hydra", "published", "search")
 """Groups of which the user chooses nothing for a run."""
 
 

@@ -13,6 +13,12 @@ from kd_bench.config.image_folder import list_images, reading
 from kd_bench.config.paths import expanded
 from kd_bench.errors import DataError
 
+_IMAGENET = (
+    "ImageNet's folder has train/n01440764/n01440764_10026.JPEG and val/n01440764/ILSVRC2012_val_00000293.JPEG, a "
+    "folder for each of 1,000 classes, from ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar; or write "
+    "dataset=imagenet2012 dataset.manual_dir=<the folder of these archives>."
+)
+
 
 @cache
 def folder_content(root: str | None) -> str:
@@ -33,6 +39,22 @@ def folder_content(root: str | None) -> str:
         )
     # The names of folders may be no text.
     return hashlib.sha256("\n".join(entries).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def imagenet_content(root: str | None) -> str:
+    """Returns what `folder_content` does, if the folder can be ImageNet's.
+
+    Raises:
+        ConfigError: as of `folder_content`.
+        DataError: the same, or it has no training and validation folder; the message says which files belong there.
+    """
+    try:
+        content = folder_content(root)
+        if root is not None and not list_images(str(root)).parts:
+            raise DataError(f"dataset.root={root}: has no folders train and val.")
+    except DataError as problem:
+        raise DataError(f"{problem} {_IMAGENET}") from problem
+    return content
 
 
 @cache
@@ -74,5 +96,5 @@ def file_name(path: str) -> str:
 def register() -> None:
     """Tells OmegaConf about these functions, and about `home`, a path with the home folder for `~`."""
     OmegaConf.register_new_resolver("home", lambda path: str(expanded("outputs", path)), replace=True)
-    for resolver in (folder_content, arrays_content, folder_name, file_name):
+    for resolver in (folder_content, imagenet_content, arrays_content, folder_name, file_name):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

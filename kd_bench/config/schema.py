@@ -143,7 +143,7 @@ class TeacherFile:
         checksum: the SHA-256 of the file.
         normalisation: the images that the network takes: `none`, 0 to 255; `zero_to_one`, 0 to 1; `minus_one_to_one`,
             -1 to 1; `dataset`, with the mean 0 and the standard deviation 1 of each channel of the training set;
-            `cifar100`, the same by the numbers of RepDistiller and mdistiller.
+            `cifar100`, the same by the numbers of RepDistiller and mdistiller; `imagenet`, by those of torchvision.
         points: the layers that are feature points, as of a `Network`.
         embedding: the layer of the embedding.
     """
@@ -151,7 +151,7 @@ class TeacherFile:
     method: Labelled
     path: str
     checksum: str
-    normalisation: Literal["none", "zero_to_one", "minus_one_to_one", "dataset", "cifar100"]
+    normalisation: Literal["none", "zero_to_one", "minus_one_to_one", "dataset", "cifar100", "imagenet"]
     points: Any = None
     embedding: str | None = None
 

@@ -17,10 +17,13 @@ from kd_bench.training.state_dict import load_state_dict
 
 _CIFAR100_MEAN, _CIFAR100_STD = np.array([0.5071, 0.4867, 0.4408]), np.array([0.2675, 0.2565, 0.2761])
 """Of pixels on the scale 0 to 1, as RepDistiller and mdistiller round them."""
+_IMAGENET_MEAN, _IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+"""The same, as torchvision has them."""
 _SCALES: dict[str, tuple[Any, Any]] = {
     "zero_to_one": (1 / 255, 0.0),
     "minus_one_to_one": (2 / 255, -1.0),
     "cifar100": (1 / (255 * _CIFAR100_STD), -_CIFAR100_MEAN / _CIFAR100_STD),
+    "imagenet": (1 / (255 * _IMAGENET_STD), -_IMAGENET_MEAN / _IMAGENET_STD),
 }
 """By the name of a normalisation: the scale and the offset of pixels on the scale 0 to 255."""
 _SUM_TOLERANCE = 1e-2
@@ -55,8 +58,10 @@ def as_teacher(
     Raises:
         ConfigError: the model takes other images, or returns no logits of K classes.
     """
-    if normalisation == "cifar100" and image_shape[-1] != len(_CIFAR100_MEAN):
-        raise ConfigError(f"teacher.normalisation=cifar100: has 3 channels, and the images have {image_shape[-1]}.")
+    if normalisation in ("cifar100", "imagenet") and image_shape[-1] != len(_CIFAR100_MEAN):
+        raise ConfigError(
+            f"teacher.normalisation={normalisation}: has 3 channels, and the images have {image_shape[-1]}."
+        )
     network = by_layer_name("teacher", model, image_shape, num_classes, **layers)
     images = keras.Input(image_shape)
     # Each layer is called again, so that it belongs to the graph of the new model.
