@@ -65,11 +65,11 @@ def test_the_documented_preset_serves(tmp_path, monkeypatch):
     (block,) = re.findall(r"^ {4}# @package _global_\n(?:(?: {4}.*)?\n)*", page, re.MULTILINE)
     preset, _, command = textwrap.dedent(block).partition("python run.py ")
     (tmp_path / "my_conf/experiment").mkdir(parents=True)
-    (tmp_path / "my_conf/experiment/photos.yaml").write_text(preset)
+    (tmp_path / "my_conf/experiment/pets.yaml").write_text(preset)
     for name in ("cats", "dogs"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         (tmp_path / "photos" / name / "0.png").touch()
     monkeypatch.chdir(tmp_path)
     (config,) = jobs(command.split())
-    assert (config.experiment, config.epochs, config.teacher.epochs, config.variant) == ("photos", 100, 100, {})
+    assert (config.experiment, config.epochs, config.teacher.epochs, config.variant) == ("pets", 100, 100, {})
     assert (config.batch_size, config.model.name) == (64, "wrn_16_2_wrn_10_1_any_size")

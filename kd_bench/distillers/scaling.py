@@ -23,15 +23,16 @@ PUBLISHED_BATCH = 64
 def area_ratio(student: keras.Model, teacher: keras.Model) -> float:
     """Returns the positions of the shallowest map, relative to the published networks': 1 for 32x32 images.
 
-    The shallowest map is the output of the first convolution, for all methods. If the two networks differ, the smaller
-    size counts, because the larger map is pooled to it.
+    The shallowest map is the output of the first convolution, for all methods; of a network without one, such as a
+    vision transformer, the first feature point. If the two networks differ, the smaller size counts, because the larger
+    map is pooled to it.
 
     Args:
         student: a functional model.
         teacher: a functional model.
 
     Raises:
-        ConfigError: a network has no convolution.
+        ConfigError: a network has neither.
     """
     return min(_positions(student), _positions(teacher)) / PUBLISHED_POSITIONS
 
@@ -41,6 +42,8 @@ def _positions(network: keras.Model) -> int:
         if isinstance(layer, keras.layers.Conv2D):
             # The last call: a layer of a nested model was called before with images of any size.
             return math.prod(layer._inbound_nodes[-1].output_tensors[0].shape[1:3])
+    if maps := network.output.get("post"):
+        return math.prod(maps[0].shape[1:3])
     raise ConfigError("method.area_scaling=true: a network without convolutions has no maps; set it to false.")
 
 

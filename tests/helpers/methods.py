@@ -63,11 +63,11 @@ def batch_of(distiller, step=0, steps=1, **options):
     return Batch(distiller, *small_batch(**options), tf.constant(step, tf.int64), steps, 1)
 
 
-def one_step(distiller, stage, graph=False):
+def one_step(distiller, stage, graph=False, **options):
     """Does one step of a stage by the protocol and returns its logs. A graph takes ten times as long, to be traced."""
     optimizer = sgd(
         None, learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=0.0, decay_at=[], decay_factor=1.0
     )
     distiller.begin(stage, optimizer, 1, 1, jit_compile=False)
-    logs = (tf.function(distiller.train_step, autograph=False) if graph else distiller.train_step)(small_batch())
+    logs = (tf.function(distiller.train_step, autograph=False) if graph else distiller.train_step)(small_batch(**options))
     return {name: float(value) for name, value in logs.items()}
