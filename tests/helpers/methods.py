@@ -69,5 +69,7 @@ def one_step(distiller, stage, graph=False, **options):
         None, learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=0.0, decay_at=[], decay_factor=1.0
     )
     distiller.begin(stage, optimizer, 1, 1, jit_compile=False)
-    logs = (tf.function(distiller.train_step, autograph=False) if graph else distiller.train_step)(small_batch(**options))
+    logs = (tf.function(distiller.train_step, autograph=False) if graph else distiller.train_step)(
+        small_batch(**options)
+    )
     return {name: float(value) for name, value in logs.items()}
