@@ -14,7 +14,10 @@ from kd_bench.networks.vit import vit
 from kd_bench.networks.wide_resnet import wide_resnet
 
 _OTHER_SIZES = "the student's map .* and the teacher's .* differ in size; choose other points"
-REFUSED = {name: f"^{label}: {_OTHER_SIZES}" for name, label in {"ab": "AB", "fitnet": "FitNet", "vid": "VID"}.items()}
+REFUSED = {
+    name: f"^{label}: {_OTHER_SIZES}"
+    for name, label in {"ab": "AB", "co": "CO", "fitnet": "FitNet", "vid": "VID"}.items()
+}
 """Method -> why, beside a network whose maps become smaller with depth."""
 SMALL = {"patch": 8, "width": 12, "depth": 4, "heads": 3, "mlp_ratio": 2, "points": [1, 2, 3, 4]}
 
