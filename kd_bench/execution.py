@@ -13,6 +13,7 @@ from kd_bench.complexity import multiply_adds
 from kd_bench.config import MAIN_STAGE
 from kd_bench.config.schema import RunConfig
 from kd_bench.data.description import describe
+from kd_bench.data.encoded import naming_damage
 from kd_bench.distillers.base import Distiller, Stage
 from kd_bench.errors import BenchError, ConfigError, DamageError, DataError, RunFailedError, StorageError
 from kd_bench.messages import say, warn
@@ -138,7 +139,8 @@ class Execution:
         """Trains, or evaluates a teacher in a file; saves the network; returns the run's record."""
         self._announce()
         self.attempt.begin_training()
-        steps = self._evaluate() if self.config.evaluated else self._train()
+        with naming_damage(self.parts.images, self.parts.held_out):
+            steps = self._evaluate() if self.config.evaluated else self._train()
         self.attempt.end_training()
         self._save_network()
         self.folder.save_predictions(self.evaluator.latest().argmax(axis=1))

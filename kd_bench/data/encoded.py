@@ -1,7 +1,9 @@
 """Images that stay encoded, as they are in their files, until a batch needs them."""
 
+import contextlib
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -20,6 +22,8 @@ from kd_bench.data.user_images import readable
 from kd_bench.errors import DataError
 
 _BLOCK = 1024
+_REMEMBERED = 4096
+"""Files that a pipeline has read last: it reads some batches in advance."""
 _Result = TypeVar("_Result")
 
 
@@ -102,6 +106,7 @@ class EncodedPixels:
         size = self._decoded(0).shape[:2] if framing.size is None else (framing.size, framing.size)
         self.shape = (len(files), *size, framing.channels)
         self.size = int(np.prod(self.shape, dtype=np.int64))
+        self._latest: deque[int] = deque(maxlen=_REMEMBERED)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -123,6 +128,11 @@ class EncodedPixels:
         data, stated = tf.numpy_function(self._file, [row], [tf.string, tf.int32], stateful=False)
         return tf.ensure_shape(data, []), tf.ensure_shape(stated, [])
 
+    def require_latest(self) -> None:
+        """Raises `DataError`, with its name, if one of the files that a pipeline has read last cannot be decoded."""
+        for row in reversed([*self._latest]):
+            self._decoded(row)
+
     def _pixels(self, row: int) -> np.ndarray:
         pixels = self._decoded(row)
         if pixels.shape != self.shape[1:]:
@@ -138,6 +148,7 @@ class EncodedPixels:
             return self.framing.whole(tf.constant(data), tf.constant(orientation(data))).numpy()
 
     def _file(self, row: int) -> tuple[bytes, np.int32]:
+        self._latest.append(row)
         with _reading(self.files, row):
             data, _ = self.files[row]
             return data, np.int32(orientation(data))
@@ -164,6 +175,21 @@ def encoded_images(files: Files, framing: Framing) -> Images:
     labels, digests = zip(*_of_each(range(len(files)), content), strict=True)
     known = np.frombuffer(b"".join(digests), "<u8") if framing.crop else None
     return Images(EncodedPixels(files, framing), np.array(labels, np.int32), digests=known)
+
+
+@contextlib.contextmanager
+def naming_damage(*parts: Images) -> Iterator[None]:
+    """Raises `DataError` with the name of a file, if the body fails because a pipeline cannot decode it.
+
+    TensorFlow's own message has no name.
+    """
+    try:
+        yield
+    except tf.errors.OpError:
+        for images in parts:
+            if isinstance(images.pixels, EncodedPixels):
+                images.pixels.require_latest()
+        raise
 
 
 def _read(files: Files, row: int) -> tuple[bytes, int]:

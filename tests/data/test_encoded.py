@@ -13,7 +13,7 @@ from kd_bench.config.augmentation import Augmentation
 from kd_bench.config.compose import jobs
 from kd_bench.data.batches import evaluation_batches, training_batches
 from kd_bench.data.datasets import load_dataset
-from kd_bench.data.encoded import EncodedPixels
+from kd_bench.data.encoded import EncodedPixels, naming_damage
 from kd_bench.data.folder import load_folder
 from kd_bench.data.fractions import subset, take
 from kd_bench.errors import DataError
@@ -194,6 +194,20 @@ def test_a_photograph_that_is_cut_short_is_named(photos, tmp_path, kind, options
     (tmp_path / "photos/cats/0.jpg").write_bytes(CUT_SHORT[kind]())
     with pytest.raises(DataError, match=r"cats/0\.jpg is not an image that can be read \(it is cut short\); replace"):
         folder_set(tmp_path / "photos", **options)
+
+
+def test_damage_that_only_decoding_shows_is_named(photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "photos")
+    content = tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (30, 30, 3), np.uint8)).numpy()
+    for name in ("cats", "dogs", "eels"):
+        for number in range(0, 16, 2):
+            (tmp_path / "photos" / name / f"{number}.jpg").write_bytes(content[:900] + b"harm" + content[904:])
+    dataset = folder_set(tmp_path / "photos", **RANDOM, normalisation="imagenet")
+    with (
+        pytest.raises(DataError, match=r"photos/\w+/\d+\.jpg is not an image that can be read \([^\n]*\); replace it"),
+        naming_damage(dataset.train),
+    ):
+        all_batches(dataset)
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF\0\0\0\0WEBPVP8 ", b"<html>"])
