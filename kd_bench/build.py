@@ -1,6 +1,7 @@
 """What a run needs before its first step: data, networks and distiller, the plan of its training."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from kd_bench.training.evaluation import Evaluator
 from kd_bench.training.loop import Plan
 
 _EVALUATION_BATCH = 500
+_EVALUATION_VALUES = 1 << 24
+"""Batches of large images are smaller than that: they have at most so many values, 64 MB in float32."""
 _MOST_STEPS_PER_CALL = 32
 _MULTIPLY_ADDS_PER_CALL = 2e11
 """Limit on the student's forward multiply-adds per compiled call. It keeps a call to a few seconds; signals are handled
@@ -65,7 +68,8 @@ class Parts:
 
     def evaluator(self, network: keras.Model) -> Evaluator:
         """Returns an evaluator of a network on the held-out images."""
-        batches = evaluation_batches(self.held_out, self.dataset, batch_size=_EVALUATION_BATCH)
+        at_once = min(_EVALUATION_BATCH, _EVALUATION_VALUES // math.prod(self.held_out.pixels.shape[1:]) or 1)
+        batches = evaluation_batches(self.held_out, self.dataset, batch_size=at_once)
         return Evaluator(network, batches, self.held_out.labels)
 
 

@@ -61,6 +61,7 @@ def load_data(overrides: Sequence[str], *, config_dir: str | Path | None = None)
 
     Returns:
         The data set: `train` and `test`, each with `pixels` uint8 `[N,H,W,C]` and `labels` int `[N]`; `class_names`.
+        Of images that stay on disk or encoded, `read(indices)` returns the pixels as they are tested.
 
     Raises:
         ConfigError: A key or a value is wrong.

@@ -5,9 +5,10 @@ from functools import partial
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from kd_bench.config.augmentation import NO_AUGMENTATION
-from kd_bench.data.augmentation import require_colours
+from kd_bench.config.augmentation import NO_AUGMENTATION, Augmentation
+from kd_bench.data.augmentation import colour_jitter, jittered, require_colours
 from kd_bench.data.batches import training_batches
 from kd_bench.data.images import ImageDataset, Images
 from kd_bench.errors import ConfigError
@@ -93,3 +94,32 @@ def test_rand_augment_refuses_other_images_than_gray_and_rgb():
     ):
         require_colours(with_(rand_augment=2), 4)
     require_colours(with_(mixup=1.0), 4)
+
+
+@pytest.mark.parametrize("factors", [(0.6, 1.4, 0.7), (1.3, 0.6, 1.4), (1.0, 1.0, 1.0), (1.4, 1.4, 0.0)])
+def test_colour_jitter_is_that_of_pillow(factors):
+    image, enhance = pytest.importorskip("PIL.Image"), pytest.importorskip("PIL.ImageEnhance")
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8)
+    expected = image.fromarray(pixels)
+    for kind, factor in zip((enhance.Brightness, enhance.Contrast, enhance.Color), factors, strict=True):
+        expected = kind(expected).enhance(factor)
+    shaped = [tf.reshape(tf.constant(factor), [1, 1, 1, 1]) for factor in factors]
+    found = jittered(tf.cast(pixels[None], tf.float32), *shaped)[0]
+    assert np.abs(found - np.asarray(expected, float)).max() <= 3  # Pillow rounds after each of the three
+
+
+def test_colour_jitter_depends_on_the_seed_and_differs_from_image_to_image():
+    change = colour_jitter(Augmentation(magnitude=0.5, colour_jitter=0.4))
+    pixels = np.full((4, 2, 2, 3), 100, np.uint8)
+    once, again, other = (change(pixels, tf.constant([1, step])).numpy() for step in (5, 5, 6))
+    np.testing.assert_array_equal(once, again)
+    assert len({*once[:, 0, 0, 0]}) == 4 and not np.array_equal(once, other)
+    assert 60 <= once.min() and once.max() <= 140
+    assert colour_jitter(Augmentation(magnitude=0.5)) is None
+
+
+def test_gray_images_can_be_jittered_and_others_not():
+    change = colour_jitter(Augmentation(magnitude=0.5, colour_jitter=0.4))
+    assert change(np.full((4, 2, 2, 1), 100, np.uint8), tf.constant([1, 1])).shape == (4, 2, 2, 1)
+    with pytest.raises(ConfigError, match=r"^augmentation\.colour_jitter=0\.4: works on gray and on RGB"):
+        require_colours(Augmentation(magnitude=0.5, colour_jitter=0.4), 4)
