@@ -87,7 +87,7 @@ def load_dataset(
     read = partial(_encoded, streaming=streaming) if frame.crop else _stream if streaming else _read
     train = read(builder, train_split, shape, frame, "train")
     read_test = partial(read, builder, test_split, shape, frame, "test")
-    numbers = statistics(normalisation, train.pixels)
+    numbers = statistics(normalisation, train)
     return ImageDataset(name, train, read_test, len(class_names), *numbers, padding, flip, class_names)
 
 

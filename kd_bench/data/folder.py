@@ -69,7 +69,7 @@ def load_folder(
     train = read(folder.train)
     train, test = (train, read(folder.test)) if folder.test else split_off_test(source, train, test_share, names)
     padding = 0 if frame.crop else padding
-    numbers = statistics(normalisation, train.pixels)
+    numbers = statistics(normalisation, train)
     return user_dataset(source, name, train, test, padding, flip, names, _remark(folder), numbers)
 
 

@@ -239,11 +239,14 @@ def _block_digests(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.frombuffer(b"".join([hashlib.blake2b(row, digest_size=8).digest() for row in rows]), "<u8")
 
 
-def channel_statistics(pixels: "np.ndarray | EncodedPixels") -> tuple[np.ndarray, np.ndarray]:
+def channel_statistics(
+    pixels: "np.ndarray | EncodedPixels", rows: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns the exact mean and standard deviation of each channel, computed from counts of the 256 values.
 
     Args:
-        pixels: uint8 [N, H, W, C], read a few images at a time.
+        pixels: uint8 [M, H, W, C], read a few images at a time.
+        rows: the images that count, int [N]; None for all.
 
     Returns:
         mean and std, float32 [C]; std is 1 for a constant channel.
@@ -253,7 +256,9 @@ def channel_statistics(pixels: "np.ndarray | EncodedPixels") -> tuple[np.ndarray
     """
     if problem := _pixels_problem(pixels):
         raise DataError(f"The images have {problem}.")
-    counts = np.sum([_histograms(pixels[block]) for block in _blocks(len(pixels), math.prod(pixels.shape[1:]))], axis=0)
+    chosen = None if rows is None or len(rows) == len(pixels) else np.sort(rows)
+    blocks = _blocks(len(pixels if chosen is None else chosen), math.prod(pixels.shape[1:]))
+    counts = np.sum([_histograms(pixels[block if chosen is None else chosen[block]]) for block in blocks], axis=0)
     values = np.arange(256)
     total = counts.sum(axis=1)
     mean = counts @ values / total

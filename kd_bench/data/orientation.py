@@ -41,6 +41,7 @@ def _exif(data: bytes) -> bytes:
 
 def upright(pixels: tf.Tensor, stated: tf.Tensor) -> tf.Tensor:
     """Returns an image `[H,W,C]` as viewers show it, `[W,H,C]` if its orientation, an int32, is above 4."""
+    pixels = tf.convert_to_tensor(pixels)
     return tf.cond(stated == _UPRIGHT, lambda: pixels, lambda: _upright(pixels, stated))
 
 

@@ -110,7 +110,7 @@ def user_dataset(
         DataError: pixels or labels cannot be used, a class has no training image, or the padding is not smaller than
             the images.
     """
-    statistics = statistics or channel_statistics(train.pixels)
+    statistics = statistics or channel_statistics(train.pixels, train.rows)
     height, width = train.pixels.shape[1:3]
     if padding >= min(height, width):
         raise DataError(f"dataset.padding={padding}: must be below the images' size, {height}x{width}.")

@@ -114,7 +114,7 @@ def test_colour_jitter_depends_on_the_seed_and_differs_from_image_to_image():
     once, again, other = (change(pixels, tf.constant([1, step])).numpy() for step in (5, 5, 6))
     np.testing.assert_array_equal(once, again)
     assert len({*once[:, 0, 0, 0]}) == 4 and not np.array_equal(once, other)
-    assert 60 <= once.min() and once.max() <= 140
+    assert once.min() >= 60 and once.max() <= 140
     assert colour_jitter(Augmentation(magnitude=0.5)) is None
 
 

