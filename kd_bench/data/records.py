@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.file_adapters import FileFormat
+from tensorflow_datasets.core.utils.shard_utils import FileInstruction
 
 _LENGTH, _CHECKSUM = 8, 4
 """Bytes before a record's data: its length and that length's checksum, which also follows the data."""
@@ -25,23 +26,24 @@ class ByNumber(Protocol):
 class TFRecords:
     """The records of a split in TFRecord files, which have no index: one is made by going from record to record."""
 
-    def __init__(self, shards: Sequence[tuple[str, int, int]]) -> None:
+    def __init__(self, shards: Sequence[FileInstruction]) -> None:
         """Makes the index.
 
         Args:
-            shards: path of each file, and its first record of the split and the one after the last.
+            shards: the files of the split, and which of their records it has.
 
         Raises:
-            ValueError: a file is cut short or has fewer records.
+            ValueError: a file is cut short or has another number of records than its set says.
             OSError: a file cannot be read.
         """
-        self._paths = [path for path, _, _ in shards]
-        places = [_places(path)[first:last] for path, first, last in shards]
-        for (path, first, last), found in zip(shards, places, strict=True):
-            if len(found) != last - first:
-                raise ValueError(f"{path} holds {first + len(found)} images, not {last} or more")
-        self._shards = np.repeat(np.arange(len(places)), [len(found) for found in places]).astype(np.int32)
-        self._places = np.concatenate(places)
+        self._paths = [str(shard.filename) for shard in shards]
+        places = [_places(path) for path in self._paths]
+        for shard, found in zip(shards, places, strict=True):
+            if len(found) != shard.examples_in_shard:
+                raise ValueError(f"{shard.filename} holds {len(found)} images, not {shard.examples_in_shard}")
+        self._shards = np.repeat(np.arange(len(shards), dtype=np.int32), [shard.take for shard in shards])
+        chosen = [found[shard.skip :][: shard.take] for shard, found in zip(shards, places, strict=True)]
+        self._places = np.concatenate(chosen)
 
     def __len__(self) -> int:
         return len(self._shards)
@@ -88,8 +90,7 @@ class Records:
 
 def _records(builder: tfds.core.DatasetBuilder, split: str) -> ByNumber:
     if builder.info.file_format == FileFormat.TFRECORD:
-        shards = builder.info.splits[split].file_instructions
-        return TFRecords([(str(shard.filename), shard.skip, shard.skip + shard.take) for shard in shards])
+        return TFRecords(builder.info.splits[split].file_instructions)
     return builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
 
 

@@ -113,16 +113,13 @@ def write_set(folder, file_format):
             "label": tfds.features.ClassLabel(num_classes=2),
         }
     )
-    parts = {
-        split: [
-            (
-                number,
-                {"image": random.integers(0, 256, (*random.integers(18, 30, 2), 3), np.uint8), "label": number % 2},
-            )
-            for number in range(count)
-        ]
-        for split, count in {"train": 40, "test": 12}.items()
-    }
+
+    def examples(count):
+        for number in range(count):
+            pixels = random.integers(0, 256, (*random.integers(18, 30, 2), 3), np.uint8)
+            yield number, {"image": pixels, "label": number % 2}
+
+    parts = {"train": [*examples(40)], "test": [*examples(12)]}
     tfds.dataset_builders.store_as_tfds_dataset(
         "mine", "1.0.0", features, parts, data_dir=folder, file_format=file_format
     )
