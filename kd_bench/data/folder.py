@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from kd_bench.checks import NonNegativeInt, PositiveInt, Probability
-from kd_bench.config.image_folder import Classes, ImageFolder, list_images, told
+from kd_bench.config.image_folder import Classes, ImageFolder, describe_left_out, list_images
 from kd_bench.data.datasets import resized
 from kd_bench.data.decoding import decode_image
 from kd_bench.data.images import ImageDataset, Images, in_canonical_order, require_memory
@@ -51,7 +51,7 @@ def load_folder(
     source = f"dataset.root={root}"
     folder = list_images(root)
     if folder.left_out:
-        warn(f"warning: {source}: {told(folder.left_out)}.")
+        warn(f"warning: {source}: {describe_left_out(folder.left_out)}.")
     names = list(folder.train)
     read = partial(_read, source, names, image_size=image_size, channels=channels)
     train = read(folder.train)
