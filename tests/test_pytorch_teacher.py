@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
-from helpers.pytorch import images, tensor
+from helpers.pytorch import images, tensor, tensors
 
 from kd_bench import execution
 from kd_bench.config.compose import jobs
@@ -19,7 +19,7 @@ from kd_bench.training.state_dict import load_state_dict, state_dict
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras's, in `save`
 SMALL = ["model=tiny_mixed", "model.teacher.padding=symmetric", "model.teacher.stem_channels=4"]
-SHORT = ["teacher=file", "teacher.normalisation=zero_to_one", "epochs=1", "fraction=0.1", "hardware=cpu", *SMALL]
+SHORT = ["teacher=file", "teacher.normalisation=zero_to_one", "epochs=1", "fraction=0.1", "hardware=cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def path(network, tmp_path_factory):
 
 
 def with_file(path, *arguments):
-    (config,) = jobs([*SHORT, f"teacher.path={path}", *arguments])
+    (config,) = jobs([*SHORT, *SMALL, f"teacher.path={path}", *arguments])
     return config
 
 
@@ -93,6 +93,24 @@ def test_a_file_of_another_network_is_refused_and_leaves_nothing(path, arguments
         execution.run(config)
     assert "\n" not in str(refused.value)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("named", "difference"),
+    [
+        ("resnet20", r"lacks the tensor layer1\.1\.bn1\.bias and \d+ more"),
+        ("resnet8", r"has the tensor fc\.weight with .*"),
+    ],
+)
+def test_a_refusal_names_the_network_that_the_file_is_of(named, difference, tmp_path):
+    weights = tensors("resnet8")
+    weights["conv1.weight"] = np.ones((16, 1, 3, 3), np.float32)  # the digits have one channel
+    safetensors.numpy.save_file(weights, tmp_path / "teacher.safetensors")
+    lines = ["method=teacher", f"model.teacher={named}", f"teacher.path={tmp_path}/teacher.safetensors"]
+    (config,) = jobs([*SHORT, *lines, f"outputs={tmp_path}/outputs"])
+    reason = r"all its tensors are those of model\.teacher=resnet8, with 100 classes, and the data have 10\.$"
+    with pytest.raises(ConfigError, match=f"{difference}; {reason}"):
+        execution.run(config)
 
 
 def test_a_file_that_is_no_pytorch_file_is_refused(tmp_path):

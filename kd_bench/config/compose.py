@@ -83,11 +83,11 @@ def jobs(arguments: Sequence[str]) -> list[RunConfig]:
         refuse_sweeps(overrides, multirun=config.hydra.mode == RunMode.MULTIRUN)
         if config.hydra.mode != RunMode.MULTIRUN:
             return [run_of(config)]
-        of_runs = [str(one.input_line) for one in overrides if not one.is_hydra_override()]
+        of_task = [str(one.input_line) for one in overrides if not one.is_hydra_override()]
         require_sweeper(config.hydra)
         if is_search(config.hydra):
-            return search_ends(config, of_runs)
-        return distinct_runs(sweep_jobs(config, of_runs))
+            return search_ends(config, of_task)
+        return distinct_runs(sweep_jobs(config, of_task))
 
 
 def run_of(config: DictConfig) -> RunConfig:
@@ -186,9 +186,9 @@ def search_ends(config: DictConfig, arguments: Sequence[str]) -> list[RunConfig]
 def _at_the_ends(composer: Composer, lines: Sequence[Sequence[str]]) -> Iterator[RunConfig]:
     """Yields the checked run of each line, combined with the first line of every other override."""
     first = [line for line, *_ in lines]
-    for place, several in enumerate(lines):
+    for index, several in enumerate(lines):
         for line in several:
-            yield composer.run([*first[:place], line, *first[place + 1 :]])
+            yield composer.run([*first[:index], line, *first[index + 1 :]])
 
 
 def _by_key(params: Mapping[str, str] | None, arguments: Sequence[str]) -> Iterable[Override]:

@@ -97,13 +97,13 @@ def targets(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def directory(run: "RunConfig") -> Path:
     """Returns the folder of a run. It depends only on the config. Pairs with the same teacher share its run."""
-    place, last = Path(run.outputs, run.dataset.name), f"seed={run.seed}-{run.digest}"
+    folder, last = Path(run.outputs, run.dataset.name), f"seed={run.seed}-{run.digest}"
     if run.validation:  # separate from the runs that tables show
-        place /= f"validation={run.validation:g}"
+        folder /= f"validation={run.validation:g}"
     if run.is_teacher:
-        kind = "file" if run.evaluated else run.model.teacher.target.rpartition(".")[2]
-        return place / "teachers" / kind / last
-    return place / run.model.name / run.method.name / f"fraction={run.fraction:g}" / last
+        network = "file" if run.evaluated else run.model.teacher.target.rpartition(".")[2]
+        return folder / "teachers" / network / last
+    return folder / run.model.name / run.method.name / f"fraction={run.fraction:g}" / last
 
 
 def differences(

@@ -69,14 +69,14 @@ def list_images(root: str) -> ImageFolder:
         ConfigError: there is no such home.
         DataError: there is no such folder, it cannot be read, or it is not clear what its classes and parts are.
     """
-    place = _existing(root)
+    folder = _existing(root)
     left_out: Counter[str] = Counter()
     with reading(root):
-        parts = _parts(place)
+        parts = _parts(folder)
         if parts is None:
-            return ImageFolder(place, _classes(place, left_out), None, (), left_out)
+            return ImageFolder(folder, _classes(folder, left_out), None, (), left_out)
         train, test = _classes(parts[0], left_out), _classes(parts[1], left_out, least=1)
-        files, folders = _content(place)
+        files, folders = _content(folder)
         left_out += Counter(map(_kind, files))
         left_out += Counter({f"{unused.name}/": len(_files(unused)) for unused in folders if unused not in parts})
     if unknown := sorted(set(test) - set(train)):
@@ -84,10 +84,10 @@ def list_images(root: str) -> ImageFolder:
             f"dataset.root={root}: {parts[1] / unknown[0]} has no counterpart in {parts[0].name}; make the classes "
             f"equal, or set dataset.root={parts[0]}, of which dataset.test_share becomes the test set."
         )
-    return ImageFolder(place, train, test, tuple(part.name for part in parts), left_out)
+    return ImageFolder(folder, train, test, tuple(part.name for part in parts), left_out)
 
 
-def told(left_out: Counter[str]) -> str:
+def describe_left_out(left_out: Counter[str]) -> str:
     """Returns what was left out in words, as in `27 files are left out: .webp (27)`."""
     kinds = ", ".join(f"{kind} ({count})" for kind, count in left_out.most_common())
     return f"{left_out.total()} {'file is' if left_out.total() == 1 else 'files are'} left out: {kinds}"
@@ -107,14 +107,14 @@ def reading(root: str) -> Iterator[None]:
 def _existing(root: str) -> Path:
     """Returns the folder, if it can be one of images: a whole home would take hours to read."""
     with reading(root):
-        place = expanded("dataset.root", root)
-        if not root or not place.exists():
+        folder = expanded("dataset.root", root)
+        if not root or not folder.exists():
             raise DataError(f"dataset.root={root}: there is no such folder.")
-        if not place.is_dir():
+        if not folder.is_dir():
             raise DataError(f"dataset.root={root}: is no folder; for an npz file, write dataset=arrays dataset.path=.")
-        if Path("~").expanduser().resolve().is_relative_to(place.resolve()):
+        if Path("~").expanduser().resolve().is_relative_to(folder.resolve()):
             raise DataError(f"dataset.root={root}: is your home or contains it; set it to the folder of the images.")
-    return place
+    return folder
 
 
 def _parts(root: Path) -> tuple[Path, Path] | None:
@@ -190,7 +190,7 @@ def _images(place: Path, folder: Path, left_out: Counter[str]) -> list[Path]:
     images = [file for file in files if _is_image(file)]
     others = Counter(_kind(file) for file in files if not _is_image(file))
     if not images:
-        instead = f"; {told(others)}" if others else ""
+        instead = f"; {describe_left_out(others)}" if others else ""
         raise DataError(
             f"dataset.root={place}: its folder {folder.name} has no images ({', '.join(SUFFIXES)}){instead}."
         )

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -11,7 +12,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from kd_bench.checks import listed
+from kd_bench.config.network import Network
 from kd_bench.errors import ConfigError
+from kd_bench.installation import CONF
 
 _GROUP = "network"
 _SIDES = ("teacher", "student")
@@ -32,6 +35,17 @@ def with_networks(node: Mapping[str, Any]) -> dict[str, Any]:
     found = {side: _network(f"model.{side}", name) for side, name in named.items()}
     both = {"name": "_".join(named.values())} if len(named) == len(_SIDES) else {}
     return {**node, **found, **both}
+
+
+def own_networks() -> dict[str, Network]:
+    """Returns the package's own networks by their names. Unlike Hydra, it can be asked at any time."""
+    return {path.stem: Network.parse(_GROUP, _own(path.stem)) for path in sorted((CONF / _GROUP).glob("*.yaml"))}
+
+
+def _own(name: str) -> dict[str, Any]:
+    node: dict[str, Any] = yaml.safe_load((CONF / _GROUP / f"{name}.yaml").read_text(encoding="utf-8"))
+    based_on = [base for base in node.pop("defaults", ()) if base != "_self_"]
+    return {key: value for base in based_on for key, value in _own(base).items()} | node
 
 
 def refuse_values_beside_names(overrides: Sequence[Override]) -> None:

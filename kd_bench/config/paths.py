@@ -23,7 +23,7 @@ def expanded(key: str, path: object) -> Path:
         raise ConfigError(f"{key}={path}: there is no such home; write the path without ~.") from problem
 
 
-def place_of_set(name: str, data_dir: str | None) -> Path:
+def prepared_folder(name: str, data_dir: str | None) -> Path:
     """Returns the folder of all versions of a set of TensorFlow Datasets, which may not be there yet.
 
     Args:

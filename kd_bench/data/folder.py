@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from kd_bench.checks import NonNegativeInt, Positive, PositiveInt, Probability, Share
-from kd_bench.config.image_folder import Classes, ImageFolder, list_images, told
+from kd_bench.config.image_folder import Classes, ImageFolder, describe_left_out, list_images
 from kd_bench.data.encoded import EncodedPixels, Files, InMemory, Paths, encoded_images
 from kd_bench.data.framing import Framing, framing
 from kd_bench.data.images import ImageDataset, Images, in_canonical_order, require_bytes, require_memory
@@ -63,7 +63,7 @@ def load_folder(
     frame = framing(image_size, channels, resize, short_side, crop_scale, crop_ratio)
     folder = list_images(root)
     if folder.left_out:
-        warn(f"warning: {source}: {told(folder.left_out)}.")
+        warn(f"warning: {source}: {describe_left_out(folder.left_out)}.")
     names = list(folder.train)
     read = partial(_read, source, names, frame, streaming)
     train = read(folder.train)

@@ -20,7 +20,7 @@ from absl import logging as absl_logging
 from filelock import FileLock
 from tensorflow_datasets.core.download import download_manager, downloader, extractor
 
-from kd_bench.config.paths import expanded, place_of_set
+from kd_bench.config.paths import expanded, prepared_folder
 from kd_bench.data import digits  # noqa: F401 - importing it registers `digits` with TensorFlow Datasets
 from kd_bench.data.damage import UNREADABLE, error_reason, error_text, usable
 from kd_bench.data.fashion_mnist import ManualFashionMNIST
@@ -68,7 +68,7 @@ def find_builder(name: str, data_dir: str | None, manual_dir: str | None) -> tfd
     except tfds.core.DatasetNotFoundError as error:
         raise DataError(f"dataset.name={name}: TensorFlow Datasets has no such set.{_hint(name, data_dir)}") from error
     except UNREADABLE as error:
-        _require_sound_copies(place_of_set(name, data_dir))
+        _require_sound_copies(prepared_folder(name, data_dir))
         if isinstance(error, OSError | tf.errors.OpError):
             raise DataError(f"dataset.data_dir={data_dir}: cannot be read: {error_reason(error)}.") from error
         raise DataError(f"dataset.name={name}: {error_text(error)}.") from error
@@ -91,7 +91,7 @@ def _require_outside(name: str, data_dir: Path) -> None:
 
 
 def _hint(name: str, data_dir: str | None) -> str:
-    if (folder := place_of_set(name, data_dir)).exists():
+    if (folder := prepared_folder(name, data_dir)).exists():
         return (
             f" {folder} has no set of this name and version: a prepared set is a folder such as 1.0.0 with "
             "dataset_info.json and features.json. Copy it again; if it has a folder of images per class, write "

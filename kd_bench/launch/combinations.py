@@ -12,7 +12,7 @@ from typing import NamedTuple
 import yaml
 
 from kd_bench.config import identity, without
-from kd_bench.config.paths import place_of_set
+from kd_bench.config.paths import prepared_folder
 from kd_bench.config.schema import Named, RunConfig
 from kd_bench.installation import CONF
 from kd_bench.runs.standing import read_standing
@@ -33,11 +33,11 @@ class Combination(NamedTuple):
     """What decides whether a run can be built.
 
     Attributes:
-        kind: all but the fraction. If it can be built at one fraction, then at all larger ones.
+        facts: all but the fraction, as text. If it can be built at one fraction, then at all larger ones.
         fraction: of the training images.
     """
 
-    kind: str
+    facts: str
     fraction: float
 
 
@@ -84,9 +84,9 @@ def is_prepared(dataset: Named) -> bool:
     """Returns whether a data set needs no preparation, or has been prepared."""
     if dataset.target != _TFDS:
         return True
-    place = place_of_set(dataset.name, dataset.parameters.get("data_dir"))
+    folder = prepared_folder(dataset.name, dataset.parameters.get("data_dir"))
     with contextlib.suppress(OSError):
-        return any(place.rglob("dataset_info.json"))
+        return any(folder.rglob("dataset_info.json"))
     return False
 
 

@@ -156,11 +156,11 @@ def _refused_builds(runs: Sequence[RunConfig], images: "ImageDataset") -> Iterat
     possible: set[str] = set()
     for run in runs:
         one = combination(run)
-        if one.kind not in possible:
+        if one.facts not in possible:
             here = replace(run, hardware=_CPU, deterministic=False)
             parts, reason = _tried(partial(build, here, None, images))
             if parts is not None:
-                possible.add(one.kind)
+                possible.add(one.facts)
             if reason is not None:
                 yield _Finding(one, reason)
 

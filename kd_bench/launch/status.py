@@ -33,13 +33,13 @@ class Row(NamedTuple):
     """What the status shows of a run that is running, interrupted or failed.
 
     Attributes:
-        kind: one of these.
+        state: one of these.
         seconds_left: until the end of the training of a running run; infinite if that is not known yet.
         title: a short description; the run's folder, if the run has not written its config yet.
         detail: a second line.
     """
 
-    kind: State
+    state: State
     seconds_left: float
     title: str
     detail: str
@@ -170,19 +170,19 @@ def _seconds_since_last_write(folder: RunFolder) -> float:
 
 
 def render_status(status: Status, width: int = 80) -> str:
-    """Returns how many runs there are of each kind, and each unfinished run, in lines of at most `width` characters."""
+    """Returns the number of runs in each state, and each unfinished run, in lines of at most `width` characters."""
     # Paths stay on one line, so that they can be copied.
     wrapper = textwrap.TextWrapper(width, subsequent_indent=_INDENT, break_on_hyphens=False, break_long_words=False)
     return "\n".join(line for text in _lines(status) for line in wrapper.wrap(text) or [""])
 
 
 def _lines(status: Status) -> Iterator[str]:
-    rows = {kind: sorted(row for row in status.rows if row.kind is kind) for kind in _HEADINGS}
-    counts = {kind.name.lower(): len(rows[kind]) for kind in _HEADINGS} | {"to do": len(status.to_do)}
+    rows = {state: sorted(row for row in status.rows if row.state is state) for state in _HEADINGS}
+    counts = {state.name.lower(): len(rows[state]) for state in _HEADINGS} | {"to do": len(status.to_do)}
     yield ", ".join([f"{status.done} done", *(f"{count} {name}" for name, count in counts.items() if count)])
-    for kind, heading in _HEADINGS.items():
-        yield from ["", heading] if rows[kind] else []
-        for row in rows[kind]:
+    for state, heading in _HEADINGS.items():
+        yield from ["", heading] if rows[state] else []
+        for row in rows[state]:
             yield from (f"  {row.title}", _INDENT + row.detail)
     yield from ["", "to do; the same command does them:"] if status.to_do else []
     yield from (f"  {title}" for title in shortened(sorted(status.to_do)))

@@ -40,8 +40,8 @@ def write_lists(runs: Sequence[RunConfig]) -> None:
     titles: dict[str, dict[str, str]] = defaultdict(dict)
     for run in runs if len(runs) > 1 else ():
         titles[run.outputs][run.directory.relative_to(run.outputs).as_posix()] = run.title
-    for outputs, of_runs in titles.items():
-        content = json.dumps({"runs": of_runs}, ensure_ascii=False, indent=1)
+    for outputs, listed in titles.items():
+        content = json.dumps({"runs": listed}, ensure_ascii=False, indent=1)
         name = f".sweep-{hashlib.sha256(content.encode()).hexdigest()[:16]}.json"
         try:
             write_atomically(Path(outputs, name), content)

@@ -1,5 +1,6 @@
 """Loads a trained network from a file as a teacher, with the contract of the package's own networks."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import tensorflow as tf
 from kd_bench.errors import ConfigError
 from kd_bench.networks.by_layer_name import by_layer_name
 from kd_bench.networks.pytorch_modules import Modules
+from kd_bench.training.fitting import fitting
 from kd_bench.training.keras_file import OtherKerasError, load_keras_file
 from kd_bench.training.pytorch_file import read_state_dict
 from kd_bench.training.saving import INNER, NORMALISATION, READY_TO_USE
-from kd_bench.training.state_dict import load_state_dict
+from kd_bench.training.state_dict import OtherNetworkError, load_state_dict
 
 _CIFAR100_MEAN, _CIFAR100_STD = np.array([0.5071, 0.4867, 0.4408]), np.array([0.2675, 0.2565, 0.2761])
 """Of pixels on the scale 0 to 1, as RepDistiller and mdistiller round them."""
@@ -131,9 +133,24 @@ def load_pytorch_weights(path: Path, network: keras.Model, modules: Modules) -> 
         ConfigError: the file cannot be read, or its weights are not those of the network.
     """
     try:
-        load_state_dict(network, modules, read_state_dict(path))
+        tensors = read_state_dict(path)
+        load_state_dict(network, modules, tensors)
+    except OtherNetworkError as problem:
+        reason = _fitting(tensors, network) or problem.question
+        raise ConfigError(f"teacher.path={path}: {problem.difference}; {reason}") from problem
     except ValueError as problem:
         raise ConfigError(f"teacher.path={path}: {problem}.") from problem
+
+
+def _fitting(tensors: Mapping[str, np.ndarray], network: keras.Model) -> str | None:
+    """Returns a sentence about the network of which the tensors are, from images as those of another network."""
+    found = fitting(tensors, network.input_shape[1:])
+    if found is None:
+        return None
+    name, classes = found
+    known = network.output["logits"].shape[-1]
+    data = "" if classes == known else f", with {classes} classes, and the data have {known}"
+    return f"all its tensors are those of model.teacher={name}{data}."
 
 
 def _rescaled(images: keras.KerasTensor, mean: np.ndarray, std: np.ndarray, normalisation: str) -> keras.KerasTensor:

@@ -21,6 +21,20 @@ _AXES: dict[type, tuple[int, ...]] = {
 """The axes of our kernels in the order of PyTorch's: `[O,I,h,w]` for a convolution, `[K,D]` for a matrix."""
 
 
+class OtherNetworkError(ValueError):
+    """The tensors are not those of the network: others, or of other shapes.
+
+    Attributes:
+        difference: what differs, for a message.
+        question: what may be the reason.
+    """
+
+    def __init__(self, difference: str, question: str) -> None:
+        super().__init__(f"{difference}; {question}")
+        self.difference = difference
+        self.question = question
+
+
 def state_dict(network: keras.Model, modules: Modules) -> dict[str, np.ndarray]:
     """Returns the weights of a network by the names of PyTorch, float32; counters are int64 zeros, biases zeros.
 
@@ -53,11 +67,14 @@ def load_state_dict(network: keras.Model, modules: Modules, tensors: Mapping[str
         tensors: name -> array; counters may be missing.
 
     Raises:
-        ValueError: they are not the tensors of this network, or not finite; the message is one line.
+        OtherNetworkError: they are not the tensors of this network; the message is one line.
+        ValueError: they are not finite, or the network has other layers than PyTorch's; likewise.
     """
-    given = {name: tensor for name, tensor in tensors.items() if not name.endswith(_COUNTER)}
-    usual = {name: tensor for name, tensor in state_dict(network, modules).items() if not name.endswith(_COUNTER)}
-    _require_same(given, usual)
+    given = without_counters(tensors)
+    _require_same(shapes(given), shapes(state_dict(network, modules)))
+    for name, tensor in given.items():
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"has the tensor {name} with values that are not finite; its training has failed")
     bias = np.zeros(())
     for module, layers in _layers(network, modules).items():
         weight = given[f"{module}.weight"]
@@ -72,6 +89,16 @@ def load_state_dict(network: keras.Model, modules: Modules, tensors: Mapping[str
             layer.set_weights([part, *own])
 
 
+def shapes(tensors: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of the tensors of a state dict by their names, without its counters."""
+    return {name: tensor.shape for name, tensor in without_counters(tensors).items()}
+
+
+def without_counters(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns a state dict without the counters of its batch norms, which change nothing and may be missing."""
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith(_COUNTER)}
+
+
 def _layers(network: keras.Model, modules: Modules) -> dict[str, list[keras.layers.Layer]]:
     """Returns the layers with weights by the names of their modules, in the modules' order."""
     layers = {layer.name: layer for layer in network.layers if layer.weights}
@@ -83,21 +110,18 @@ def _layers(network: keras.Model, modules: Modules) -> dict[str, list[keras.laye
     return found
 
 
-def _require_same(given: Mapping[str, np.ndarray], usual: Mapping[str, np.ndarray]) -> None:
-    """Raises `ValueError` unless both have the same names and shapes, and what is given is finite."""
-    for problem, names in {
+def _require_same(given: Mapping[str, tuple[int, ...]], usual: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises `OtherNetworkError` unless both have the same names and shapes."""
+    architecture = "is it of another architecture?"
+    for difference, names in {
         "lacks the tensor": usual.keys() - given.keys(),
         "has a tensor that the network has not,": given.keys() - usual.keys(),
     }.items():
         if names:
             others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise ValueError(f"{problem} {min(names)}{others}; is it of another architecture?")
+            raise OtherNetworkError(f"{difference} {min(names)}{others}", architecture)
     *inner, matrix, _ = usual
     for name in (*inner, matrix):
-        if given[name].shape != usual[name].shape:
-            shapes = f"the shape {given[name].shape}, and not {usual[name].shape}"
-            hint = "has it other classes?" if name == matrix else "is it of another architecture?"
-            raise ValueError(f"has the tensor {name} with {shapes}; {hint}")
-    for name, tensor in given.items():
-        if not np.isfinite(tensor).all():
-            raise ValueError(f"has the tensor {name} with values that are not finite; its training has failed")
+        if given[name] != usual[name]:
+            difference = f"has the tensor {name} with the shape {given[name]}, and not {usual[name]}"
+            raise OtherNetworkError(difference, "has it other classes?" if name == matrix else architecture)

@@ -42,8 +42,8 @@ def begin(tmp_path):
     return write
 
 
-def kinds(status):
-    return [row.kind for row in status.rows]
+def states(status):
+    return [row.state for row in status.rows]
 
 
 def test_runs_are_done_running_interrupted_or_failed(begin, write_outputs):
@@ -65,7 +65,7 @@ def test_a_run_that_a_process_tries_again_is_running_and_not_failed(tmp_path):
     path = write_run(tmp_path, make_record("AT", failed="loss is NaN"))
     with locked(RunFolder(path)):
         found = read_status([tmp_path])
-    assert kinds(found) == [State.RUNNING]
+    assert states(found) == [State.RUNNING]
 
 
 def test_a_run_that_reads_its_data_has_no_config_yet(tmp_path):
@@ -85,7 +85,7 @@ def test_a_running_run_is_named_by_its_process_with_what_differs_from_its_preset
             if text is not None:
                 folder.config.write_text(text)
             found = read_status([tmp_path])
-        assert [(row.title, row.kind) for row in found.rows] == [(config.title, State.RUNNING)]
+        assert [(row.title, row.state) for row in found.rows] == [(config.title, State.RUNNING)]
         assert found.problems == []
 
 
@@ -95,7 +95,7 @@ def test_a_run_in_several_folders_counts_where_it_is_furthest(begin, write_outpu
     second = write_outputs(make_record("AT", failed="loss is NaN"), make_record("AB", failed="NaN"), name="second")
     for order in ([first, second], [second, first]):
         found = read_status(order)
-        assert (found.done, kinds(found)) == (1, [State.FAILED])
+        assert (found.done, states(found)) == (1, [State.FAILED])
 
 
 def test_what_is_damaged_is_named_and_the_others_are_shown(begin, write_outputs):
@@ -107,7 +107,7 @@ def test_what_is_damaged_is_named_and_the_others_are_shown(begin, write_outputs)
     strange.metrics.write_text("{\n" + strange.metrics.read_text())
     found = read_status([outputs])
     assert found.done == 1
-    assert kinds(found) == [State.INTERRUPTED] * 2
+    assert states(found) == [State.INTERRUPTED] * 2
     paths = {str(record), str(unreadable.config), str(strange.metrics)}
     assert {message.partition(":")[0] for message in found.problems} == paths
 
@@ -128,7 +128,7 @@ def test_a_damaged_run_that_is_done_again_is_running(write_outputs):
     assert len(read_status([outputs]).problems) == 1
     with locked(RunFolder(record.parent)):
         found = read_status([outputs])
-    assert kinds(found) == [State.RUNNING]
+    assert states(found) == [State.RUNNING]
     assert not any("result.json" in message for message in found.problems)
 
 
@@ -157,7 +157,7 @@ def test_the_runs_of_a_sweep_that_have_not_begun_are_to_do(begin, tmp_path):
     begin("seed=2")
     write_lists(jobs(["-m", "method=student", "epochs=40", "seed=0,1,2,3,4,5", f"outputs={tmp_path}/outputs"]))
     status = read_status([tmp_path / "outputs"])
-    assert kinds(status) == [State.INTERRUPTED]
+    assert states(status) == [State.INTERRUPTED]
     assert render_status(status).splitlines()[0] == "0 done, 1 interrupted, 5 to do"
     assert render_status(status).splitlines()[-3:] == [
         "to do; the same command does them:",

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.command import ROOT
+from helpers.methods import small_batch
 
 from kd_bench.complexity import multiply_adds
+from kd_bench.config.compose import jobs
 from kd_bench.distillers.co import batch_norm_of
 from kd_bench.errors import ConfigError
 from kd_bench.networks.bottleneck_resnet import bottleneck_resnet
 from kd_bench.networks.mobilenet_v2 import mobilenet_v2
 from kd_bench.networks.shufflenet_v1 import shufflenet_v1
 from kd_bench.networks.shufflenet_v2 import shufflenet_v2
+from kd_bench.training.optimizers import sgd
 from kd_bench.training.saving import save_network
 
 POINTS = {"points": [1, 2, 3, 4]}
@@ -108,6 +111,24 @@ def test_channels_that_parts_do_not_divide_are_refused():
         built("shufflenet_v1", channels=12)
     with pytest.raises(ConfigError, match=r"channels=\[8, 16, 31\]: must be 3 even numbers"):
         built("shufflenet_v2", channels=[8, 16, 31])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_learns_by_logits_maps_and_relations(name):
+    keras.utils.set_random_seed(0)
+    teacher, student = built(name), built(name)
+    images, labels, indices = small_batch(16, (16, 16, 3))
+    batches = tf.data.Dataset.from_tensor_slices((images, labels % 5, indices)).batch(16)
+    for method in ("soft_logits", "at", "sp"):
+        distiller = jobs([f"method={method}"])[0].method.build(student, teacher)
+        optimizer = sgd(
+            None, learning_rate=0.01, momentum=0.9, nesterov=False, weight_decay=0.0, decay_at=[], decay_factor=1.0
+        )
+        distiller.begin(distiller.stages()[-1], optimizer, 2, 1, jit_compile=False)
+        distiller.run_eagerly = True
+        first, second = distiller.fit(batches, epochs=2, shuffle=False, verbose=0).history["loss"]
+        assert second < first, method
+        assert all(np.any(momentum.numpy()) for momentum in optimizer.momentums), method  # each had a gradient
 
 
 REPLICAS = """
