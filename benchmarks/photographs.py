@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,6 +19,7 @@ from benchmarks.measure import Action, alternate, show, verdict
 from kd_bench.complexity import multiply_adds
 from kd_bench.config.compose import jobs
 from kd_bench.data.batches import normalise, training_batches
+from kd_bench.data.encoded import EncodedPixels
 from kd_bench.data.folder import load_folder
 from kd_bench.data.framing import RandomCrop, random_window, resized
 from kd_bench.data.images import ImageDataset
@@ -61,7 +61,7 @@ def _on_one_core(folder: str) -> float:
 def _show_rates(folder: str) -> float:
     """Prints images a second of each pipeline, and returns ours."""
     dataset = _dataset(folder)
-    pipelines = {"ours": _ours(dataset, _STEPS), "tf.data": _plain(folder, dataset), "Keras": _keras(folder, dataset)}
+    pipelines = {"ours": _ours(dataset, _STEPS), "tf.data": _plain(dataset), "Keras": _keras(folder, dataset)}
     timings = alternate({name: _all_of(batches) for name, batches in pipelines.items()}, _ROUNDS, warm_up=1)
     images = _STEPS * _BATCH
     rows: list[list[Any]] = [["ours", images / timings.median("ours"), "", "", ""]]
@@ -95,9 +95,11 @@ def _ours(dataset: ImageDataset, steps: int) -> tf.data.Dataset:
     return training_batches(dataset.train, dataset, batch_size=_BATCH, seed=0, first_step=0, steps=steps)
 
 
-def _plain(folder: str, dataset: ImageDataset) -> tf.data.Dataset:
-    """Returns the same operations as one would write them by hand, with a shuffle buffer and without a seed."""
-    paths = [str(path) for path in Path(folder).glob("*/*.jp*g")]
+def _plain(dataset: ImageDataset) -> tf.data.Dataset:
+    """Returns the same operations on the same files as one would write them by hand, with a shuffle buffer."""
+    pixels = dataset.train.pixels
+    assert isinstance(pixels, EncodedPixels), "they are cropped at random"
+    paths = [pixels.files.name(row) for row in ([] if dataset.train.rows is None else dataset.train.rows)]
 
     def image(path: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         data = tf.io.read_file(path)
