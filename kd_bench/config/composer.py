@@ -13,7 +13,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from kd_bench.config.explanations import unknown_key
 from kd_bench.config.named_network import refuse_values_beside_names
@@ -24,6 +24,11 @@ from kd_bench.errors import ConfigError, DataError
 
 _PRESET_KEYS = ("experiment", "dataset", "dataset.name", "dataset.root", "dataset.path", "model", "method")
 """Groups whose choice puts a run into another table or row. It does not make the run a variant of the same row."""
+_MISSING = {
+    "dataset.root": "; set it to a folder with a folder of images per class; for ImageNet, to one with "
+    "train/n01440764/n01440764_10026.JPEG and val/n01440764/ILSVRC2012_val_00000293.JPEG"
+}
+"""What to do about a value that a preset leaves to the user."""
 NO_CHOICES = ("hydra", "published", "search")
 """Groups of which the user chooses nothing for a run."""
 
@@ -187,4 +192,5 @@ def containers(config: DictConfig, *, may_miss: bool = False) -> dict[str, Any]:
         kind, _, of_resolver = reason.partition(" raised while resolving interpolation: ")
         if kind in (ConfigError.__name__, DataError.__name__):  # its message names the key that the user has set
             raise ConfigError(of_resolver) from problem
-        raise ConfigError(f"{problem.full_key}: {(of_resolver or reason).rstrip('.')}.") from problem
+        hint = _MISSING.get(str(problem.full_key), "") if isinstance(problem, MissingMandatoryValue) else ""
+        raise ConfigError(f"{problem.full_key}: {(of_resolver or reason).rstrip('.')}{hint}.") from problem
