@@ -66,9 +66,7 @@ def test_what_is_missing_of_imagenet_is_named_in_one_line(tmp_path, imagenet):
     for root, problem in ((tmp_path / "none", "there is no such folder"), (imagenet / "train", "has no folders train")):
         with pytest.raises(ConfigError, match=rf"^dataset\.root={root}: {problem}{files}"):
             jobs(["experiment=imagenet", f"dataset.root={root}", "method=student"])
-    with pytest.raises(
-        ConfigError, match=r"^dataset\.root: Missing [^\n]*train/n01440764/n01440764_10026\.JPEG"
-    ):
+    with pytest.raises(ConfigError, match=r"^dataset\.root: Missing [^\n]*train/n01440764/n01440764_10026\.JPEG"):
         jobs(["experiment=imagenet", "method=student"])
 
 

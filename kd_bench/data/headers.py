@@ -1,9 +1,8 @@
 """What an image file says of itself: enough to refuse it, with its name, before its pixels take memory."""
 
 import numpy as np
-import tensorflow as tf
 
-from kd_bench.data.jpeg import END, PIXELS, START, segments
+from kd_bench.data import jpeg
 
 _MOST_PIXELS = 2**27
 """More than a camera has. A file of a few bytes can ask for more than the memory holds."""
@@ -18,7 +17,6 @@ def require_sound(data: bytes) -> None:
 
     Raises:
         ValueError: it has too many pixels, ends too early, or has colours that TensorFlow would not read.
-        tf.errors.OpError: it is a JPEG without a size.
     """
     height, width = stated_size(data)
     if height * width > _MOST_PIXELS:
@@ -34,7 +32,6 @@ def require_image(data: bytes) -> None:
 
     Raises:
         ValueError: it is of another kind, or as of `require_sound`.
-        tf.errors.OpError: as of `require_sound`.
     """
     require_sound(data)
     if 0 in stated_size(data):
@@ -49,16 +46,15 @@ def stated_size(data: bytes) -> tuple[int, int]:
         return int.from_bytes(data[8:10], "little"), int.from_bytes(data[6:8], "little")
     if data[:2] == b"BM":
         return abs(int.from_bytes(data[22:26], "little", signed=True)), int.from_bytes(data[18:22], "little")
-    if data[:2] == START:
-        height, width, _ = tf.io.extract_jpeg_shape(data).numpy().tolist()
-        return height, width
+    if data[:2] == jpeg.START:
+        return jpeg.stated_size(data)
     return 0, 0
 
 
 def _is_cut_short(data: bytes) -> bool:
     """Returns whether a JPEG has no end after its pixels, or a PNG no last part."""
-    if data[:2] == START:
-        return any(marker == PIXELS and data.find(END, end) < 0 for marker, _, end in segments(data))
+    if data[:2] == jpeg.START:
+        return any(marker == jpeg.PIXELS and data.find(jpeg.END, end) < 0 for marker, _, end in jpeg.segments(data))
     return data[:4] == _PNG and _PNG_END not in data[-_LAST:]
 
 
