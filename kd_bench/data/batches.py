@@ -140,7 +140,10 @@ def augment(pixels: tf.Tensor, seed: tuple[int, tf.Tensor], padding: int, flip: 
     offset_seed, flip_seed = tf.unstack(tf.random.split(tf.stack([tf.cast(part, tf.int32) for part in seed])))
     offsets = tf.random.stateless_uniform([count, 2], offset_seed, maxval=2 * padding + 1, dtype=tf.int32)
     flips = tf.random.stateless_uniform([count], flip_seed) < (0.5 if flip else 0.0)
-    return crop_and_flip(pixels, offsets, flips, padding) if padding or flip else pixels
+    if padding:
+        return crop_and_flip(pixels, offsets, flips, padding)
+    # The same as a crop of the whole image, and faster.
+    return tf.where(flips[:, tf.newaxis, tf.newaxis, tf.newaxis], tf.reverse(pixels, [2]), pixels) if flip else pixels
 
 
 def crop_and_flip(pixels: tf.Tensor, offsets: tf.Tensor, flips: tf.Tensor, padding: int) -> tf.Tensor:

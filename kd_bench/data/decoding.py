@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from kd_bench.data.headers import require_sound
-from kd_bench.data.orientation import orientation, stored_window, upright, upright_size
+from kd_bench.data.orientation import orientation, stored_window, upright
 
 
 def decode_image(data: bytes, channels: int) -> tf.Tensor:
@@ -33,37 +33,30 @@ def decoded(data: tf.Tensor, stated: tf.Tensor, channels: int) -> tf.Tensor:
     return _in_channels(upright(tf.ensure_shape(pixels, [None, None, 3]), stated), channels)
 
 
-def decoded_window(data: tf.Tensor, stated: tf.Tensor, window: tf.Tensor, channels: int) -> tf.Tensor:
+def decoded_window(
+    data: tf.Tensor, stored: tf.Tensor, stated: tf.Tensor, window: tf.Tensor, channels: int
+) -> tf.Tensor:
     """Returns a part of an image, uint8 `[h,w,C]`, upright. Of a JPEG, little more than this part is decoded.
 
     Args:
         data: as of `decoded`, like the others.
+        stored: height and width of the image as it is stored, int32 `[2]`.
         stated: its orientation.
         window: int32 `[4]`, top, left, height and width of the part in the upright image.
         channels: 3, or 1 for gray.
     """
+    place = stored_window(window, stored, stated)
 
     def of_jpeg() -> tf.Tensor:
-        stored = tf.io.extract_jpeg_shape(data)[:2]
-        return tf.image.decode_and_crop_jpeg(data, stored_window(window, stored, stated), channels=3)
+        return tf.image.decode_and_crop_jpeg(data, place, channels=3)
 
     def of_another() -> tf.Tensor:
         pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
-        top, left, height, width = tf.unstack(stored_window(window, tf.shape(pixels)[:2], stated))
+        top, left, height, width = tf.unstack(place)
         return pixels[top : top + height, left : left + width]
 
     part = tf.cond(tf.io.is_jpeg(data), of_jpeg, of_another)
     return _in_channels(upright(tf.ensure_shape(part, [None, None, 3]), stated), channels)
-
-
-def decoded_size(data: tf.Tensor, stated: tf.Tensor) -> tf.Tensor:
-    """Returns the height and width of the upright image, int32 `[2]`. Only of a JPEG they are read from its header."""
-
-    def of_another() -> tf.Tensor:
-        return tf.shape(tf.io.decode_image(data, channels=3, expand_animations=False))[:2]
-
-    stored = tf.cond(tf.io.is_jpeg(data), lambda: tf.io.extract_jpeg_shape(data)[:2], of_another)
-    return upright_size(stored, stated)
 
 
 def _in_channels(pixels: tf.Tensor, channels: int) -> tf.Tensor:

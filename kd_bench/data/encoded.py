@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kd_bench.data.framing import Framing
-from kd_bench.data.headers import require_image
+from kd_bench.data.headers import require_image, stated_size
 from kd_bench.data.images import Images
 from kd_bench.data.orientation import orientation
 from kd_bench.data.user_images import readable
@@ -123,10 +123,11 @@ class EncodedPixels:
             pixels[place] = image
         return pixels
 
-    def read(self, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the content of a file, a string, and its orientation, int32: what a `Framing` takes."""
-        data, stated = tf.numpy_function(self._file, [row], [tf.string, tf.int32], stateful=False)
-        return tf.ensure_shape(data, []), tf.ensure_shape(stated, [])
+    def read(self, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns what a `Framing` takes: the content of a file, its size int32 `[2]` and its orientation int32."""
+        types = [tf.string, tf.int32, tf.int32]
+        data, stored, stated = tf.numpy_function(self._file, [row], types, stateful=False)
+        return tf.ensure_shape(data, []), tf.ensure_shape(stored, [2]), tf.ensure_shape(stated, [])
 
     def require_latest(self) -> None:
         """Raises `DataError`, with its name, if one of the files that a pipeline has read last cannot be decoded."""
@@ -147,11 +148,11 @@ class EncodedPixels:
         with _reading(self.files, row):
             return self.framing.whole(tf.constant(data), tf.constant(orientation(data))).numpy()
 
-    def _file(self, row: int) -> tuple[bytes, np.int32]:
+    def _file(self, row: int) -> tuple[bytes, np.ndarray, np.int32]:
         self._latest.append(row)
         with _reading(self.files, row):
             data, _ = self.files[row]
-            return data, np.int32(orientation(data))
+            return data, np.array(stated_size(data), np.int32), np.int32(orientation(data))
 
 
 def encoded_images(files: Files, framing: Framing) -> Images:

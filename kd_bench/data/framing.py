@@ -11,7 +11,8 @@ from typing import Literal
 
 import tensorflow as tf
 
-from kd_bench.data.decoding import decoded, decoded_size, decoded_window
+from kd_bench.data.decoding import decoded, decoded_window
+from kd_bench.data.orientation import upright_size
 from kd_bench.errors import DataError
 
 Resize = Literal["crop", "squash"]
@@ -64,12 +65,15 @@ class Framing:
             return resized(pixels, (self.size, self.size))
         return centre(pixels, self.short_side or self.size, self.size)
 
-    def random(self, data: tf.Tensor, stated: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Returns the image of a file for training, uint8 `[size,size,C]`; the seed is int32 `[2]`."""
+    def random(self, data: tf.Tensor, stored: tf.Tensor, stated: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns the image of a file for training, uint8 `[size,size,C]`.
+
+        The seed is int32 `[2]`, and the others are as of `decoded_window`.
+        """
         if self.crop is None:
             return self.whole(data, stated)
-        window = random_window(decoded_size(data, stated), seed, self.crop)
-        return resized(decoded_window(data, stated, window, self.channels), (self.size, self.size))
+        window = random_window(upright_size(stored, stated), seed, self.crop)
+        return resized(decoded_window(data, stored, stated, window, self.channels), (self.size, self.size))
 
 
 def framing(

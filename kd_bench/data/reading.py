@@ -59,9 +59,9 @@ def decoded_for_training(
 
     @without_autograph
     def image(step: tf.Tensor, place: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        data, stated, label = read(index)
+        data, stored, stated, label = read(index)
         seed = tf.random.experimental.stateless_fold_in(seed_of(step), place)
-        return step, index, _shaped(pixels, pixels.framing.random(data, stated, seed)), label
+        return step, index, _shaped(pixels, pixels.framing.random(data, stored, stated, seed)), label
 
     single = order.flat_map(places).map(image, num_parallel_calls=_CORES, deterministic=True)
     batches = single.batch(batch_size, drop_remainder=True)
@@ -75,21 +75,19 @@ def decoded_for_evaluation(images: Images, pixels: EncodedPixels, batch_size: in
 
     @without_autograph
     def image(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        data, stated, label = read(index)
+        data, _, stated, label = read(index)
         return _shaped(pixels, pixels.framing.whole(data, stated)), label
 
     order = tf.data.Dataset.range(len(images), output_type=tf.int32)
     return order.map(image, num_parallel_calls=_CORES, deterministic=True).batch(batch_size)
 
 
-def _file_reader(
-    images: Images, pixels: EncodedPixels
-) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """Returns a function from the index of an image to its content, its orientation and its label."""
+def _file_reader(images: Images, pixels: EncodedPixels) -> Callable[[tf.Tensor], tuple[tf.Tensor, ...]]:
+    """Returns a function from the index of an image to its content, its size, its orientation and its label."""
     labels = _constant(images.labels)
     rows = _constant(np.arange(len(images)) if images.rows is None else images.rows)
 
-    def read(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def read(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return (*pixels.read(rows[index]), labels[index])
 
     return read

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 from helpers.photographs import exif
 
-from kd_bench.data.decoding import decode_image, decoded_size, decoded_window
+from kd_bench.data.decoding import decode_image, decoded_window
 from kd_bench.data.framing import RATIO, Framing, RandomCrop, centre, framing, random_window, resized
-from kd_bench.data.orientation import orientation
+from kd_bench.data.headers import stated_size
+from kd_bench.data.orientation import orientation, upright_size
 from kd_bench.errors import DataError
 
 PHOTOS = sorted(Path(__file__).parents[3].glob("shared/data/photos/*/*.jpg"))
@@ -92,8 +93,8 @@ def test_squashing_changes_the_aspect_and_cropping_does_not():
 def test_a_part_of_a_turned_photograph_is_that_part_of_the_upright_one(stated, channels):
     data = jpeg(smooth(60, 90), exif(stated))
     upright = decode_image(data, channels).numpy().astype(int)
-    given = tf.constant(data), tf.constant(stated)
-    assert decoded_size(*given).numpy().tolist() == list(upright.shape[:2])
+    given = tf.constant(data), tf.constant(stated_size(data)), tf.constant(stated)
+    assert upright_size(*given[1:]).numpy().tolist() == list(upright.shape[:2])
     top, left, height, width = window = (7, 20, 31, 24)
     part = decoded_window(*given, tf.constant(window), channels).numpy()
     # Colours of a JPEG are stored at half the size and smoothed: at the edge of a part without their neighbours.
@@ -103,7 +104,7 @@ def test_a_part_of_a_turned_photograph_is_that_part_of_the_upright_one(stated, c
 def test_a_part_of_a_png_is_exact():
     pixels = smooth(30, 40)
     data = tf.io.encode_png(pixels)
-    found = decoded_window(data, tf.constant(1), tf.constant([3, 5, 20, 30]), 3)
+    found = decoded_window(data, tf.constant([30, 40]), tf.constant(1), tf.constant([3, 5, 20, 30]), 3)
     np.testing.assert_array_equal(found, pixels[3:23, 5:35])
 
 
@@ -114,7 +115,8 @@ def test_random_crops_of_photographs_are_those_of_pillow():
     crop = tf.function(frame.random, autograph=False)
     for number, path in enumerate(PHOTOS[::18]):
         data = path.read_bytes()
-        found = crop(tf.constant(data), tf.constant(orientation(data)), tf.constant([3, number])).numpy()
+        given = tf.constant(data), tf.constant(stated_size(data)), tf.constant(orientation(data))
+        found = crop(*given, tf.constant([3, number])).numpy()
         photograph = image.open(io.BytesIO(data)).convert("RGB")
         top, left, height, width = random_window(tf.constant(photograph.size[::-1]), [3, number], IMAGENET).numpy()
         part = photograph.crop((left, top, left + width, top + height))
