@@ -25,7 +25,7 @@ from kd_bench.data.framing import RandomCrop, random_window, resized
 from kd_bench.data.images import ImageDataset
 
 BOUND, MEMORY_BOUND = 0.95, 1.05
-_SIZE, _SHORT_SIDE, _BATCH, _STEPS, _ROUNDS = 224, 256, 32, 4, 9
+_SIZE, _SHORT_SIDE, _BATCH, _STEPS, _ROUNDS = 224, 256, 32, 12, 5
 _CROP = RandomCrop(scale=(0.08, 1.0))
 _EPOCHS = 6
 _IMAGENET = 1_281_167
@@ -107,7 +107,7 @@ def _plain(dataset: ImageDataset) -> tf.data.Dataset:
         pixels = resized(tf.image.decode_and_crop_jpeg(data, window, channels=3), (_SIZE, _SIZE))
         return normalise(tf.image.stateless_random_flip_left_right(pixels, seed), dataset.mean, dataset.std)
 
-    files = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths)).take(_STEPS * _BATCH)
+    files = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths)).repeat().take(_STEPS * _BATCH)
     seeds = tf.data.Dataset.counter().map(lambda number: tf.stack([tf.cast(number, tf.int32), 0]))
     images = tf.data.Dataset.zip(files, seeds).map(image, num_parallel_calls=tf.data.AUTOTUNE)
     return images.batch(_BATCH).prefetch(tf.data.AUTOTUNE)
@@ -131,7 +131,7 @@ def _keras(folder: str, dataset: ImageDataset) -> tf.data.Dataset:
             batch = layer(batch, training=True)
         return batch
 
-    return images.take(_STEPS).map(changed, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return images.repeat().take(_STEPS).map(changed, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def _all_of(batches: tf.data.Dataset) -> Action:
