@@ -124,10 +124,10 @@ def test_a_network_learns_by_logits_maps_and_relations(name):
         optimizer = sgd(
             None, learning_rate=0.01, momentum=0.9, nesterov=False, weight_decay=0.0, decay_at=[], decay_factor=1.0
         )
-        distiller.begin(distiller.stages()[-1], optimizer, 2, 1, jit_compile=False)
+        distiller.begin(distiller.stages()[-1], optimizer, 3, 1, jit_compile=False)
         distiller.run_eagerly = True
-        first, second = distiller.fit(batches, epochs=2, shuffle=False, verbose=0).history["loss"]
-        assert second < first, method
+        first, *_, last = distiller.fit(batches, epochs=3, shuffle=False, verbose=0).history["loss"]
+        assert last < first, method
         assert all(np.any(momentum.numpy()) for momentum in optimizer.momentums), method  # each had a gradient
 
 
@@ -154,9 +154,10 @@ for name in NAMES:
         distiller.run_eagerly = True
     images, labels, indices = small_batch(16, (16, 16, 3))
     batches = tf.data.Dataset.from_tensor_slices((images, labels % 5, indices)).batch(16)
+    before = [one.numpy() for one in distiller.student.variables]
     distiller.fit(batches, epochs=1, shuffle=False, verbose=0)
-    values = [np.asarray(one.numpy(), float).ravel() for one in distiller.student.variables]
-    found[name] = np.concatenate(values).tolist()
+    changes = [(one.numpy() - value).ravel() for one, value in zip(distiller.student.variables, before, strict=True)]
+    found[name] = np.concatenate(changes).astype(float).tolist()
 print(json.dumps(found))
 """
 
@@ -173,4 +174,5 @@ def test_two_replicas_equal_one():
     one, two = after_one_step(1), after_one_step(2)
     assert one.keys() == two.keys() == NAMES.keys()
     for name in one:
-        np.testing.assert_allclose(two[name], one[name], atol=1e-4, rtol=1e-3, err_msg=name)
+        # As a share of the largest change: in the first step, rounding grows with the gradients.
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-3 * np.abs(one[name]).max(), err_msg=name)
