@@ -47,7 +47,7 @@ def test_every_page_is_built_and_a_page_that_nobody_listed_is_in_the_navigation(
 
 
 def test_broken_links_fail_the_build(build):
-    broken = ("nowhere.md", "../nowhere.py", "results.md#nowhere")
+    broken = ("nowhere.md", "../nowhere.py", "tables.md#nowhere")
     _, done = build({"later.md": " ".join(f"[broken]({link})" for link in broken)})
     assert done.returncode == 1
     assert [link for link in broken if link not in done.stderr] == []
