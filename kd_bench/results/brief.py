@@ -1,4 +1,4 @@
-"""A table in brief, for a page that links to the whole one: accuracies with their marks, and a caption of a few lines."""
+"""A table in brief, for a page that links to the whole one: accuracies, marks and a short caption."""
 
 from kd_bench.results.significance import LEVEL
 from kd_bench.results.table import BETTER, WORSE, Table, fraction_name, mark
