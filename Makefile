@@ -12,7 +12,11 @@ SHELL := /bin/bash
 .PHONY: help install demo table tune test test-faults test-cluster bench lint format lock notebook docs clean
 
 JOBS ?= 2
-BUNDLES = $(wildcard docs/results/*.jsonl docs/results/*.jsonl.gz)
+TABLES := cifar100_small cifar100_small_newer digits
+BUNDLES = $(TABLES:%=docs/data/%.jsonl.gz)
+TUNED := docs/results/digits_tuned.md
+PAGES = $(filter-out $(TUNED),$(shell grep -lx '<!-- results:start [A-Za-z0-9_.]* -->' README.md docs/*.md docs/*/*.md))
+SIX := soft_logits,fitnet,at,ab,kd_svd,mhgd
 METHODS := teacher,student,soft_logits,fitnet,at,fsp
 FRACTION ?= 0.1
 TRIALS ?= 20
@@ -37,10 +41,11 @@ demo: install ## a real sweep on the digits, then its table: minutes on two CPU 
 	$(BIN)/python run.py -m hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) method=$(METHODS) fraction=1.0,0.5,0.25,0.1 seed=0,1,2
 	@$(BIN)/python aggregate.py
 
-table: install ## rewrite README's tables and pictures from docs/results/; print those of outputs/
-	$(BIN)/python aggregate.py --outputs $(BUNDLES) --update README.md --plots docs/results
-	$(BIN)/python aggregate.py --outputs docs/digits_tuned.jsonl.gz --update docs/results.md
-	$(BIN)/python aggregate.py --outputs $(BUNDLES) --update docs/literature.md
+table: install ## rewrite the tables and pictures of README and docs/ from docs/data/; print those of outputs/
+	$(BIN)/python aggregate.py --outputs $(BUNDLES) --update $(PAGES) --plots docs/results
+	$(BIN)/python aggregate.py --outputs docs/data/digits_tuned.jsonl.gz --update $(TUNED)
+	$(BIN)/python aggregate.py --outputs docs/data/cifar100_small.jsonl.gz --methods $(SIX) --plots build/pictures
+	cp build/pictures/cifar100-wrn_16_2_wrn_10_1_stride_2-gains.svg docs/results/six-gains.svg
 	@if [ -n "$$(find -L outputs -name result.json -print -quit)" ]; then \
 		$(BIN)/python aggregate.py; fi
 
@@ -81,7 +86,9 @@ notebook: install ## execute docs/tutorial.ipynb again and keep its output
 		PYTHONPATH=$(CURDIR) $(BIN)/python -m jupyter execute --inplace $$folder/tutorial.ipynb && \
 		cp $$folder/tutorial.ipynb docs && rm -r $$folder
 
-docs: install ## build the site of docs/ and README into build/site
+docs: install ## build the site of docs/ and README into build/site, with a page of all published runs
+	PYTHONPATH=. $(BIN)/python docs/config_keys.py
+	$(BIN)/python aggregate.py --outputs $(BUNDLES) --html build/runs.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove .venv and caches; outputs/ stays

@@ -1,4 +1,4 @@
-"""Prints the results table of all runs: python aggregate.py [--outputs outputs docs/results/digits.jsonl ...]."""
+"""Prints the results table of all runs: python aggregate.py [--outputs outputs docs/data/digits.jsonl.gz ...]."""
 
 import sys
 

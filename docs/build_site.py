@@ -3,7 +3,9 @@
 import json
 import posixpath
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -21,7 +23,9 @@ PAGES = {
 SOURCES = {page: source for source, page in PAGES.items()}
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:)[^)#\s]+")
 UNSORTED = "More"
-"""The section of pages that mkdocs.yml does not name."""
+"""The section of pages that mkdocs.yml does not name, and whose folder has no index."""
+RUNS = "runs.html"
+"""The page of all published runs: `make docs` writes it into build/."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -29,11 +33,36 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, page in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=_notebook(text) if source.endswith(".ipynb") else text))
-    named = set(re.findall(r"[\w/]+\.md", json.dumps(config.nav)))
+    nav = config.nav or []
+    named = set(re.findall(r"[\w/]+\.md", json.dumps(nav)))
     unsorted = [file.src_uri for file in files.documentation_pages() if file.src_uri not in named]
-    if unsorted and config.nav:
-        config.nav.append({UNSORTED: unsorted})
+    for page in sorted(unsorted, key=_place):
+        _section(nav, posixpath.join(posixpath.dirname(page), "index.md")).append(page)
+    if (ROOT / "build" / RUNS).is_file():
+        files.append(File.generated(config, RUNS, abs_src_path=str(ROOT / "build" / RUNS)))
+        _section(nav, "results/index.md").append({"All runs, interactive": RUNS})
     return files
+
+
+def _section(nav: list[Any], index: str) -> list[Any]:
+    """Returns the pages of the section that has a folder's index; those of `UNSORTED` if there is none."""
+    sections = {title: pages for part in nav for title, pages in part.items() if isinstance(pages, list)}
+    found = [pages for pages in sections.values() if {index} & {*_paths(pages)}] if index != "index.md" else []
+    if not found and UNSORTED not in sections:
+        nav.append({UNSORTED: []})
+        return nav[-1][UNSORTED]
+    return found[0] if found else sections[UNSORTED]
+
+
+def _paths(pages: list[Any]) -> Iterator[str]:
+    for page in pages:
+        yield from [page] if isinstance(page, str) else page.values()
+
+
+def _place(page: str) -> int:
+    """Returns where the index of a page's folder has its link to the page: its place in the navigation."""
+    index = ROOT / "docs" / posixpath.dirname(page) / "index.md"
+    return index.read_text(encoding="utf-8").find(f"({posixpath.basename(page)})") if index.is_file() else -1
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

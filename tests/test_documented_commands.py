@@ -9,7 +9,11 @@ from helpers.command import ROOT
 
 from kd_bench.config.compose import jobs
 
-PAGES = ("README.md", "docs/coming_from.md", "docs/networks.md", "docs/search.md", "docs/training_options.md")
+PAGES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("coming_from", "gpu", "networks", "search", "tables", "training_options", "watching")),
+    *(f"docs/results/{name}.md" for name in ("cifar100", "cifar100_newer", "digits")),
+)
 """Commands of the other pages need files of their reader."""
 
 START = "    python run.py "
@@ -58,7 +62,8 @@ KEY = re.compile(rf"(?<![\w./])((?:{'|'.join(GROUPS)})(?:\.\w+)+)(?:@[\w.]+)?=")
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md")))]
+    "page",
+    ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md")))],
 )
 def test_every_key_on_a_page_exists(page):
     assert KEY.findall("`++model.student.width=3`, or `optimizer.lr=1`") == ["model.student.width", "optimizer.lr"]

@@ -1,5 +1,6 @@
 """Runs of a user's own networks: any method, checkpoints, the record, the saved network, refusals."""
 
+import hashlib
 import os
 import re
 import textwrap
@@ -71,15 +72,43 @@ def test_what_lacks_is_refused_when_it_is_built(search, arguments):
         built(search, *arguments)
 
 
+def blocks(page):
+    """Returns the indented blocks of a page of docs/."""
+    text = (ROOT / "docs" / page).read_text()
+    return list(map(textwrap.dedent, re.findall(r"^ {4}.*\n(?:(?: {4}.*)?\n)*", text, re.MULTILINE)))
+
+
 def test_the_documented_pair_serves(tmp_path, monkeypatch):
-    page = (ROOT / "docs/own_networks.md").read_text()
-    module, pair, *_ = map(textwrap.dedent, re.findall(r"^ {4}.*\n(?:(?: {4}.*)?\n)*", page, re.MULTILINE))
+    module, pair, *_ = blocks("own_networks.md")
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/mine.yaml").write_text(pair.partition("\n\npython run.py")[0])
     (tmp_path / "mine.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
     student = built(f"hydra.searchpath=[file://{tmp_path}/conf]", "model=mine", "method=fitnet").distiller.student
     assert [tuple(tensor.shape[1:]) for tensor in student.output["post"]] == [(8, 8, 4), (4, 4, 8)]
+
+
+def test_the_documented_transformer_has_maps_and_the_documented_weights_are_checked(tmp_path, monkeypatch):
+    found = blocks("own_networks.md")
+    names = {}
+    exec("import hashlib\nfrom pathlib import Path\n" + found[0], names)
+    for start in ("def transformer", "def pretrained"):
+        exec(next(block for block in found if block.startswith(start)), names)
+    points = [f"block{number}_out" for number in range(3)]
+    model = names["transformer"]((8, 8, 1), 10, width=8, depth=3)
+    maps = by_layer_name("model", model, (8, 8, 1), 10, points).output["passed"]
+    assert [tuple(tensor.shape[1:]) for tensor in maps] == [(4, 4, 8)] * 3
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
+    saved = names["small"]((8, 8, 1), 10, width=2)
+    saved.save_weights("weights/new.weights.h5")
+    sha256 = hashlib.sha256((tmp_path / "weights/new.weights.h5").read_bytes()).hexdigest()
+    (tmp_path / "weights/new.weights.h5").rename(tmp_path / f"weights/{sha256}.weights.h5")
+    loaded = names["pretrained"]((8, 8, 1), 10, width=2, sha256=sha256)
+    np.testing.assert_array_equal(loaded.weights[0], saved.weights[0])
+    (tmp_path / f"weights/{sha256}.weights.h5").write_bytes(b"other")
+    with pytest.raises(ValueError, match="has other content"):
+        names["pretrained"]((8, 8, 1), 10, width=2, sha256=sha256)
 
 
 def test_points_do_not_change_the_teachers_run(search):

@@ -41,13 +41,13 @@ def test_every_page_is_built_and_a_page_that_nobody_listed_is_in_the_navigation(
     assert all(link in later for link in ('href="../#start"', 'href="../run.py"', 'href="../tutorial/"'))
     start = (site / "index.html").read_text()
     assert 'href="later/"' in start
-    assert "How well does each knowledge distillation method do" in start and 'src="results/digits-gains.svg"' in start
+    assert "How well does each knowledge distillation method do" in start and 'src="results/six-gains.svg"' in start
     assert 'id="kd_bench.results.table.load_tables"' in (site / "reference/python/index.html").read_text()
     assert "<svg" in (site / "tutorial/index.html").read_text()
 
 
 def test_broken_links_fail_the_build(build):
-    broken = ("nowhere.md", "../nowhere.py", "results.md#nowhere")
+    broken = ("nowhere.md", "../nowhere.py", "tables.md#nowhere")
     _, done = build({"later.md": " ".join(f"[broken]({link})" for link in broken)})
     assert done.returncode == 1
     assert [link for link in broken if link not in done.stderr] == []

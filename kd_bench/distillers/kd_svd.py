@@ -9,8 +9,8 @@ fewer positions than channels: see `singular_vectors.py`. RepDistiller and mdist
 do not clip (`clip=none`).
 
 The sign of a singular vector is arbitrary, but a relation depends on it. The libraries that the authors' code calls
-return opposite signs at two consecutive points, which makes the loss far larger (docs/methods.md). `signs=opposite`
-reproduces this by a rule: it negates the last point.
+return opposite signs at two consecutive points, which makes the loss far larger (docs/methods/kd_svd.md).
+`signs=opposite` reproduces this by a rule: it negates the last point.
 """
 
 from collections.abc import Sequence

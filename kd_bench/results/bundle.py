@@ -53,7 +53,7 @@ def is_bundle(path: Path) -> bool:
 
 
 def bundle_name(path: Path) -> str:
-    """Returns a bundle's file name without its endings: "digits" of `docs/results/digits.jsonl.gz`."""
+    """Returns a bundle's file name without its endings: "digits" of `docs/data/digits.jsonl.gz`."""
     return path.name.removesuffix(".gz").removesuffix(".jsonl")
 
 

@@ -75,7 +75,7 @@ def _ours(table: Table) -> list[str]:
             if not (isinstance(value, float) and value == given.get(name)):
                 values.setdefault(row, {}).setdefault(name, set()).add(value)
     rows = [f"{row} ({_settings(used)})" for row, used in values.items()]
-    return [f"Values that are ours, not the authors' (docs/methods.md): {', '.join(rows)}."] if rows else []
+    return [f"Values that are ours, not the authors' (docs/methods/ours.md): {', '.join(rows)}."] if rows else []
 
 
 def _settings(values: Mapping[str, set[Any]]) -> str:

@@ -24,7 +24,7 @@ from kd_bench.results.selection import Filters, comparable, select
 from kd_bench.results.sources import UnreadableWarning, bundle_runs
 from kd_bench.results.table import Table, build_tables
 from kd_bench.results.text import FORMATS
-from kd_bench.results.views import ACCURACY, GAINS, LENGTHS, LITERATURE, View
+from kd_bench.results.views import ACCURACY, BRIEF, GAINS, LENGTHS, LITERATURE, OVERVIEW, View
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,52 +99,50 @@ def _bundle(runs: Runs, options: argparse.Namespace) -> None:
 
 
 def _update(_: Runs, options: argparse.Namespace) -> None:
-    """Writes the blocks of a file. A named block shows the source with this name; a block without a name shows all.
+    """Writes the blocks of files. A named block shows the source with this name; a block without a name shows all.
 
-    The block `name.lengths` shows the lengths of the source `name`, and so on.
+    The block `name.lengths` shows the lengths of the source `name`, `.overview` the methods in all sources, and so on.
     """
-    contents = {}
-    for block in block_names(options.update):
-        name, ending = block.partition(".")[::2]
-        sources = [source for source in options.outputs if name in ("", bundle_name(source))]
-        if name and len(sources) != 1:
-            raise BenchError(f"{options.update}: its block {block} needs exactly one {name}.jsonl in --outputs")
-        block_options = argparse.Namespace(**vars(options) | _sibling_files(sources, options) | _BLOCKS.get(ending, {}))
-        if ending not in ("", *_BLOCKS):
-            raise BenchError(f"{options.update}: its block {block} needs one of the views {', '.join(_BLOCKS)}")
-        contents[block] = _block(_tables(read_runs(sources), block_options), name, block_options)
-    update_blocks(options.update, contents)
-    show(f"{options.update}: results updated")
+    for path in options.update:
+        contents = {block: _block(block, path, options) for block in block_names(path)}
+        update_blocks(path, contents)
+        show(f"{path}: results updated")
 
 
 _BLOCKS: dict[str, dict[str, Any]] = {
     "presets": {"presets_only": True},
-    GAINS: {"view": GAINS},
-    LENGTHS: {"view": LENGTHS},
-    LITERATURE: {"view": LITERATURE},
+    **{view: {"view": view} for view in (GAINS, LENGTHS, LITERATURE, BRIEF, OVERVIEW)},
 }
 """The options that a block's ending sets."""
 
 
-def _block(tables: list[Table], name: str, options: argparse.Namespace) -> str:
-    view = _view(options)
+def _block(block: str, path: Path, options: argparse.Namespace) -> str:
+    """Returns what a file's block shows, and writes its pictures."""
+    name, ending = block.partition(".")[::2]
+    sources = [source for source in options.outputs if name in ("", bundle_name(source))]
+    if name and len(sources) != 1:
+        raise BenchError(f"{path}: its block {block} needs exactly one {name}.jsonl in --outputs")
+    if ending not in ("", *_BLOCKS):
+        raise BenchError(f"{path}: its block {block} needs one of the views {', '.join(_BLOCKS)}")
+    options = argparse.Namespace(**vars(options) | _sibling_files(sources, options) | _BLOCKS.get(ending, {}))
+    tables, view = _tables(read_runs(sources), options), _view(options)
     text = view.text(tables, "markdown")
     if not options.plots:
         return text
     from kd_bench.results.pictures import markdown_images, write_pictures
 
-    paths = write_pictures(view.pictures(tables, name), options.plots)
-    return "\n\n".join(filter(None, [text, markdown_images(paths, options.update.parent)]))
+    pictures = write_pictures(view.pictures(tables, name), options.plots)
+    return "\n\n".join(filter(None, [text, markdown_images(pictures, path.parent)]))
 
 
 def _sibling_files(sources: Sequence[Path], options: argparse.Namespace) -> dict[str, Path]:
     """Returns the options that are not given and whose files are beside a bundle, such as `<name>.costs.json`."""
-    if len(sources) != 1:
-        return {}
-    (source,) = sources
-    files = {"costs": f"{bundle_name(source)}.costs.json", "literature": "literature.csv"}
-    paths = {name: source.with_name(file) for name, file in files.items() if getattr(options, name) is None}
-    return {name: path for name, path in paths.items() if path.is_file()}
+    found: dict[str, Path] = {}
+    for source in reversed(sources):
+        files = {"costs": f"{bundle_name(source)}.costs.json", "literature": "literature.csv"}
+        paths = {name: source.with_name(file) for name, file in files.items() if getattr(options, name) is None}
+        found |= {name: path for name, path in paths.items() if path.is_file()}
+    return found
 
 
 def _view(options: argparse.Namespace) -> View:
@@ -226,7 +224,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
     )
     view.add_argument("--literature", type=Path, metavar="FILE", help="gains beside the published ones of a CSV file")
     view.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at: tables, pictures and runs")
-    view.add_argument("--update", type=Path, metavar="FILE", help="write the tables between FILE's results markers")
+    view.add_argument("--update", type=Path, nargs="+", metavar="FILE", help="write tables between results markers")
     view.add_argument("--bundle", type=Path, metavar="FILE", help="write the chosen runs into one file")
     view.add_argument("--unbundle", type=Path, metavar="FILE", help="restore a bundle's runs into --outputs")
 

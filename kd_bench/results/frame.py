@@ -1,4 +1,4 @@
-"""Runs as a data frame: one row per run, one column per fact. docs/results.md explains the columns."""
+"""Runs as a data frame: one row per run, one column per fact. docs/records.md explains the columns."""
 
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -104,7 +104,7 @@ def load_curves(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def make_frame(runs: Sequence[FoundRun]) -> pd.DataFrame:
-    """Returns the runs as a data frame with the columns that docs/results.md explains."""
+    """Returns the runs as a data frame with the columns that docs/records.md explains."""
     records = [run.record for run in runs]
     settings = [record.setting for record in records]
     columns: dict[str, list[Any]] = {

@@ -105,7 +105,7 @@ def build_lengths(table: Table, costs: StepCosts | None = None) -> list[Lengths]
     Raises:
         BenchError: A run has no count of its multiply-adds, or the measured costs lack one of its stages.
     """
-    cells = _length_cells(table)
+    cells = length_cells(table)
     found = []
     for fraction, part in cells.groupby("fraction", sort=False):
         several = part.groupby("method")["length"].transform("nunique") > 1
@@ -132,7 +132,7 @@ def read_costs(path: Path) -> StepCosts:
         raise BenchError(f"{path}: holds no costs of steps ({error!r})") from error
 
 
-def _length_cells(table: Table) -> pd.DataFrame:
+def length_cells(table: Table) -> pd.DataFrame:
     """Returns the student's cells and those that are compared with it, with the name and the length of each."""
     done = table.runs[table.runs["status"] == DONE].drop_duplicates(CELL).set_index(CELL)
     stages, work = done["steps_by_stage"], done["training_multiply_adds"]

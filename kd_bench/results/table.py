@@ -32,7 +32,7 @@ class Table:
         reference: The label or the name of the rows that the others are compared with.
         references: The names of the rows that each row, by its name, could be compared with: it is if there is one.
         settings: The differences from their presets that all students share: the rows' names do not repeat them.
-        cells: One row per table row and fraction, in the table's order; docs/results.md explains the columns.
+        cells: One row per table row and fraction, in the table's order; docs/statistics.md explains the columns.
         ranks: The mean rank of each row that has one, and the number of columns in this mean.
         unfinished: The folders of runs on this dataset and model without a record.
         repeats: The number of runs that were left out, because a newer record of the same run counts.

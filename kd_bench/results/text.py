@@ -35,7 +35,7 @@ def section(subject: str, label_prefix: str, grids: Sequence[Grid], captions: Se
     """
     bodies = [grid_text(header, lines, output_format) if lines else _NO_ROWS for header, lines in grids]
     if output_format == "markdown":
-        return "\n\n".join([f"### {_escaped(subject)}", *bodies, *map(_escaped, captions)])
+        return "\n\n".join([f"### {escaped(subject)}", *bodies, *map(escaped, captions)])
     caption = _latex_text(" ".join([f"{subject}.", *captions]))
     label = re.sub(r"[^a-z0-9]+", "-", f"{label_prefix}-{subject.replace(',', '')}".lower())
     head = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{label}}}"]
@@ -45,8 +45,8 @@ def section(subject: str, label_prefix: str, grids: Sequence[Grid], captions: Se
 def grid_text(header: list[str], lines: list[list[str]], output_format: str) -> str:
     """Returns a table in Markdown or LaTeX."""
     if output_format == "markdown":
-        head, *escaped = [[_escaped(text).replace("|", r"\|") for text in line] for line in (header, *lines)]
-        return tabulate(escaped, head, tablefmt="github", disable_numparse=True)
+        head, *body = [[escaped(text).replace("|", r"\|") for text in line] for line in (header, *lines)]
+        return tabulate(body, head, tablefmt="github", disable_numparse=True)
     return tabulate(lines, header, tablefmt="latex_booktabs", disable_numparse=True).translate(_LATEX_SYMBOLS)
 
 
@@ -97,7 +97,7 @@ _NO_TEXT = re.compile(
 """What pandas and spreadsheets read as a number, a truth value or a missing value."""
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Returns a text for Markdown in which nothing is HTML or a link."""
     return _LINK.sub(r"]\(", _TAG.sub("&lt;", text))
 

@@ -1,4 +1,4 @@
-"""What `aggregate.py` shows of tables: accuracies, gains, lengths, or the literature, as text and as pictures."""
+"""What `aggregate.py` shows of tables: accuracies, gains, lengths and so on, as text and as pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,17 @@ from typing import Any
 import pandas as pd
 
 from kd_bench.errors import BenchError
+from kd_bench.results.brief import render_brief
 from kd_bench.results.lengths import Lengths, StepCosts, build_lengths
 from kd_bench.results.lengths_text import render_lengths
 from kd_bench.results.literature import render_literature
+from kd_bench.results.overview import render_overview
 from kd_bench.results.render import render_tables
 from kd_bench.results.table import Table, fraction_name
 
 ACCURACY, GAINS, LENGTHS, LITERATURE = "accuracy", "gains", "lengths", "literature"
+BRIEF, OVERVIEW = "brief", "overview"
+"""Views that only the blocks of files have."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ class View:
             return render_lengths(self._lengths(tables), output_format)
         if self.name == LITERATURE:
             return self._literature(tables, output_format)
+        if self.name == BRIEF:
+            return "\n\n".join(render_brief(table, output_format) for table in tables)
+        if self.name == OVERVIEW:
+            return render_overview(tables, self.costs)
         return render_tables(tables, output_format, self.name == GAINS, self.columns)
 
     def pictures(self, tables: Sequence[Table], name: str = "") -> Mapping[str, Any]:
@@ -57,7 +65,7 @@ class View:
         from kd_bench.results.pictures import stem, table_pictures  # Altair takes half a second to import.
         from kd_bench.results.trajectories import draw_lengths
 
-        if self.name == LITERATURE:
+        if self.name in (LITERATURE, BRIEF, OVERVIEW):
             return {}
         if self.name != LENGTHS:
             return table_pictures(tables, name)

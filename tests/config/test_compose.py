@@ -365,7 +365,7 @@ def test_soft_logits_beside_a_method_are_a_run_of_their_own_with_the_same_teache
 
 def test_soft_logits_that_are_not_standardized_are_the_run_that_they_were_before_there_was_the_option():
     (plain,) = compose.jobs(["method=soft_logits", "experiment=cifar100_small", "budget=epochs"])
-    with gzip.open(ROOT / "docs/results/cifar100_small.jsonl.gz", "rt") as bundle:
+    with gzip.open(ROOT / "docs/data/cifar100_small.jsonl.gz", "rt") as bundle:
         published = {json.loads(line)["folder"] for line in bundle}
     assert str(plain.directory.relative_to("outputs")) in published
 

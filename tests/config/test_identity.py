@@ -12,7 +12,7 @@ from kd_bench.config import identity
 from kd_bench.config.compose import jobs
 from kd_bench.config.signature import defaults
 
-BUNDLES = sorted([*ROOT.glob("docs/*.jsonl.gz"), *ROOT.glob("docs/results/*.jsonl.gz")])
+BUNDLES = sorted(ROOT.glob("docs/data/*.jsonl.gz"))
 
 
 def published(bundle):
@@ -56,7 +56,7 @@ def test_the_facts_of_published_runs_have_their_digests_and_no_default(bundle):
     ],
 )
 def test_a_command_still_names_the_published_run_and_its_teachers(bundle, arguments):
-    student, records = one(*arguments), published(ROOT / f"docs/results/{bundle}.jsonl.gz")
+    student, records = one(*arguments), published(ROOT / f"docs/data/{bundle}.jsonl.gz")
     for run in filter(None, (student, student.teacher_run())):
         (facts,) = (record["config"] for record in records if run.digest == record["run"]["digest"])
         assert identity.canonical(facts) == identity.canonical(run.facts())

@@ -2,5 +2,5 @@
 
 from helpers.command import ROOT
 
-DIGITS = ROOT / "docs/results/digits.jsonl.gz"
-DIGITS_TEACHER = min((ROOT / "docs/results/digits.networks").glob("*.keras"))
+DIGITS = ROOT / "docs/data/digits.jsonl.gz"
+DIGITS_TEACHER = min((ROOT / "docs/data/digits.networks").glob("*.keras"))

@@ -11,7 +11,7 @@ from kd_bench.results.command import main
 from kd_bench.results.literature import published_gains, read_published
 from kd_bench.results.text import MISSING
 
-PUBLISHED = Path(__file__).parents[2] / "docs/results/literature.csv"
+PUBLISHED = Path(__file__).parents[2] / "docs/data/literature.csv"
 HEADER = "source,commit,pair,method,column,accuracy\n"
 NUMBERS = """A,1,x > y,Student,Full,70
 A,1,x > y,AT,Full,71

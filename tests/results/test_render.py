@@ -174,7 +174,7 @@ def test_the_caption_names_values_that_are_not_the_authors(table):
         )
     )
     wanted = "AT (beta=62.5), CRD (negatives=718 to 1437, connector=relu)."
-    assert f"Values that are ours, not the authors' (docs/methods.md): {wanted}" in found
+    assert f"Values that are ours, not the authors' (docs/methods/ours.md): {wanted}" in found
     assert "not the authors'" not in caption(table(make_record("AT")))
 
 

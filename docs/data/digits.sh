@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All runs on digits that the docs show: the table, the ten seeds at 10 % of the images, and the methods with the values of a search.
 # Stop it at any time: the same command goes on. On a new machine, what is done so far (at revision b27b422) comes back by
-#   python aggregate.py --unbundle docs/results/unfinished/digits.jsonl.gz
+#   python aggregate.py --unbundle docs/data/unfinished/digits.jsonl.gz
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python}

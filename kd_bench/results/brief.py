@@ -1,0 +1,44 @@
+"""A table in brief, for a page that links to the whole one: accuracies, marks and a short caption."""
+
+from kd_bench.results.significance import LEVEL
+from kd_bench.results.table import BETTER, WORSE, Table, fraction_name, mark
+from kd_bench.results.text import MISSING, Grid, grid_text
+
+
+def render_brief(table: Table, output_format: str) -> str:
+    """Returns the table without ranks, steps and numbers of seeds, and its caption.
+
+    Args:
+        table: The table.
+        output_format: "markdown" or "latex".
+    """
+    return "\n\n".join([grid_text(*_grid(table), output_format), _caption(table)])
+
+
+def _grid(table: Table) -> Grid:
+    texts = table.cells.assign(text=[_text(cell) for cell in table.cells.to_dict("records")])
+    names = [row.name for row in table.rows]
+    body = texts.pivot(index="row", columns="fraction", values="text").reindex(index=names, columns=table.fractions)
+    header = ["Method", *map(fraction_name, table.fractions)]
+    return header, [[str(name), *cells] for name, *cells in body.fillna(MISSING).itertuples()]
+
+
+def _text(cell: dict) -> str:
+    """Returns a text such as `97.31 ± 0.42*`; a spread does not exist for one seed."""
+    if cell["n"] == 0:
+        return MISSING
+    spread = "" if cell["n"] == 1 else f" ± {100 * cell['sd']:.2f}"
+    return f"{100 * cell['mean']:.2f}{spread}{mark(cell)}"
+
+
+def _caption(table: Table) -> str:
+    """Says what a cell is, of how many seeds, what the marks are, and how many images there were."""
+    counts = sorted(set(table.cells.loc[table.cells["n"] > 0, "n"]))
+    seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    images = table.runs.dropna(subset="train_images").groupby("fraction", as_index=False)["train_images"].max()
+    counted = [f"{count:.0f} ({fraction_name(fraction)})" for fraction, count in images.itertuples(index=False)]
+    return (
+        f"{table.dataset}, {table.model}: test accuracy in % after the last epoch, mean ± standard deviation over "
+        f"{seeds} seeds. `{BETTER}` better, `{WORSE}` worse than the {table.reference}: Dunnett's test, "
+        f"{100 * LEVEL:g} % per column. Training images: {', '.join(reversed(counted))}."
+    )
