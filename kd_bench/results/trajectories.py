@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from kd_bench.results.lengths import Lengths
-from kd_bench.results.pictures import BLUE, GREY, VERMILION, Picture, finished
+from kd_bench.results.look import BLUE, GREY, VERMILION, Picture, finished
 from kd_bench.results.rows import STUDENT
 from kd_bench.results.table import fraction_name
 
