@@ -7,6 +7,7 @@ MISSING := Python 3.11, 3.12 or 3.13 with venv (Debian: python3-venv) is missing
 , := ,
 UV := $(shell command -v uv)
 BIN := .venv/bin
+PIP = $(if $(UV),uv pip install --python .venv,$(BIN)/pip install)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help install demo table tune test test-faults test-cluster bench lint format lock notebook docs clean
@@ -25,23 +26,28 @@ VALIDATION ?= 0.1
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: .venv/installed ## make .venv with the locked dependencies
+install: .venv/development ## make .venv with all locked dependencies; demo and table need the core only
 
-.venv/installed: requirements.txt
+# What runs and tables need.
+.venv/core: requirements.txt
 ifdef UV
 	uv venv --quiet --allow-existing --seed --python '$(or $(FOUND),>=3.11$(,)<3.14)' .venv
-	uv pip install --quiet --python .venv --require-hashes --requirement requirements.txt
 else
 	$(or $(FOUND),$(error $(MISSING))) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements.txt
 endif
+	$(PIP) --quiet --require-hashes --requirement $<
 	@touch $@
 
-demo: install ## a real sweep on the digits, then its table: minutes on two CPU cores
+# What tests, linters, docs and searches need, too.
+.venv/development: requirements-dev.txt .venv/core
+	$(PIP) --quiet --require-hashes --requirement $<
+	@touch $@
+
+demo: .venv/core ## a real sweep on the digits, then its table: minutes on two CPU cores
 	$(BIN)/python run.py -m hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) method=$(METHODS) fraction=1.0,0.5,0.25,0.1 seed=0,1,2
 	@$(BIN)/python aggregate.py
 
-table: install ## rewrite the tables and pictures of README and docs/ from docs/data/; print those of outputs/
+table: .venv/core ## rewrite the tables and pictures of README and docs/ from docs/data/; print those of outputs/
 	$(BIN)/python aggregate.py --outputs $(BUNDLES) --update $(PAGES) --plots docs/results
 	$(BIN)/python aggregate.py --outputs docs/data/digits_tuned.jsonl.gz --update $(TUNED)
 	$(BIN)/python aggregate.py --outputs docs/data/cifar100_small.jsonl.gz --methods $(SIX) --plots build/pictures
@@ -76,10 +82,14 @@ format: install ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## renew requirements.txt from pyproject.toml (needs uv)
+# The core's versions are those of the development lock, so that both fit into one .venv.
+LOCK = uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+	--python-version 3.11 --universal pyproject.toml
+
+lock: ## renew requirements-dev.txt and requirements.txt from pyproject.toml (needs uv)
 	$(if $(UV),,$(error uv is missing: pip install uv))
-	uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-		--extra dev --python-version 3.11 --universal pyproject.toml --output-file requirements.txt
+	$(LOCK) --upgrade --extra dev --output-file requirements-dev.txt
+	$(LOCK) --upgrade --constraint requirements-dev.txt --output-file requirements.txt
 
 notebook: install ## execute docs/tutorial.ipynb again and keep its output
 	folder=$$(mktemp -d) && cp docs/tutorial.ipynb $$folder && \

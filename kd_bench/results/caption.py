@@ -10,7 +10,7 @@ from kd_bench.results.frame import run_paths
 from kd_bench.results.marks import mark_lines
 from kd_bench.results.rows import STUDENT, TEACHER, setting_text
 from kd_bench.results.significance import LEVEL
-from kd_bench.results.table import Table, fraction_name
+from kd_bench.results.table import BETTER, WORSE, Table, fraction_name
 from kd_bench.runs.record import DONE, FAILED
 
 
@@ -27,6 +27,21 @@ def caption_lines(table: Table) -> list[str]:
         _join(_budget(table), _images(table), _teacher(table), _precision(runs), _revision(runs)),
         *_incomplete(table),
     ]
+
+
+def paper_caption(table: Table, counts: bool) -> str:
+    """Returns the short caption of a table in LaTeX, which has the best of each column in bold.
+
+    Args:
+        table: The table.
+        counts: Whether each cell has its number of seeds.
+    """
+    seeds = sorted(set(table.cells.loc[table.cells["n"] > 0, "n"]))
+    number = "seeds (number of seeds)" if counts or not seeds else f"{_span(str(seeds[0]), str(seeds[-1]))} seeds"
+    marks = (
+        f"; `{BETTER}` better, `{WORSE}` worse than the {table.reference}" if table.cells["test"].notna().any() else ""
+    )
+    return f"Test accuracy in %, mean ± standard deviation over {number}; the best in bold{marks}."
 
 
 def gains_caption_lines(table: Table) -> list[str]:

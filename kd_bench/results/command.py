@@ -23,7 +23,7 @@ from kd_bench.results.rows import STUDENT
 from kd_bench.results.selection import Filters, comparable, select
 from kd_bench.results.sources import UnreadableWarning, bundle_runs
 from kd_bench.results.table import Table, build_tables
-from kd_bench.results.text import FORMATS
+from kd_bench.results.text import FORMATS, PARTS, Style
 from kd_bench.results.views import ACCURACY, BRIEF, GAINS, LENGTHS, LITERATURE, OVERVIEW, View
 
 
@@ -148,7 +148,8 @@ def _sibling_files(sources: Sequence[Path], options: argparse.Namespace) -> dict
 def _view(options: argparse.Namespace) -> View:
     costs = read_costs(options.costs) if options.costs else None
     published = read_published(options.literature) if options.literature else None
-    return View(options.view, options.columns, costs, published)
+    style = Style(options.without, dict(options.names))
+    return View(options.view, options.columns, costs, published, style)
 
 
 def _tables(runs: Runs, options: argparse.Namespace) -> list[Table]:
@@ -181,6 +182,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
     parser.add_argument("--costs", type=Path, metavar="FILE", help="costs of steps by benchmarks.cost, for --lengths")
     parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=(), help="more columns of the tables")
+    parser.add_argument("--without", nargs="+", choices=PARTS, default=(), help="what the tables leave out")
+    parser.add_argument(
+        "--names",
+        nargs="+",
+        type=_pair,
+        default=(),
+        metavar="ROW=NAME",
+        help="names of rows in print, e.g. Soft_logits=KD",
+    )
     parser.set_defaults(view=ACCURACY)
     _add_filters(parser)
     _add_views(parser)
@@ -196,6 +206,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(
             "--columns is for tables of accuracies; leave --runs, --gains, --lengths, --bundle, --unbundle out"
         )
+    if (options.names or options.without) and (
+        options.format not in ("markdown", "latex")
+        or options.view not in (ACCURACY, GAINS)
+        or any((options.runs, options.html, options.literature, options.bundle, options.unbundle))
+    ):
+        parser.error("--names and --without are for tables of accuracies and gains in Markdown and LaTeX")
     if options.costs and options.view != LENGTHS and not options.update:
         parser.error("--costs is for --lengths and for --update")
     if options.literature:
@@ -236,6 +252,14 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--fractions", type=_list_of(float), default=(), metavar="FRACTIONS", help="e.g. 1.0,0.25")
     group.add_argument("--seeds", type=_list_of(int), default=(), metavar="SEEDS", help="e.g. 0,1,2")
     group.add_argument("--presets-only", action="store_true", help="only runs with all settings of their preset")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """Returns the row and its name in print; the row's own name can have equals signs, as in `AT (beta=5)=AT`."""
+    row, equals, name = text.rpartition("=")
+    if not (row and equals and name):
+        raise argparse.ArgumentTypeError(f"{text}: write ROW=NAME")
+    return row, name
 
 
 def _list_of(item_type: Callable[[str], Any]) -> Callable[[str], list[Any]]:

@@ -1,16 +1,31 @@
 """The views of tables, and lists of runs, as text."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import starmap
 from typing import Any
 
 import pandas as pd
 
-from kd_bench.results.caption import caption_lines, gains_caption_lines
+from kd_bench.errors import BenchError
+from kd_bench.results.caption import caption_lines, gains_caption_lines, paper_caption
 from kd_bench.results.columns import cell_values, column_lines, column_values, fraction_columns, row_texts, score_views
-from kd_bench.results.rows import setting_text
+from kd_bench.results.rows import TEACHER, setting_text
 from kd_bench.results.table import CELL, Table, fraction_name
-from kd_bench.results.text import MISSING, Grid, cell_text, grid_text, plain, render_frame, section
+from kd_bench.results.text import (
+    COUNTS,
+    MISSING,
+    RANK,
+    STEPS,
+    Grid,
+    Style,
+    bold,
+    cell_text,
+    grid_text,
+    plain,
+    render_frame,
+    section,
+)
 from kd_bench.runs.record import DONE
 
 _RUN_COLUMNS = [
@@ -18,9 +33,16 @@ _RUN_COLUMNS = [
     *("teacher_accuracy", "steps", "seconds", "revision", "reason"),
 ]
 """The columns in Markdown and LaTeX lists of runs; CSV and JSON have all columns."""
+_PLAIN = Style()
 
 
-def render_tables(tables: Sequence[Table], output_format: str, gains: bool = False, columns: Sequence[str] = ()) -> str:
+def render_tables(
+    tables: Sequence[Table],
+    output_format: str,
+    gains: bool = False,
+    columns: Sequence[str] = (),
+    style: Style = _PLAIN,
+) -> str:
     """Returns the tables of accuracies, or of gains, in one of `FORMATS`; CSV and JSON have an entry per cell.
 
     Args:
@@ -28,10 +50,22 @@ def render_tables(tables: Sequence[Table], output_format: str, gains: bool = Fal
         output_format: One of `FORMATS`.
         gains: Whether the cells are gains.
         columns: Columns of `columns.COLUMNS` that tables of accuracies get after the others.
+        style: How tables are printed.
+
+    Raises:
+        BenchError: The style names a row that is in no table.
     """
+    _check_names(tables, style)
     if output_format in ("csv", "json"):
         return render_frame(pd.concat([_entries(table, columns) for table in tables]), output_format)
-    return "\n\n".join(_section(table, output_format, gains, columns) for table in tables)
+    return "\n\n".join(_section(table, output_format, gains, columns, style) for table in tables)
+
+
+def _check_names(tables: Sequence[Table], style: Style) -> None:
+    known = dict.fromkeys(row.name for table in tables for row in table.rows)
+    for name in style.names:
+        if name not in known:
+            raise BenchError(f"--names {name}: no row has this name; there are: {', '.join(known)}")
 
 
 def render_runs(runs: pd.DataFrame, output_format: str) -> str:
@@ -45,12 +79,13 @@ def render_runs(runs: pd.DataFrame, output_format: str) -> str:
     )
 
 
-def gain_text(cell: Any) -> str:
-    """Returns the text of a cell in the table of gains, e.g. `+1.20 [+0.50, +1.90] (3)`."""
+def gain_text(cell: Any, counts: bool = True) -> str:
+    """Returns the text of a cell in the table of gains, e.g. `+1.20 [+0.50, +1.90] (3)`, with or without `(3)`."""
     if pd.isna(cell["gain"]):
         return MISSING
     interval = "" if pd.isna(cell["gain_low"]) else f" [{100 * cell['gain_low']:+.2f}, {100 * cell['gain_high']:+.2f}]"
-    return f"{100 * cell['gain']:+.2f}{interval} ({cell['n']})"
+    count = f" ({cell['n']})" if counts else ""
+    return f"{100 * cell['gain']:+.2f}{interval}{count}"
 
 
 def steps_texts(table: Table) -> pd.Series:
@@ -59,21 +94,35 @@ def steps_texts(table: Table) -> pd.Series:
     return done["steps_by_stage"].map(lambda steps: "+".join(map(str, steps.values())))
 
 
-def grid(table: Table, gains: bool = False, columns: Sequence[str] = ()) -> Grid:
+def grid(table: Table, gains: bool = False, columns: Sequence[str] = (), style: Style = _PLAIN) -> Grid:
     """Returns the header and the lines of a table, as texts."""
     text = gain_text if gains else cell_text
-    texts = table.cells.assign(text=[text(cell) for cell in table.cells.to_dict("records")])
+    texts = table.cells.assign(
+        text=[text(cell, COUNTS not in style.without) for cell in table.cells.to_dict("records")]
+    )
+    if style.bold_best and not gains:
+        texts["text"] = texts["text"].mask(_is_best(table), texts["text"].map(bold))
     names = [row.name for row in table.rows]
     body = texts.pivot(index="row", columns="fraction", values="text").reindex(index=names, columns=table.fractions)
     body.columns = pd.Index(map(fraction_name, table.fractions))
     if gains:
         body = body[(body.fillna(MISSING) != MISSING).any(axis=1)]
     else:
-        if table.ranks:
+        if table.ranks and RANK not in style.without:
             body["Rank"] = [_rank_text(table.ranks.get(name)) for name in names]
-        body = body.join(fraction_columns(steps_texts(table), "Steps"))
+        if STEPS not in style.without:
+            body = body.join(fraction_columns(steps_texts(table), "Steps"))
         body = body.join(row_texts(column_values(table, columns)))
-    return ["Method", *body], [[name, *cells] for name, *cells in body.fillna(MISSING).itertuples()]
+    return ["Method", *body], [
+        [style.names.get(name, name), *cells] for name, *cells in body.fillna(MISSING).itertuples()
+    ]
+
+
+def _is_best(table: Table) -> pd.Series:
+    """Returns which cells have the best accuracy of their column, as it is printed. The teacher does not compete."""
+    teachers = [row.name for row in table.rows if row.label == TEACHER]
+    printed = table.cells["mean"].where(~table.cells["row"].isin(teachers)).mul(100).round(2)
+    return printed.eq(printed.groupby(table.cells["fraction"]).transform("max"))
 
 
 def score_grids(table: Table) -> dict[str, Grid]:
@@ -95,10 +144,14 @@ def _rank_text(rank: tuple[float, int] | None) -> str:
     return MISSING if rank is None else f"{rank[0]:.1f} ({rank[1]})"
 
 
-def _section(table: Table, output_format: str, gains: bool, columns: Sequence[str]) -> str:
+def _section(table: Table, output_format: str, gains: bool, columns: Sequence[str], style: Style) -> str:
     view = "gains" if gains else "accuracy"
     subject = f"{table.dataset}, {table.model}"
-    return section(subject, view, [grid(table, gains, columns)], captions(table, gains, columns), output_format)
+    lines = captions(table, gains, columns)
+    if output_format == "latex":
+        style = replace(style, bold_best=True)
+        lines = lines if gains else [paper_caption(table, COUNTS not in style.without), *lines]
+    return section(subject, view, [grid(table, gains, columns, style)], lines, output_format)
 
 
 def _entries(table: Table, columns: Sequence[str]) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -17,10 +18,36 @@ MISSING = "\N{EN DASH}"
 _NO_ROWS = "No row can be compared."
 """In place of a grid without lines, which would be an empty box, and which LaTeX refuses."""
 
+COUNTS, RANK, STEPS = "counts", "rank", "steps"
+PARTS = (COUNTS, RANK, STEPS)
+"""What tables can do without: the numbers of seeds, the mean rank, the training steps."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a table is printed.
+
+    Attributes:
+        without: Of `PARTS`.
+        names: Names of rows in print, by their names.
+        bold_best: Whether the best accuracy of each column is bold.
+    """
+
+    without: Sequence[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    bold_best: bool = False
+
+
 Grid = tuple[list[str], list[list[str]]]
 """The header and the lines of a table, as texts."""
 
-_LATEX_SYMBOLS = str.maketrans({"±": r"$\pm$", WORSE: r"$^\dagger$", MISSING: "--", "≤": r"$\le$", "·": r"$\cdot$"})
+_BOLD, _NOT_BOLD = "\ue000", "\ue001"
+"""Around bold text until it is written: characters for private use, which no text has."""
+
+_LATEX_SYMBOLS = str.maketrans(
+    {"±": r"$\pm$", WORSE: r"$^\dagger$", MISSING: "--", "≤": r"$\le$", "·": r"$\cdot$", "|": "$|$"}
+    | {_BOLD: r"\textbf{", _NOT_BOLD: "}"}
+)
 
 
 def section(subject: str, label_prefix: str, grids: Sequence[Grid], captions: Sequence[str], output_format: str) -> str:
@@ -30,16 +57,17 @@ def section(subject: str, label_prefix: str, grids: Sequence[Grid], captions: Se
         subject: The title.
         label_prefix: What the tables show, for the label in LaTeX.
         grids: The tables.
-        captions: Paragraphs.
+        captions: Paragraphs; the caption in LaTeX is the first, and the others are comments above the table.
         output_format: "markdown" or "latex"; the latter needs the package booktabs.
     """
     bodies = [grid_text(header, lines, output_format) if lines else _NO_ROWS for header, lines in grids]
     if output_format == "markdown":
         return "\n\n".join([f"### {escaped(subject)}", *bodies, *map(escaped, captions)])
-    caption = _latex_text(" ".join([f"{subject}.", *captions]))
+    caption = _latex_text(" ".join([f"{subject}.", *captions[:1]]))
+    comments = [f"% {_latex_text(one_line(line))}" for line in captions[1:]]
     label = re.sub(r"[^a-z0-9]+", "-", f"{label_prefix}-{subject.replace(',', '')}".lower())
     head = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{label}}}"]
-    return "\n".join([*head, *bodies, r"\end{table}"])
+    return "\n".join([*comments, *head, *bodies, r"\end{table}"])
 
 
 def grid_text(header: list[str], lines: list[list[str]], output_format: str) -> str:
@@ -50,13 +78,19 @@ def grid_text(header: list[str], lines: list[list[str]], output_format: str) -> 
     return tabulate(lines, header, tablefmt="latex_booktabs", disable_numparse=True).translate(_LATEX_SYMBOLS)
 
 
-def cell_text(cell: Any) -> str:
-    """Returns the text of a cell in the table, e.g. `97.31 ± 0.42 (3)*, 1 failed`."""
+def bold(text: str) -> str:
+    """Returns a text that LaTeX sets in bold."""
+    return f"{_BOLD}{text}{_NOT_BOLD}"
+
+
+def cell_text(cell: Any, counts: bool = True) -> str:
+    """Returns the text of a cell in the table, e.g. `97.31 ± 0.42 (3)*, 1 failed`, with or without `(3)`."""
     if cell["n"] == 0:
         return f"failed ({cell['failed']})"
     spread = "" if pd.isna(cell["sd"]) else f" ± {100 * cell['sd']:.2f}"
     failed = f", {cell['failed']} failed" if cell["failed"] else ""
-    return f"{100 * cell['mean']:.2f}{spread} ({cell['n']}){mark(cell)}{failed}"
+    count = f" ({cell['n']})" if counts else ""
+    return f"{100 * cell['mean']:.2f}{spread}{count}{mark(cell)}{failed}"
 
 
 def plain(value: Any) -> str:
@@ -110,9 +144,13 @@ def _json_value(value: Any) -> Any:
     return value if isinstance(value, list | dict) or not pd.isna(value) else None
 
 
-_LATEX_ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
-    symbol: f"\\{symbol}" for symbol in "&%$#_{}"
-}
+_LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+} | {symbol: f"\\{symbol}" for symbol in "&%$#_{}"}
 
 
 def _latex_text(text: str) -> str:

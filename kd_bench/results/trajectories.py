@@ -7,11 +7,21 @@ import numpy as np
 import pandas as pd
 
 from kd_bench.results.lengths import Lengths
-from kd_bench.results.pictures import BLUE, GREY, VERMILION, Picture, finished
+from kd_bench.results.look import (
+    BLUE,
+    GREY,
+    VERMILION,
+    Picture,
+    finished,
+    fitting_teacher,
+    teacher_accuracy,
+    teacher_line,
+    teacher_words,
+)
 from kd_bench.results.rows import STUDENT
 from kd_bench.results.table import fraction_name
 
-_WIDTH, _HEIGHT, _LABEL = 520, 520, 13
+_WIDTH, _HEIGHT, _LABEL = 480, 520, 14
 """Pixels; the last is the least distance of two labels."""
 _STAGES = {"one stage": BLUE, "several stages": VERMILION}
 
@@ -21,14 +31,15 @@ def draw_lengths(lengths: Lengths) -> Picture:
     methods = _trajectories(lengths)
     top = 100 * float(np.nanmax([lengths.cells["mean"].max(), (lengths.curve.means + _spread(lengths)).max()]))
     low = 100 * float(min(lengths.cells["mean"].min(), lengths.curve.means.min()))
-    margin = 0.03 * (top - low)
-    scale = alt.Scale(domain=[low - margin, top + margin], nice=False, zero=False)
+    teacher = teacher_accuracy(lengths.table)
+    scale = fitting_teacher(low, top, teacher)
     chart = alt.hconcat(_plot(lengths, methods, scale), _labels(methods, scale), spacing=0)
     basis = "measured times" if lengths.is_timed else "multiply-adds"
     subtitle = [
-        f"Test accuracy with {fraction_name(lengths.fraction)} of the images over the cost of the whole training,",
-        f"in steps of the plain student by {basis}. Black: the plain student, ± standard deviation.",
+        f"Test accuracy in % (training images: {fraction_name(lengths.fraction)}) over the cost of the whole",
+        f"training, in steps of the plain student by {basis}. Black: the plain student, ± standard deviation.",
         "Above it, a teacher is worth more than to train the student longer.",
+        *teacher_words(teacher, scale),
     ]
     return finished(chart, "When distillation beats training longer", subtitle, lengths.table)
 
@@ -48,13 +59,19 @@ def _plot(lengths: Lengths, methods: pd.DataFrame, scale: alt.Scale) -> Any:
     curve, spread = lengths.curve, 100 * _spread(lengths)
     student = pd.DataFrame({"cost": curve.steps, "accuracy": 100 * curve.means})
     student = student.assign(low=student["accuracy"] - spread, high=student["accuracy"] + spread)
-    x = alt.X("cost:Q", title="cost, steps of the plain student", scale=alt.Scale(type="log", nice=False, padding=12))
+    x = alt.X(
+        "cost:Q",
+        title="cost, steps of the plain student",
+        axis=alt.Axis(labelSeparation=8),
+        scale=alt.Scale(type="log", nice=False, padding=12),
+    )
     y = alt.Y("accuracy:Q", title="accuracy, %", scale=scale)
     base, line = alt.Chart(methods), alt.Chart(student)
     colour = alt.Color(
         "stages:N", title="training", scale=alt.Scale(domain=list(_STAGES), range=list(_STAGES.values()))
     )
     return alt.layer(
+        *teacher_line(teacher_accuracy(lengths.table), scale),
         line.mark_area(opacity=0.25, color=GREY).encode(
             x=x, y=alt.Y("low:Q", scale=scale, title="accuracy, %"), y2="high:Q"
         ),
@@ -63,9 +80,6 @@ def _plot(lengths: Lengths, methods: pd.DataFrame, scale: alt.Scale) -> Any:
             x=x, y=y, color=colour, detail="method:N", tooltip=["method", "length", "cost", "accuracy"]
         ),
         line.mark_line(color="black", strokeWidth=3, point=alt.OverlayMarkDef(color="black", size=35)).encode(x=x, y=y),
-        alt.Chart(student.tail(1))
-        .mark_text(text="plain student", align="left", dx=8, fontWeight="bold")
-        .encode(x=x, y=y),
     ).properties(width=_WIDTH, height=_HEIGHT)
 
 
@@ -80,7 +94,7 @@ def _labels(methods: pd.DataFrame, scale: alt.Scale) -> Any:
     colour = alt.Color("stages:N", scale=alt.Scale(domain=list(_STAGES), range=list(_STAGES.values())))
     names = (
         alt.Chart(ends)
-        .mark_text(align="left", fontSize=11, dx=4)
+        .mark_text(align="left", fontSize=12, dx=4)
         .encode(x=alt.X("end:Q", axis=None, scale=alt.Scale(domain=[0, 1])), y=y, text="text:N", color=colour)
     )
     leaders = (

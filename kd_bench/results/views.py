@@ -1,7 +1,7 @@
 """What `aggregate.py` shows of tables: accuracies, gains, lengths and so on, as text and as pictures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,7 @@ from kd_bench.results.literature import render_literature
 from kd_bench.results.overview import render_overview
 from kd_bench.results.render import render_tables
 from kd_bench.results.table import Table, fraction_name
+from kd_bench.results.text import Style
 
 ACCURACY, GAINS, LENGTHS, LITERATURE = "accuracy", "gains", "lengths", "literature"
 BRIEF, OVERVIEW = "brief", "overview"
@@ -29,12 +30,14 @@ class View:
         columns: More columns of tables of accuracies.
         costs: The measured costs of steps, for lengths.
         published: Published accuracies, for the literature.
+        style: How tables of accuracies and gains are printed.
     """
 
     name: str = ACCURACY
     columns: Sequence[str] = ()
     costs: StepCosts | None = None
     published: pd.DataFrame | None = None
+    style: Style = field(default_factory=Style)
 
     def text(self, tables: Sequence[Table], output_format: str) -> str:
         """Returns the tables in one of `text.FORMATS`.
@@ -50,7 +53,7 @@ class View:
             return "\n\n".join(render_brief(table, output_format) for table in tables)
         if self.name == OVERVIEW:
             return render_overview(tables, self.costs)
-        return render_tables(tables, output_format, self.name == GAINS, self.columns)
+        return render_tables(tables, output_format, self.name == GAINS, self.columns, self.style)
 
     def pictures(self, tables: Sequence[Table], name: str = "") -> Mapping[str, Any]:
         """Draws the pictures, by the names of their files.

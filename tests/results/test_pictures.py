@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,6 +28,8 @@ RECORDS = [
     for label, accuracies in ACCURACIES.items()
     for record in make_seeds(label, *accuracies, fraction=fraction)
 ]
+
+GAINS = {"FitNet": 0.01, "CO": 0.02, "SP": 0.03, "CC": -0.02, "Student": 0.0}
 
 
 @pytest.fixture
@@ -68,10 +71,56 @@ def test_an_accuracy_below_the_axis_is_a_number(drawn):
     assert words(svg(draw_accuracy(drawn))).count("40.0") == 2
 
 
+def test_the_teacher_has_a_line_in_each_picture(drawn):
+    assert words(svg(draw_gains(drawn))).count("Teacher") == 1
+    for draw in (draw_gains, draw_accuracy, draw_curves):
+        text = svg(draw(drawn))
+        assert "Dotted: the teacher" in text
+        assert 'stroke-dasharray="2,2"' in text
+
+
+def test_a_teacher_far_above_the_axis_is_a_number(table):
+    records = (make_seeds(label, 0.1, 0.11, fraction=part) for label in ("Student", "AT") for part in (1.0, 0.5))
+    far = table(*chain.from_iterable(records))
+    assert words(svg(draw_gains(far))).count("+87.5 \N{RIGHTWARDS ARROW}") == 2
+    assert "Above the axis: the teacher, 98.00 %." in svg(draw_accuracy(far))
+
+
+def test_an_interval_that_goes_on_outside_the_axis_has_an_arrow(table):
+    steady = (make_seeds(label, *[0.9 + gain + 0.001 * seed for seed in range(3)]) for label, gain in GAINS.items())
+    drawn = draw_gains(table(*chain.from_iterable(steady), *make_seeds("AT", 0.8, 0.9, 1.0)))
+    assert "An arrow: outside the axis." in svg(drawn)
+    (cells,) = (rows for rows in specification(drawn)["datasets"].values() if "cut_low" in rows[0])
+    cut = {cell["row"]: (cell["cut_low"], cell["cut_high"]) for cell in cells if cell["row"] != "Teacher"}
+    assert cut == {"AT": (True, True)} | dict.fromkeys(("FitNet", "CO", "SP", "CC"), (False, False))
+
+
+def test_curves_begin_with_the_first_step_of_all_stages(tmp_path):
+    for label, stages in {"Student": {"main": 600}, "FitNet": {"hint": 300, "main": 600}}.items():
+        write_run(tmp_path, make_record(label, steps=stages), curve=[0.5, 0.7])
+    (table,) = build_tables(read_runs([tmp_path]).frame)
+    curves = draw_curves(table)
+    (points,) = (rows for rows in specification(curves)["datasets"].values() if "epoch" in rows[0])
+    assert {(point["role"], point["start"], point["epoch"]) for point in points} == {
+        *(("method", 1, 2), ("method", 1, 3), ("Student", 0, 1), ("Student", 0, 2))
+    }
+    assert "Grey ground: the steps of earlier stages, which have no accuracy yet." in svg(curves)
+
+
+def test_a_method_is_shown_among_the_others(table):
+    methods = (make_seeds(label, 0.8, 0.81, fraction=part) for label in GAINS for part in (1.0, 0.5))
+    assert "middle half of the methods" in words(svg(draw_accuracy(table(*chain.from_iterable(methods)))))
+
+
 def test_pictures_that_have_nothing_to_show_are_left_out(table, tmp_path):
     only = table(make_record("Student"))
     assert draw_gains(only) is None
     assert draw_accuracy(only) is None
+
+
+def test_methods_without_a_reference_have_panels(table):
+    alone = table(*make_seeds("AT", 0.8, 0.9), *make_seeds("AT", 0.7, 0.8, fraction=0.5))
+    assert "AT" in words(svg(draw_accuracy(alone)))
 
 
 def test_without_metrics_there_are_no_curves(write_outputs):

@@ -1,16 +1,19 @@
 import csv
 import io
 import json
+import shutil
+import subprocess
 
 import pandas as pd
 import pytest
 from helpers.records import make_record, make_seeds
 from pandas._libs.parsers import STR_NA_VALUES
 
+from kd_bench.errors import BenchError
 from kd_bench.results.caption import caption_lines
 from kd_bench.results.frame import with_hyper_parameters
 from kd_bench.results.render import render_runs, render_tables
-from kd_bench.results.text import MISSING, render_frame
+from kd_bench.results.text import MISSING, Style, render_frame
 
 RECORDS = [
     *make_seeds("Student", 0.90, 0.91, 0.92),
@@ -43,12 +46,17 @@ def test_latex_is_a_table_with_caption_and_label_of_plain_symbols(tables):
     text = render_tables(tables, "latex")
     lines = text.splitlines()
     assert text.isascii()
-    assert (lines[0], lines[-1]) == (r"\begin{table}", r"\end{table}")
+    rest = [line for line in lines if not line.startswith("% ")]
+    assert (rest[0], rest[-1]) == (r"\begin{table}", r"\end{table}")
+    assert "% Networks in float32" not in text and "Networks in float32" in text  # the long captions are comments
     assert text.count("{") == text.count("}")
     assert r"\label{tab:accuracy-digits-wrn-16-2-wrn-10-1}" in lines
-    assert r"\caption{digits, wrn\_16\_2\_wrn\_10\_1. A cell is the last epoch's test accuracy in \%" in text
+    assert r"\caption{digits, wrn\_16\_2\_wrn\_10\_1. Test accuracy in \%, mean $\pm$ standard deviation" in text
     assert r"\texttt{*} better, \texttt{$^\dagger$} worse" in text
     assert r"86.00 $\pm$ 1.00 (3)$^\dagger$" in text
+    assert [line for line in lines if "textbf" in line] == [
+        line for line in lines if line.strip().startswith("Student")
+    ]
     assert all(line.count("&") == 3 for line in lines if line.endswith(r"\\"))
 
 
@@ -60,6 +68,31 @@ def test_without_any_gain_there_is_a_sentence_and_no_empty_grid(table, records):
     latex = render_tables([table(*records)], "latex", gains=True)
     assert "\nNo row can be compared.\n" in latex
     assert "tabular" not in latex
+
+
+def test_a_table_for_a_paper_has_chosen_columns_and_names(tables):
+    style = Style(without=("counts", "rank", "steps"), names={"KD_SVD": "SVD & 50%_<x>"})
+    text = render_tables(tables, "latex", style=style)
+    assert r"\toprule Method & Full & 50 \% \\ \midrule" in " ".join(text.split())
+    assert r"AT (on=a$|$b) & 90.00" in " ".join(text.split())
+    assert r"SVD \& 50\%\_\ensuremath{<}x\ensuremath{>} & 86.00 $\pm$ 1.00$^\dagger$" in " ".join(text.split())
+    assert "standard deviation over 1 to 3 seeds; the best in bold" in text
+    gains = render_tables(tables, "markdown", gains=True, style=style)
+    assert "| -5.00 [-7.27, -2.73] |" in gains
+    with pytest.raises(BenchError, match="--names SVD: no row has this name; there are: Student, AT"):
+        render_tables(tables, "latex", style=Style(names={"SVD": "x"}))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX")
+@pytest.mark.parametrize("gains", [False, True])
+def test_latex_compiles(tables, gains, tmp_path):
+    style = Style(without=("counts",), names={"Student": r"a_b & 50% $x$ {y} ~ ^ # \z <t>"})
+    body = "\n\n".join(render_tables(tables, "latex", gains, style=one) for one in (Style(), style))
+    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
+    (tmp_path / "paper.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 TEXTS = [
