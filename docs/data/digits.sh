@@ -2,6 +2,7 @@
 # All runs on digits that the docs show: the table, the ten seeds at 10 % of the images, and the methods with the values of a search.
 # Stop it at any time: the same command goes on. On a new machine, what is done so far (at revision b27b422) comes back by
 #   python aggregate.py --unbundle docs/data/unfinished/digits.jsonl.gz
+#   python aggregate.py --unbundle docs/data/unfinished/digits_ten.jsonl.gz --outputs outputs_ten
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python}
