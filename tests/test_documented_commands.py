@@ -11,7 +11,8 @@ from kd_bench.config.compose import jobs
 
 PAGES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("coming_from", "gpu", "networks", "search", "tables", "training_options", "watching")),
+    *(f"docs/{name}.md" for name in ("coming_from", "gpu", "networks", "search", "tables", "training_options")),
+    "docs/watching.md",
     *(f"docs/results/{name}.md" for name in ("cifar100", "cifar100_newer", "digits")),
 )
 """Commands of the other pages need files of their reader."""

@@ -98,7 +98,7 @@ def _student_comparison(lengths: Lengths) -> Grid:
 
 
 def _percentage_points(value: float) -> str:
-    return MISSING if pd.isna(value) else f"{100 * value:+.2f}"
+    return MISSING if pd.isna(value) else f"{100 * value:+z.2f}"
 
 
 def _captions(lengths: Lengths) -> list[str]:

@@ -116,7 +116,7 @@ def _gains_by_method(cells: pd.DataFrame, name: str) -> pd.Series:
 def _gains(columns: dict[str, pd.Series]) -> Grid:
     methods = [method for method in method_labels() if any(method in gains.index for gains in columns.values())]
     lines = [
-        [method, *(f"{gains[method]:+.2f}" if method in gains.index else MISSING for gains in columns.values())]
+        [method, *(f"{gains[method]:+z.2f}" if method in gains.index else MISSING for gains in columns.values())]
         for method in methods
     ]
     return ["Method", *columns], lines
@@ -130,7 +130,7 @@ def _correlations(columns: dict[str, pd.Series]) -> Grid:
         common = pd.concat([columns[first], columns[second]], axis=1, join="inner").dropna()
         if len(common) >= _MIN_METHODS:
             ranks = common.rank()
-            found[second, first] = f"{ranks.iloc[:, 0].corr(ranks.iloc[:, 1]):+.2f} ({len(common)})"
+            found[second, first] = f"{ranks.iloc[:, 0].corr(ranks.iloc[:, 1]):+z.2f} ({len(common)})"
     lines = [
         [f"{number}: {name}", *(found.get((name, other), MISSING) for other in names[: number - 1])]
         + [""] * (len(names) - number)

@@ -1,5 +1,6 @@
 """Pictures of tables as SVG files."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -73,11 +74,15 @@ def svg(picture: Picture) -> str:
 
 
 def specification(picture: Picture) -> dict[str, Any]:
-    """Returns a picture as Vega-Lite, with its data, however many points it has."""
+    """Returns a picture as Vega-Lite, with its data, however many points it has.
+
+    Its numbers are rounded, because the last digits of means and intervals differ between processors.
+    """
     with alt.data_transformers.enable("default", max_rows=None):
-        return picture.to_dict()
+        return json.loads(picture.to_json(), parse_float=lambda digits: round(float(digits), _DECIMALS))
 
 
+_DECIMALS = 6
 PICTURES: dict[str, Callable[[Table], Picture | None]] = {
     "gains": draw_gains,
     "accuracy": draw_accuracy,

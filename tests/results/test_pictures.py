@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree
@@ -59,6 +60,13 @@ def test_a_picture_shows_the_methods_in_the_tables_order_on_a_light_ground(drawn
 
 def test_the_same_picture_is_the_same_text_whatever_was_drawn_before(drawn):
     assert svg(draw_gains(drawn)) == svg(draw_gains(drawn))
+
+
+@pytest.mark.parametrize("draw", [draw_gains, draw_accuracy, draw_curves])
+def test_a_processor_that_rounds_otherwise_draws_the_same_picture(drawn, draw):
+    numbers = drawn.cells.select_dtypes(float).columns.drop("fraction")
+    other = replace(drawn, cells=drawn.cells.assign(**(drawn.cells[numbers] * (1 + 1e-15))))
+    assert svg(draw(other)) == svg(draw(drawn))
 
 
 def test_gains_have_one_panel_per_fraction_and_a_diverged_method_is_a_number_at_the_edge(drawn):

@@ -12,7 +12,7 @@ from pandas._libs.parsers import STR_NA_VALUES
 from kd_bench.errors import BenchError
 from kd_bench.results.caption import caption_lines
 from kd_bench.results.frame import with_hyper_parameters
-from kd_bench.results.render import render_runs, render_tables
+from kd_bench.results.render import gain_text, render_runs, render_tables
 from kd_bench.results.text import MISSING, Style, render_frame
 
 RECORDS = [
@@ -270,3 +270,7 @@ def test_a_teacher_has_no_say_in_the_budget(table):
 def test_one_teacher_is_said_to_have_taught_all(table):
     found = caption(table(*make_seeds("Student", 0.9, 0.91, teacher_accuracy=None), *make_seeds("AT", 0.9, 0.91)))
     assert "One teacher (of seed 0, 98.00 %) taught all students" in found
+
+
+def test_no_gain_has_one_sign_on_every_processor():
+    assert [gain_text({"gain": gain, "gain_low": None, "n": 1}) for gain in (-1e-17, 0.0, 1e-17)] == ["+0.00 (1)"] * 3
