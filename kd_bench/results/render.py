@@ -83,7 +83,8 @@ def gain_text(cell: Any, counts: bool = True) -> str:
     """Returns the text of a cell in the table of gains, e.g. `+1.20 [+0.50, +1.90] (3)`, with or without `(3)`."""
     if pd.isna(cell["gain"]):
         return MISSING
-    interval = "" if pd.isna(cell["gain_low"]) else f" [{100 * cell['gain_low']:+z.2f}, {100 * cell['gain_high']:+z.2f}]"
+    low, high = 100 * cell["gain_low"], 100 * cell["gain_high"]
+    interval = "" if pd.isna(low) else f" [{low:+z.2f}, {high:+z.2f}]"
     count = f" ({cell['n']})" if counts else ""
     return f"{100 * cell['gain']:+z.2f}{interval}{count}"
 

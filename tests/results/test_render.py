@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 
+import numpy as np
 import pandas as pd
 import pytest
 from helpers.records import make_record, make_seeds
@@ -273,4 +274,5 @@ def test_one_teacher_is_said_to_have_taught_all(table):
 
 
 def test_no_gain_has_one_sign_on_every_processor():
-    assert [gain_text({"gain": gain, "gain_low": None, "n": 1}) for gain in (-1e-17, 0.0, 1e-17)] == ["+0.00 (1)"] * 3
+    cells = [{"gain": gain, "gain_low": np.nan, "gain_high": np.nan, "n": 1} for gain in (-1e-17, 0.0, 1e-17)]
+    assert list(map(gain_text, cells)) == ["+0.00 (1)"] * 3
