@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,14 @@ from helpers.command import SHORT, run
 def pytest_collection_finish():
     """Leaves TensorFlow's many modules to no garbage collection: it takes a sixth of the time of tests of methods."""
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def same_precision():
+    """Gives Keras its precision back: a run in the tests' own process sets that of its processor."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].config.set_dtype_policy("float32")
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ class FiniteSteps(keras.Metric):
     def __init__(self, terms: Sequence[str]) -> None:
         super().__init__(name="finite_steps")
         self.terms = list(terms)
-        self._non_finite = self.add_weight(shape=(len(terms),), initializer="zeros", name="non_finite")
-        self._steps = self.add_weight(shape=(len(terms),), initializer="zeros", name="steps")
+        self._non_finite = self.add_weight(shape=(len(terms),), initializer="zeros", dtype="float32", name="non_finite")
+        self._steps = self.add_weight(shape=(len(terms),), initializer="zeros", dtype="float32", name="steps")
 
     def update_state(self, values: tf.Tensor) -> None:
         """Takes a step's terms, `[len(terms)]`."""

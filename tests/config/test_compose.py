@@ -1,6 +1,7 @@
 """What a command line may say, and how it is refused: in one message, early, with nothing left on disk."""
 
 import gzip
+import itertools
 import json
 import re
 import subprocess
@@ -164,6 +165,8 @@ def test_every_file_composes(group, choice, tmp_path):
         "tfds": ["dataset.name=mnist"],
         "folder": [f"dataset.root={_photos(tmp_path)}"],
         "arrays": [f"dataset.path={_arrays(tmp_path)}"],
+        "imagenet": [f"dataset.root={_photos(tmp_path, 'train', 'val')}"],
+        "photos": [f"dataset.root={_photos(tmp_path)}"],
         "file": [f"teacher.path={DIGITS_TEACHER}"],
     }.get(choice, [])
     (run,) = compose.jobs([f"{group}={choice}", *needed])
@@ -171,10 +174,10 @@ def test_every_file_composes(group, choice, tmp_path):
         assert getattr(run, group).name == choice
 
 
-def _photos(folder):
-    for name in ("cats", "dogs"):
-        (folder / "photos" / name).mkdir(parents=True)
-        (folder / "photos" / name / "0.png").touch()
+def _photos(folder, *parts):
+    for part, name in itertools.product(parts or [""], ("cats", "dogs")):
+        (folder / "photos" / part / name).mkdir(parents=True, exist_ok=True)
+        (folder / "photos" / part / name / "0.png").touch()
     return folder / "photos"
 
 
@@ -185,7 +188,7 @@ def _arrays(folder):
 
 def test_every_group_has_a_test():
     folders = {path.name for path in CONF.iterdir() if path.is_dir()}
-    assert folders == {*GROUPS, "hydra", "network", "search"}
+    assert folders == {*GROUPS, "hydra", "network", "published", "search"}
 
 
 @pytest.mark.parametrize("choice", choices("method"))

@@ -11,4 +11,4 @@ def test_a_step_is_kd_svds():
     logs, others = (one_step(distiller, distiller.stages()[0]) for distiller in (eid, svd))
     assert logs == pytest.approx(others, rel=1e-4)
     for one, two in zip(eid.student.variables, svd.student.variables, strict=True):
-        np.testing.assert_allclose(one, two, atol=1e-4, err_msg=one.path)
+        np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4, err_msg=one.path)

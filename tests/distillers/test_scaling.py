@@ -92,8 +92,9 @@ def test_the_loss_on_constant_maps_no_longer_depends_on_the_size(method):
     assert loss(32) == pytest.approx(loss(16), rel=0.5)
 
 
-def test_a_network_without_convolutions_is_refused():
-    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+def test_a_network_without_convolutions_or_maps_is_refused():
+    numbers = keras.Input((4,))
+    dense = keras.Model(numbers, {"logits": keras.layers.Dense(3)(numbers), "post": []})
     with pytest.raises(ConfigError, match="area_scaling"):
         area_ratio(dense, dense)
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from helpers.command import ROOT, SHORT, run
 
+from kd_bench.config.composer import NO_CHOICES
+
 
 def command(*arguments, cwd, env=None):
     return subprocess.run(
@@ -100,7 +102,7 @@ def test_help_lists_every_choice_with_a_line(tmp_path):
     (tmp_path / "method").mkdir()
     (tmp_path / "method/mine.yaml").write_text("# A method of mine.\n")
     text = command("-m", "seed=0,1", "typo=1", "--help", f"--config-dir={tmp_path}", cwd=tmp_path).stdout
-    groups = [path for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name not in ("hydra", "search")]
+    groups = [path for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name not in NO_CHOICES]
     for group in groups:
         (section,) = [part for part in text.split("\n\n") if part.startswith(f"{group.name}:")]
         listed = dict(line.split(maxsplit=1) for line in section.splitlines()[1:])

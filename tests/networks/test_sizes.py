@@ -20,9 +20,9 @@ NETWORKS = {
 }
 OF_OTHER_SIZES = {
     *("vgg13_mobilenet_v2", "resnet50_mobilenet_v2", "resnet50_vgg8"),
-    *("resnet32x4_shufflenet_v1", "resnet32x4_shufflenet_v2", "wrn_40_2_shufflenet_v1"),
+    *("resnet32x4_shufflenet_v1", "resnet32x4_shufflenet_v2", "wrn_40_2_shufflenet_v1", "resnet34_vit"),
 }
-"""Pairs of the literature whose maps have other sizes: methods that need equal ones refuse them."""
+"""Pairs whose maps have other sizes: methods that need equal ones refuse them."""
 PAIRS = sorted(path.stem for path in (Path(compose.CONF) / "model").glob("*.yaml"))
 
 
@@ -53,7 +53,7 @@ def test_a_stride_larger_than_the_map_is_refused():
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_points_of_a_pair_match_in_number_and_size(pair):
     (config,) = compose.jobs([f"model={pair}"])
-    shape = (32, 32, 3) if pair == "keras_applications" else (28, 28, 1)
+    shape = {"keras_applications": (32, 32, 3), "resnet34_vit": (224, 224, 3)}.get(pair, (28, 28, 1))
     outputs = [
         by_layer_name("model", part.build(shape, 10), shape, 10, **part.layers).output
         for part in (config.model.teacher, config.model.student)

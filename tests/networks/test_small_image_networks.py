@@ -20,7 +20,6 @@ from kd_bench.networks.bottleneck_resnet import bottleneck_resnet
 from kd_bench.networks.mobilenet_v2 import mobilenet_v2
 from kd_bench.networks.shufflenet_v1 import shufflenet_v1
 from kd_bench.networks.shufflenet_v2 import shufflenet_v2
-from kd_bench.training.optimizers import sgd
 from kd_bench.training.saving import save_network
 
 POINTS = {"points": [1, 2, 3, 4]}
@@ -121,14 +120,12 @@ def test_a_network_learns_by_logits_maps_and_relations(name):
     batches = tf.data.Dataset.from_tensor_slices((images, labels % 5, indices)).batch(16)
     for method in ("soft_logits", "at", "sp"):
         distiller = jobs([f"method={method}"])[0].method.build(student, teacher)
-        optimizer = sgd(
-            None, learning_rate=0.01, momentum=0.9, nesterov=False, weight_decay=0.0, decay_at=[], decay_factor=1.0
-        )
-        distiller.begin(distiller.stages()[-1], optimizer, 3, 1, jit_compile=False)
+        optimizer = keras.optimizers.Adam(1e-3)  # its steps do not depend on the sizes of gradients
+        distiller.begin(distiller.stages()[-1], optimizer, 4, 1, jit_compile=False)
         distiller.run_eagerly = True
-        first, *_, last = distiller.fit(batches, epochs=3, shuffle=False, verbose=0).history["loss"]
+        first, *_, last = distiller.fit(batches, epochs=4, shuffle=False, verbose=0).history["loss"]
         assert last < first, method
-        assert all(np.any(momentum.numpy()) for momentum in optimizer.momentums), method  # each had a gradient
+        assert all(np.any(momentum.numpy()) for momentum in optimizer._momentums), method  # each had a gradient
 
 
 REPLICAS = """
@@ -140,6 +137,7 @@ from kd_bench.training import hardware
 from kd_bench.training.optimizers import sgd
 from networks.test_small_image_networks import NAMES, built
 
+keras.config.set_floatx("float64")
 strategy = hardware.strategy(device="cpu", replicas=int(sys.argv[1]), threads=None)
 method = jobs(["method=soft_logits"])[0].method
 found = {}
@@ -174,5 +172,5 @@ def test_two_replicas_equal_one():
     one, two = after_one_step(1), after_one_step(2)
     assert one.keys() == two.keys() == NAMES.keys()
     for name in one:
-        # As a share of the largest change: in the first step, rounding grows with the gradients.
-        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-3 * np.abs(one[name]).max(), err_msg=name)
+        # As a share of the largest change, in doubles: in the first step, rounding grows with the gradients.
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-6 * np.abs(one[name]).max(), err_msg=name)
