@@ -337,15 +337,6 @@ def unknown(full_key: str, name: str, allowed: Iterable[str]) -> str:
     return f"{full_key}: there is no such key.{hint}{choices}"
 
 
-def listed(names: Iterable[str], most: int = 200) -> str:
-    """Returns names with commas; of those with more than `most` characters, the first ones and the number of all."""
-    every = list(names)
-    text = ", ".join(every)
-    if len(text) <= most:
-        return text
-    return f"{text[:most].rpartition(', ')[0]}, ... ({len(every)}; --help lists them)"
-
-
 def join(key: str, name: str) -> str:
     """Returns the full key of a name in a group; the key of the outermost group is empty."""
     return f"{key}.{name}" if key else name

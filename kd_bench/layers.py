@@ -127,6 +127,11 @@ def batch_norm(**options: Any) -> keras.layers.Layer:
     return BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=replicas > 1, **options)
 
 
+def normed_relu(features: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns a map, symbolic, after a `batch_norm` and a ReLU."""
+    return keras.layers.ReLU()(batch_norm()(features))
+
+
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's layer, computed on feature maps by TensorFlow's fused kernel: the same results, faster.
 

@@ -1,7 +1,6 @@
 """Hydra's errors as one line of ours: what is wrong, with which key and value, and what to do."""
 
 import contextlib
-import difflib
 import traceback
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +12,8 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from kd_bench.checks import listed, unknown
+from kd_bench.checks import unknown
+from kd_bench.config.choices import no_such_choice
 from kd_bench.config.named_network import refuse_values_beside_names
 from kd_bench.config.overrides import parsed, refuse_wrong_choice
 from kd_bench.config.schema import TeacherFile
@@ -134,9 +134,7 @@ def _unknown_choice(problem: MissingConfigException, lines: Sequence[str]) -> Co
     if not problem.options:
         return ConfigError(f"{line}: there is no config group {group!r}.")
     ours = _ELSEWHERE.get(group, {}).get(choice.lower())
-    near = difflib.get_close_matches(choice, problem.options, n=1)
-    hint = f" Here it is {ours}." if ours else f" Did you mean {near[0]}?" if near else ""
-    return ConfigError(f"{line}: there is no such {group}.{hint} Choose one of: {listed(sorted(problem.options))}.")
+    return ConfigError(no_such_choice(line, group, choice, problem.options, ours))
 
 
 def _not_text(options: Namespace) -> str:

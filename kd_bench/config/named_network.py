@@ -1,6 +1,5 @@
 """Networks that a config names instead of describing them: `model.student=resnet8x4`, a file of `conf/network`."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from kd_bench.checks import listed
+from kd_bench.config.choices import no_such_choice
 from kd_bench.config.network import Network
 from kd_bench.errors import ConfigError
 from kd_bench.installation import CONF
@@ -65,9 +64,7 @@ def _network(key: str, name: str) -> dict[str, Any]:
     choices = GlobalHydra.instance().config_loader().get_group_options(_GROUP, ObjectType.CONFIG)
     if name not in choices:
         ours = _ELSEWHERE.get(name.lower(), name.lower() if name.lower() in choices else None)
-        near = [ours] if ours else difflib.get_close_matches(name, choices, n=1)
-        hint = (f" Here it is {ours}." if ours else f" Did you mean {near[0]}?") if near else ""
-        raise ConfigError(f"{key}={name}: there is no such network.{hint} Choose one of: {listed(sorted(choices))}.")
+        raise ConfigError(no_such_choice(f"{key}={name}", "network", name, choices, ours))
     composed = OmegaConf.to_container(compose(f"{_GROUP}/{name}"))
     assert isinstance(composed, dict)
     found: dict[str, Any] = composed[_GROUP]

@@ -14,16 +14,11 @@ from typing import Any, Literal
 import keras
 
 from kd_bench.checks import PositiveInt
-from kd_bench.layers import Padding, batch_norm, classifier, convolved, pointwise
+from kd_bench.layers import Padding, convolved, normed_relu
 from kd_bench.networks.points import require_points
-from kd_bench.networks.pytorch_modules import CLASSIFIER, Built, Modules, normed, numbered
+from kd_bench.networks.pytorch_modules import Modules, numbered
+from kd_bench.networks.residual_groups import GROUPS, residual_modules, residual_network
 from kd_bench.networks.sizes import require_size
-
-BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-"""Depth -> blocks of each group."""
-
-WIDENING = 4
-"""A block returns so many times the channels of its 3x3 convolution."""
 
 
 def bottleneck_resnet(
@@ -55,46 +50,16 @@ def bottleneck_resnet(
     Raises:
         ConfigError: the points are not groups from 1 to 4 in rising order, or the images are too small.
     """
-    require_points(points, len(BLOCKS[depth]))
+    require_points(points, GROUPS)
     require_size(input_shape, [stem_stride, 2, 2, 2])
     images = keras.Input(input_shape)
-    activated = keras.layers.ReLU()(batch_norm()(convolved(images, stem_channels, 3, stem_stride, padding)))
-    sums, activations = [], []
-    for group, blocks in enumerate(BLOCKS[depth]):
-        for block in range(blocks):
-            stride = 2 if group > 0 and block == 0 else 1
-            summed = _block(activated, stem_channels * 2**group, stride, padding)
-            activated = keras.layers.ReLU()(summed)
-        if group + 1 in points:
-            sums.append(summed)
-            activations.append(activated)
-    embedding = keras.layers.GlobalAveragePooling2D()(activated)
-    maps = {"pre": sums, "post": activations, "passed": list(activations)}
-    return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **maps})
-
-
-def _block(features: keras.KerasTensor, channels: int, stride: int, padding: Padding) -> keras.KerasTensor:
-    """Adds three convolutions, each with its batch norm, to the shortcut; the caller applies the ReLU."""
-    residual = keras.layers.ReLU()(batch_norm()(pointwise(features, channels, 1)))
-    residual = keras.layers.ReLU()(batch_norm()(convolved(residual, channels, 3, stride, padding)))
-    residual = batch_norm()(pointwise(residual, WIDENING * channels, 1))
-    same_shape = stride == 1 and features.shape[-1] == WIDENING * channels
-    carried = features if same_shape else batch_norm()(pointwise(features, WIDENING * channels, stride))
-    return keras.layers.Add()([carried, residual])
+    stem = normed_relu(convolved(images, stem_channels, 3, stem_stride, padding))
+    return residual_network(
+        images, stem, num_classes, depth=depth, channels=stem_channels, points=points, padding=padding
+    )
 
 
 def pytorch_modules(parameters: Mapping[str, Any]) -> Modules:
     """Returns the modules of the network in RepDistiller's and mdistiller's code, by the parameters of ours."""
-    return Modules(numbered(_modules(parameters)), {"padding": "symmetric", "stem_stride": 1})
-
-
-def _modules(parameters: Mapping[str, Any]) -> Built:
-    yield from normed("conv1", "bn1")
-    for group, blocks in enumerate(BLOCKS[parameters["depth"]], start=1):
-        for block in range(blocks):
-            place = f"layer{group}.{block}"
-            for number in (1, 2, 3):
-                yield from normed(f"{place}.conv{number}", f"{place}.bn{number}")
-            if block == 0:
-                yield from normed(f"{place}.shortcut.0", f"{place}.shortcut.1")
-    yield CLASSIFIER, "linear"
+    built = residual_modules(parameters["depth"], shortcut="shortcut", last="linear")
+    return Modules(numbered(built), {"padding": "symmetric", "stem_stride": 1})

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from kd_bench.checks import Positive, PositiveInt
-from kd_bench.layers import Padding, batch_norm, classifier, convolved, depthwise, pointwise
+from kd_bench.layers import Padding, batch_norm, classifier, convolved, depthwise, normed_relu, pointwise
 from kd_bench.networks.points import require_points
 from kd_bench.networks.pytorch_modules import CLASSIFIER, DEPTHWISE, Built, Modules, normed, numbered
 from kd_bench.networks.sizes import require_size
@@ -57,7 +57,7 @@ def mobilenet(
     features = keras.layers.ReLU()(stem)
     pre, post = [], []
     for block, (channels, stride) in enumerate(BLOCKS, start=1):
-        inner = keras.layers.ReLU()(batch_norm()(depthwise(features, 3, stride, padding)))
+        inner = normed_relu(depthwise(features, 3, stride, padding))
         normalised = batch_norm()(pointwise(inner, _channels(channels, width), 1))
         features = keras.layers.ReLU()(normalised)
         if block in POINTS:

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from kd_bench.checks import Positive, PositiveInt
-from kd_bench.layers import Padding, batch_norm, classifier, convolved, depthwise, pointwise
+from kd_bench.layers import Padding, batch_norm, classifier, convolved, depthwise, normed_relu, pointwise
 from kd_bench.networks.points import require_points
 from kd_bench.networks.pytorch_modules import CLASSIFIER, DEPTHWISE, Built, Modules, normed, numbered
 from kd_bench.networks.sizes import require_size
@@ -59,7 +59,7 @@ def mobilenet_v2(
     require_points(points, len(POINTS))
     require_size(input_shape, [stem_stride, *(stride for _, _, stride in STAGES)])
     images = keras.Input(input_shape)
-    features = _activated(convolved(images, max(1, int(_STEM_CHANNELS * width)), 3, stem_stride, padding))
+    features = normed_relu(convolved(images, max(1, int(_STEM_CHANNELS * width)), 3, stem_stride, padding))
     ends = []
     for stage, (channels, blocks, stride) in enumerate(STAGES, start=1):
         for block in range(blocks):
@@ -69,23 +69,19 @@ def mobilenet_v2(
         if stage in POINTS:
             ends.append(features)
     embedding = keras.layers.GlobalAveragePooling2D()(
-        _activated(pointwise(features, int(_LAST_CHANNELS * max(1, width)), 1))
+        normed_relu(pointwise(features, int(_LAST_CHANNELS * max(1, width)), 1))
     )
     chosen = [ends[point - 1] for point in points]
     maps = {kind: list(chosen) for kind in ("pre", "post", "passed")}
     return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **maps})
 
 
-def _activated(features: keras.KerasTensor) -> keras.KerasTensor:
-    return keras.layers.ReLU()(batch_norm()(features))
-
-
 def _block(
     features: keras.KerasTensor, widened: int, channels: int, stride: int, padding: Padding
 ) -> keras.KerasTensor:
     """Widens a map, filters each channel and narrows it; a block that keeps the shape adds its input."""
-    residual = _activated(pointwise(features, widened, 1))
-    residual = _activated(depthwise(residual, 3, stride, padding))
+    residual = normed_relu(pointwise(features, widened, 1))
+    residual = normed_relu(depthwise(residual, 3, stride, padding))
     residual = batch_norm()(pointwise(residual, channels, 1))
     same_shape = stride == 1 and features.shape[-1] == channels
     return keras.layers.Add()([features, residual]) if same_shape else residual

@@ -19,7 +19,7 @@ import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
-from kd_bench.layers import Padding, batch_norm, classifier, convolved, pointwise, subsampled
+from kd_bench.layers import Padding, batch_norm, classifier, convolved, normed_relu, pointwise, subsampled
 from kd_bench.networks.pytorch_modules import CLASSIFIER, Built, Modules, normed, numbered
 from kd_bench.networks.sizes import require_size
 
@@ -64,7 +64,7 @@ def resnet(
         raise ConfigError(f"depth={depth}: a ResNet has 6n+2 layers: 8, 14, 20, 32, 56, ...")
     require_size(input_shape, [stem_stride, 2, 2])
     images = keras.Input(input_shape)
-    activated = keras.layers.ReLU()(batch_norm()(convolved(images, stem_channels, 3, stem_stride, padding)))
+    activated = normed_relu(convolved(images, stem_channels, 3, stem_stride, padding))
     sums, activations = [], []
     for group in range(GROUPS):
         for block in range(blocks):
@@ -82,7 +82,7 @@ def _block(
     features: keras.KerasTensor, channels: int, stride: int, shortcut: str, padding: Padding
 ) -> keras.KerasTensor:
     """Adds two convolutions, each with its batch norm, to the shortcut; the caller applies the ReLU."""
-    residual = keras.layers.ReLU()(batch_norm()(convolved(features, channels, 3, stride, padding)))
+    residual = normed_relu(convolved(features, channels, 3, stride, padding))
     residual = batch_norm()(convolved(residual, channels, 3, 1, padding))
     if stride == 1 and features.shape[-1] == channels:
         carried = features

@@ -22,6 +22,7 @@ from kd_bench.layers import (
     classifier,
     convolution,
     depthwise,
+    normed_relu,
     pointwise_by_parts,
     shuffled,
 )
@@ -64,7 +65,7 @@ def shufflenet_v1(
     _require_parts(stem_channels, channels, parts)
     require_size(input_shape, [2] * len(BLOCKS))
     images = keras.Input(input_shape)
-    activated = keras.layers.ReLU()(batch_norm()(convolution(stem_channels, 1)(images)))
+    activated = normed_relu(convolution(stem_channels, 1)(images))
     sums, activations = [], []
     for group, blocks in enumerate(BLOCKS):
         for block in range(blocks):
@@ -104,9 +105,9 @@ def _block(
     """
     returned = channels if stride == 1 else channels - features.shape[-1]
     narrow = returned // _NARROWING
-    residual = keras.layers.ReLU()(batch_norm()(pointwise_by_parts(features, narrow, parts[0])))
+    residual = normed_relu(pointwise_by_parts(features, narrow, parts[0]))
     residual = shuffled(residual, parts[0]) if parts[0] > 1 else residual
-    residual = keras.layers.ReLU()(batch_norm()(depthwise(residual, 3, stride, padding)))
+    residual = normed_relu(depthwise(residual, 3, stride, padding))
     residual = batch_norm()(pointwise_by_parts(residual, returned, parts[1]))
     if stride == 1:
         return keras.layers.Add()([features, residual])

@@ -15,7 +15,7 @@ import keras
 
 from kd_bench.checks import PositiveInt
 from kd_bench.errors import ConfigError
-from kd_bench.layers import Padding, batch_norm, classifier, convolution, depthwise, shuffled
+from kd_bench.layers import Padding, batch_norm, classifier, convolution, depthwise, normed_relu, shuffled
 from kd_bench.networks.pytorch_modules import CLASSIFIER, CONVOLUTION, DEPTHWISE, Built, Modules, normed, numbered
 from kd_bench.networks.sizes import require_size
 
@@ -56,7 +56,7 @@ def shufflenet_v2(
         raise ConfigError(f"channels={channels}: must be {len(BLOCKS)} even numbers, such as [116,232,464].")
     require_size(input_shape, [2] * len(BLOCKS))
     images = keras.Input(input_shape)
-    activated = _activated(convolution(stem_channels, 1)(images))
+    activated = normed_relu(convolution(stem_channels, 1)(images))
     befores, activations = [], []
     for number, blocks in zip(channels, BLOCKS, strict=True):
         activated = _halving_block(activated, number // _BRANCHES, padding)
@@ -65,22 +65,18 @@ def shufflenet_v2(
             activated = keras.layers.ReLU()(before)
         befores.append(before)
         activations.append(activated)
-    embedding = keras.layers.GlobalAveragePooling2D()(_activated(convolution(last_channels, 1)(activated)))
+    embedding = keras.layers.GlobalAveragePooling2D()(normed_relu(convolution(last_channels, 1)(activated)))
     maps = {"pre": befores, "post": activations, "passed": list(activations)}
     return keras.Model(images, {"logits": classifier(num_classes)(embedding), "embedding": embedding, **maps})
-
-
-def _activated(features: keras.KerasTensor) -> keras.KerasTensor:
-    return keras.layers.ReLU()(batch_norm()(features))
 
 
 def _halving_block(features: keras.KerasTensor, channels: int, padding: Padding) -> keras.KerasTensor:
     """Puts two branches with a stride, each with this number of channels, behind each other; both end in a ReLU."""
     left = batch_norm()(depthwise(features, 3, 2, padding))
-    left = _activated(convolution(channels, 1)(left))
-    right = _activated(convolution(channels, 1)(features))
+    left = normed_relu(convolution(channels, 1)(left))
+    right = normed_relu(convolution(channels, 1)(features))
     right = batch_norm()(depthwise(right, 3, 2, padding))
-    right = _activated(convolution(channels, 1)(right))
+    right = normed_relu(convolution(channels, 1)(right))
     return shuffled(keras.layers.Concatenate()([left, right]), _BRANCHES)
 
 
@@ -90,7 +86,7 @@ def _block(features: keras.KerasTensor, padding: Padding) -> keras.KerasTensor:
     The others are outputs of a ReLU already, which a second one does not change.
     """
     kept, read = keras.ops.split(features, _BRANCHES, axis=-1)
-    branch = _activated(convolution(read.shape[-1], 1)(read))
+    branch = normed_relu(convolution(read.shape[-1], 1)(read))
     branch = batch_norm()(depthwise(branch, 3, 1, padding))
     branch = batch_norm()(convolution(read.shape[-1], 1)(branch))
     return shuffled(keras.layers.Concatenate()([kept, branch]), _BRANCHES)

@@ -196,6 +196,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_views(parser)
     options = parser.parse_args(arguments)
     options.outputs = options.outputs or [Path("outputs")]  # a default would be extended, too
+    _refuse_contradictions(parser, options)
+    if options.literature:
+        options.view = LITERATURE
+    return options
+
+
+def _refuse_contradictions(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if options.update and options.format != "markdown":
         parser.error("--update writes Markdown; leave --format out")
     if options.html and options.format != "markdown":
@@ -214,11 +221,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--names and --without are for tables of accuracies and gains in Markdown and LaTeX")
     if options.costs and options.view != LENGTHS and not options.update:
         parser.error("--costs is for --lengths and for --update")
-    if options.literature:
-        options.view = LITERATURE
     if options.unbundle and len(options.outputs) != 1:
         parser.error("--unbundle needs one folder: --outputs FOLDER")
-    return options
 
 
 def _add_views(parser: argparse.ArgumentParser) -> None:

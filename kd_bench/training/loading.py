@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kd_bench.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from kd_bench.errors import ConfigError
 from kd_bench.networks.by_layer_name import by_layer_name
 from kd_bench.networks.pytorch_modules import Modules
@@ -19,13 +20,11 @@ from kd_bench.training.state_dict import OtherNetworkError, load_state_dict
 
 _CIFAR100_MEAN, _CIFAR100_STD = np.array([0.5071, 0.4867, 0.4408]), np.array([0.2675, 0.2565, 0.2761])
 """Of pixels on the scale 0 to 1, as RepDistiller and mdistiller round them."""
-_IMAGENET_MEAN, _IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-"""The same, as torchvision has them."""
 _SCALES: dict[str, tuple[Any, Any]] = {
     "zero_to_one": (1 / 255, 0.0),
     "minus_one_to_one": (2 / 255, -1.0),
     "cifar100": (1 / (255 * _CIFAR100_STD), -_CIFAR100_MEAN / _CIFAR100_STD),
-    "imagenet": (1 / (255 * _IMAGENET_STD), -_IMAGENET_MEAN / _IMAGENET_STD),
+    "imagenet": (1 / (255 * IMAGENET_STD), -IMAGENET_MEAN / IMAGENET_STD),
 }
 """By the name of a normalisation: the scale and the offset of pixels on the scale 0 to 255."""
 _SUM_TOLERANCE = 1e-2
