@@ -24,12 +24,13 @@ sweep fraction=0.1 epochs=60 method="$rows"
 for method in "$rows" kd_svd; do sweep seed=1,2 fraction=0.25,0.5,1.0 method="$method"; done
 sweep method=teacher epochs=30 seed=0,1,2
 
-# What is ours: the methods without, or with, what we added to them.
-sweep fraction=0.1 seed=0,1,2 method=ab,co,at method.area_scaling=false
-sweep fraction=0.1 seed=0,1,2 method=sp,pkt method.batch_scaling=true
-sweep fraction=0.1 seed=0,1,2 method=simkd method.distance=position
-sweep fraction=0.1 seed=0,1,2 method=kd_eid method.connector=linear
-sweep fraction=0.1 seed=0,1,2 method=kd_eid method.signs=equal
-sweep fraction=0.1 seed=0,1,2 method=mhgd method.attention_min_steps=0
-sweep fraction=0.1 seed=0,1,2 method=ft method.paraphraser_min_steps=0
+# What is ours: the methods without, or with, what we added to them. A choice of one value is part of the sweep; Hydra would give
+# a plain one to the default method, which has not all keys.
+sweep fraction=0.1 seed=0,1,2 method=ab,co,at "method.area_scaling=choice(false)"
+sweep fraction=0.1 seed=0,1,2 method=sp,pkt "method.batch_scaling=choice(true)"
+sweep fraction=0.1 seed=0,1,2 method=simkd "method.distance=choice(position)"
+sweep fraction=0.1 seed=0,1,2 method=kd_eid "method.connector=choice(linear)"
+sweep fraction=0.1 seed=0,1,2 method=kd_eid "method.signs=choice(equal)"
+sweep fraction=0.1 seed=0,1,2 method=mhgd "method.attention_min_steps=choice(0)"
+sweep fraction=0.1 seed=0,1,2 method=ft "method.paraphraser_min_steps=choice(0)"
 exit $failed

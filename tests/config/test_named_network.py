@@ -104,6 +104,14 @@ def test_the_preset_of_the_benchmarks_is_padded_as_theirs():
     assert run.model.student.parameters["padding"] == "symmetric"
 
 
+def test_the_preset_of_small_students_differs_in_pair_and_rate_only():
+    run, small = (one(f"experiment={name}").facts() for name in ("repdistiller", "repdistiller_mobile"))
+    assert small["optimizer"].pop("learning_rate") == 0.01
+    assert run["optimizer"].pop("learning_rate") == 0.05
+    assert run.pop("model") != small.pop("model")
+    assert run == small
+
+
 def test_the_padding_of_the_earlier_pairs_is_no_fact():
     plain = one("model=resnet_56_resnet_20")
     assert plain.model.student.parameters["padding"] == "same"
