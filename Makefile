@@ -7,7 +7,8 @@ MISSING := Python 3.11, 3.12 or 3.13 with venv (Debian: python3-venv) is missing
 , := ,
 UV := $(shell command -v uv)
 BIN := .venv/bin
-PIP = $(if $(UV),uv pip install --python .venv,$(BIN)/pip install)
+# As pip does, uv compiles what it installs: where Python may not write (PYTHONDONTWRITEBYTECODE), each command would compile it again.
+PIP = $(if $(UV),uv pip install --python .venv --compile-bytecode,$(BIN)/pip install)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help install demo table tune test test-faults test-cluster bench lint format lock notebook docs clean

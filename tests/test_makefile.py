@@ -41,7 +41,8 @@ def test_a_python_can_be_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("programs", "pip"), [({"python3": 0}, ".venv/bin/pip install"), ({"uv": 0}, "uv pip install --python .venv")]
+    ("programs", "pip"),
+    [({"python3": 0}, ".venv/bin/pip install"), ({"uv": 0}, "uv pip install --python .venv --compile-bytecode")],
 )
 @pytest.mark.parametrize(
     ("target", "locks"),
