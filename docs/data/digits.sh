@@ -36,6 +36,14 @@ ten method=ft "method.area_scaling=choice(true)"
 ten method=ft "method.paraphraser_min_steps=choice(0)"
 ten method=ft "method.paraphraser_min_steps=choice(0)" "method.paraphraser_share=choice(0.1)" "method.paraphraser_learning_rate=choice(0.1)"
 
+# The same with other values of some methods, which their pages name.
+ten method=nst "method.points=choice(last)"
+ten method=nst "method.weight=choice(5,500)"
+ten method=cc "method.form=choice(paper)" "method.weight=choice(10,100)"
+ten method=crd "method.negatives=choice(100)"
+ten method=dist "method.temperature=choice(1)"
+ten method=simkd "method.distance=choice(paper)"
+
 # Twenty trials a method on held-out training images, then the best of each on the test set.
 "$python" tune.py --trials 20 --validation 0.5 --jobs "${JOBS:-2}" outputs=outputs_tuned fraction=0.1 \
   --methods student,soft_logits,fitnet,at,fsp,dml,kd_svd,kd_eid,ft,ab,rkd,vid,mhgd,co
