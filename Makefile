@@ -16,8 +16,9 @@ SHELL := /bin/bash
 JOBS ?= 2
 TABLES := cifar100_small cifar100_small_newer digits
 BUNDLES = $(TABLES:%=docs/data/%.jsonl.gz)
-TUNED := docs/results/digits_tuned.md
-PAGES = $(filter-out $(TUNED),$(shell grep -lx '<!-- results:start [A-Za-z0-9_.]* -->' README.md docs/*.md docs/*/*.md))
+# Tables of their own, whose runs are rows of no other table.
+APART := digits_ten digits_tuned
+PAGES = $(filter-out $(APART:%=docs/results/%.md),$(shell grep -lx '<!-- results:start [A-Za-z0-9_.]* -->' README.md docs/*.md docs/*/*.md))
 SIX := soft_logits,fitnet,at,ab,kd_svd,mhgd
 METHODS := teacher,student,soft_logits,fitnet,at,fsp
 FRACTION ?= 0.1
@@ -50,7 +51,7 @@ demo: .venv/core ## a real sweep on the digits, then its table: minutes on two C
 
 table: .venv/core ## rewrite the tables and pictures of README and docs/ from docs/data/; print those of outputs/
 	$(BIN)/python aggregate.py --outputs $(BUNDLES) --update $(PAGES) --plots docs/results
-	$(BIN)/python aggregate.py --outputs docs/data/digits_tuned.jsonl.gz --update $(TUNED)
+	$(BIN)/python aggregate.py --outputs $(APART:%=docs/data/%.jsonl.gz) --update $(APART:%=docs/results/%.md)
 	$(BIN)/python aggregate.py --outputs docs/data/cifar100_small.jsonl.gz --methods $(SIX) --plots build/pictures
 	cp build/pictures/cifar100-wrn_16_2_wrn_10_1_stride_2-gains.svg docs/results/six-gains.svg
 	@if [ -n "$$(find -L outputs -name result.json -print -quit)" ]; then \

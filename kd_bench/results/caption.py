@@ -168,12 +168,16 @@ def _incomplete(table: Table) -> list[str]:
 
 
 def _warnings(runs: pd.DataFrame) -> list[str]:
-    """Returns each warning once per row, with the number of runs that gave it."""
+    """Returns each warning once per row, with the number of runs that gave it.
+
+    Of warnings that differ only in their numbers, it is the first.
+    """
     given = runs[["row", "warnings"]].explode("warnings")
-    counts = given.groupby(["row", "warnings"], sort=False).size().reset_index(name="times")
+    wording = given["warnings"].str.replace(r"[\d.]*\d", "", regex=True).rename("wording")
+    counts = given.groupby(["row", wording], sort=False)["warnings"].agg(["first", "size", "nunique"]).reset_index()
     return [
-        f"{row}: `{_plain(warning)}` ({pluralize(times, 'run')})"
-        for row, warning, times in counts.itertuples(index=False)
+        f"{row}: `{_plain(first)}` ({pluralize(times, 'run')}{', also with other numbers' if different > 1 else ''})"
+        for row, _, first, times, different in counts.itertuples(index=False)
     ]
 
 

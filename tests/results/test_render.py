@@ -253,6 +253,14 @@ def test_the_caption_tells_the_warnings_of_runs(table):
     assert "2 runs gave a warning: FT: `the paraphraser did not learn` (2 runs)." in found
 
 
+def test_warnings_that_differ_in_numbers_are_told_once(table):
+    warnings = ["99.5% are saturated", "7% are saturated", "7% are saturated"]
+    runs = [make_record("MHGD", seed=seed, warnings=[text]) for seed, text in enumerate(warnings)]
+    found = caption(table(*runs, make_record("AT", warnings=["7% are saturated"])))
+    assert "MHGD: `99.5% are saturated` (3 runs, also with other numbers)" in found
+    assert "AT: `7% are saturated` (1 run)" in found
+
+
 def test_the_caption_counts_runs_that_are_left_out(table):
     runs = [make_record("AT", finished="2026-01-01"), make_record("AT", finished="2026-01-02")]
     assert "1 run left out: a newer record of the same run counts." in caption(table(*runs))
