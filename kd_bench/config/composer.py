@@ -18,7 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from kd_bench.config.explanations import unknown_key
 from kd_bench.config.named_network import refuse_values_beside_names
 from kd_bench.config.overrides import parsed, refuse_wrong_choice
-from kd_bench.config.schema import RunConfig, TeacherFile
+from kd_bench.config.schema import RunConfig
 from kd_bench.config.teacher_file import refuse_training
 from kd_bench.errors import ConfigError, DataError
 
@@ -93,7 +93,7 @@ class Composer:
         refuse_values_beside_names([self._parsed(line) for line in lines])
         plain = {line: self._is_plain(self._parsed(line)) for line in lines}
         if "path" in (config.get("teacher") or {}):
-            refuse_training(lines, TeacherFile.keys())
+            refuse_training(lines)
         chosen = [line for line in lines if line.partition("=")[0] in _PRESET_KEYS]
         preset = self._preset(tuple(chosen))
         choices = self._preset(tuple(line for line in lines if not plain[line]))

@@ -159,11 +159,6 @@ class TeacherFile:
         """Returns the file as its run left it: the Keras file that it copied, or made of the weights."""
         return replace(self, path=str(network), normalisation="none" if self.has_weights_alone else self.normalisation)
 
-    @classmethod
-    def keys(cls) -> list[str]:
-        """Returns the keys that a user can set."""
-        return ["path", "normalisation", *LAYERS]
-
     @property
     def has_weights_alone(self) -> bool:
         """Whether the file has the weights of the pair's teacher, and not a network."""
@@ -183,9 +178,8 @@ class TeacherFile:
     def variant(self) -> dict[str, Any]:
         """What always names its run and its students' runs."""
         own = {} if self.normalisation == "none" else {"teacher.normalisation": self.normalisation}
-        return (
-            {"teacher": f"file {self.checksum[:8]}"} | own | {f"teacher.{key}": self.layers[key] for key in self.layers}
-        )
+        layers = {f"teacher.{name}": value for name, value in self.layers.items()}
+        return {"teacher": f"file {self.checksum[:8]}"} | own | layers
 
 
 @dataclass(frozen=True, kw_only=True)
