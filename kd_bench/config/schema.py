@@ -26,7 +26,7 @@ from kd_bench.checks import (
 )
 from kd_bench.config import TEACHER_METHOD, WITH_SOFT_LOGITS, code, identity, title, variant_of_teacher
 from kd_bench.config.augmentation import Augmentation
-from kd_bench.config.component import Component
+from kd_bench.config.component import Component, read_target
 from kd_bench.config.hydra import hydra_settings
 from kd_bench.config.identity import PRETRAINED
 from kd_bench.config.named_network import with_networks
@@ -84,9 +84,7 @@ class Observer(Component):
 
         Any library's callback can be the target, so only the names of its parameters are checked.
         """
-        if not isinstance(node, Mapping) or "_target_" not in node:
-            raise ConfigError(f"{key}={node}: must be a group with a `_target_`.")
-        target = check(f"{key}._target_", node["_target_"], str)
+        target = read_target(key, node)
         _require_extra(key, node.get("extra"))
         own = ("_target_", "extra", "tracker")
         parameters = {name: value for name, value in node.items() if name not in own}
