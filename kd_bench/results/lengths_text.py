@@ -29,7 +29,7 @@ def render_lengths(all_lengths: Sequence[Lengths], output_format: str) -> str:
 
 def main_length(lengths: Lengths) -> int:
     """Returns the longest length at which most methods have two seeds or more; without one, the longest."""
-    methods = lengths.cells[lengths.cells["method"] != STUDENT]
+    methods = lengths.method_cells
     several = methods[methods["n"] > 1].groupby("length").size()
     common = several[several >= methods["method"].nunique() / 2]
     return int((common if len(common) else several if len(several) else methods.groupby("length").size()).index.max())
@@ -125,11 +125,7 @@ def _captions(lengths: Lengths) -> list[str]:
 
 def _correlations(lengths: Lengths) -> list[str]:
     """Returns the rank correlations between lengths, over the methods that have all of them."""
-    means = (
-        lengths.cells[lengths.cells["method"] != STUDENT]
-        .pivot(index="method", columns="length", values="mean")
-        .dropna()
-    )
+    means = lengths.method_cells.pivot(index="method", columns="length", values="mean").dropna()
     if means.shape[1] <= 1 or len(means) <= 2:  # noqa: PLR2004  two points are always on a line
         return []
     ranks = means.rank()
