@@ -17,7 +17,7 @@ from kd_bench.config.choices import no_such_choice
 from kd_bench.config.named_network import refuse_values_beside_names
 from kd_bench.config.overrides import parsed, refuse_wrong_choice
 from kd_bench.config.teacher_file import refuse_training
-from kd_bench.errors import BenchError, ConfigError
+from kd_bench.errors import ConfigError
 from kd_bench.installation import CONF
 
 _IMPOSSIBLE = {
@@ -59,11 +59,9 @@ def explaining(options: Namespace) -> Iterator[None]:
     """
     try:
         yield
-    except BenchError:
-        raise
     except (HydraException, OmegaConfBaseException, yaml.MarkedYAMLError, UnicodeDecodeError) as problem:
         raise _explained(problem, options) from problem
-    except ValueError as problem:
+    except ValueError as problem:  # also a BenchError
         if not _is_of_hydra(problem):
             raise
         raise _explained(problem, options) from problem
