@@ -28,7 +28,7 @@ _STAGES = {"one stage": BLUE, "several stages": VERMILION}
 
 def draw_lengths(lengths: Lengths) -> Picture:
     """Draws a trajectory for each method, labelled at its end, and the plain student's line with its band."""
-    methods = _trajectories(lengths)
+    methods = _points(lengths)
     top = 100 * float(np.nanmax([lengths.cells["mean"].max(), (lengths.curve.means + _spread(lengths)).max()]))
     low = 100 * float(min(lengths.cells["mean"].min(), lengths.curve.means.min()))
     teacher = teacher_accuracy(lengths.table)
@@ -48,7 +48,7 @@ def _spread(lengths: Lengths) -> np.ndarray:
     return np.nan_to_num(lengths.curve.deviations)
 
 
-def _trajectories(lengths: Lengths) -> pd.DataFrame:
+def _points(lengths: Lengths) -> pd.DataFrame:
     cells = lengths.method_cells
     stages = ["several stages" if len(stages) > 1 else "one stage" for stages in cells["stages"]]
     columns = {"method": cells["method"], "length": cells["length"], "cost": cells["cost"].astype(float)}
