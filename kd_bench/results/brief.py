@@ -1,8 +1,8 @@
 """A table in brief, for a page that links to the whole one: accuracies, marks and a short caption."""
 
 from kd_bench.results.significance import LEVEL
-from kd_bench.results.table import BETTER, CELL, WORSE, Table, fraction_name, mark
-from kd_bench.results.text import MISSING, Grid, frame_grid, grid_text
+from kd_bench.results.table import BETTER, CELL, WORSE, Table, fraction_name
+from kd_bench.results.text import MISSING, Grid, cell_text, frame_grid, grid_text
 
 
 def render_brief(table: Table, output_format: str) -> str:
@@ -21,11 +21,8 @@ def _grid(table: Table) -> Grid:
 
 
 def _text(cell: dict) -> str:
-    """Returns a text such as `97.31 ± 0.42*`; a spread does not exist for one seed."""
-    if cell["n"] == 0:
-        return MISSING
-    spread = "" if cell["n"] == 1 else f" ± {100 * cell['sd']:.2f}"
-    return f"{100 * cell['mean']:.2f}{spread}{mark(cell)}"
+    """Returns a text such as `97.31 ± 0.42*`, without the runs that failed."""
+    return cell_text(cell | {"failed": 0}, counts=False) if cell["n"] else MISSING
 
 
 def _caption(table: Table) -> str:

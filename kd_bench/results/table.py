@@ -161,7 +161,7 @@ def _count(runs: pd.DataFrame | None, dataset: Hashable, model: Hashable) -> int
     return int(((runs["dataset"] == dataset) & (runs["model"] == model) & (runs["validation"] == 0)).sum())
 
 
-def mark(cell: Mapping[str, float]) -> str:
+def mark(cell: Mapping[Any, Any]) -> str:
     """Returns the mark of a cell that is significantly better or worse than its reference; else an empty text."""
     if not cell["p_value"] < LEVEL:
         return ""
