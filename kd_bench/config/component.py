@@ -30,9 +30,7 @@ class Component:
     @classmethod
     def parse(cls, key: str, node: Any) -> Self:
         """Reads a config node that has a `_target_`."""
-        if not isinstance(node, Mapping) or TARGET not in node:
-            raise ConfigError(f"{key}={node}: must be a group with a `_target_`.")
-        target = check(f"{key}._target_", node[TARGET], str)
+        target = read_target(key, node)
         parameters = {name: value for name, value in node.items() if name not in NOT_PARAMETERS}
         return cls(target, check_parameters(key, target, parameters))
 
@@ -44,3 +42,14 @@ class Component:
     def load(self) -> Any:
         """Imports the target."""
         return get_object(self.target)
+
+
+def read_target(key: str, node: Any) -> str:
+    """Returns the import path in a config node.
+
+    Raises:
+        ConfigError: the node has no `_target_`, or that is no text.
+    """
+    if not isinstance(node, Mapping) or TARGET not in node:
+        raise ConfigError(f"{key}={node}: must be a group with a `_target_`.")
+    return check(f"{key}._target_", node[TARGET], str)

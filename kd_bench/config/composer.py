@@ -18,7 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from kd_bench.config.explanations import unknown_key
 from kd_bench.config.named_network import refuse_values_beside_names
 from kd_bench.config.overrides import parsed, refuse_wrong_choice
-from kd_bench.config.schema import RunConfig, TeacherFile
+from kd_bench.config.schema import RunConfig
 from kd_bench.config.teacher_file import refuse_training
 from kd_bench.errors import ConfigError, DataError
 
@@ -90,14 +90,12 @@ class Composer:
         Raises:
             ConfigError: a value is wrong; the message names the key, the value and what is allowed.
         """
-        refuse_values_beside_names([self._parsed(line) for line in lines])
-        plain = {line: self._is_plain(self._parsed(line)) for line in lines}
+        groups, _ = self._parts(lines)
         if "path" in (config.get("teacher") or {}):
-            refuse_training(lines, TeacherFile.keys())
+            refuse_training(lines)
         chosen = [line for line in lines if line.partition("=")[0] in _PRESET_KEYS]
         preset = self._preset(tuple(chosen))
-        choices = self._preset(tuple(line for line in lines if not plain[line]))
-        run = RunConfig.parse(config, preset, choices)
+        run = RunConfig.parse(config, preset, choices=self._preset(groups))
         method = preset["method"]["name"]
         if run.method.name != method and run.method.name in self.choices("method"):
             raise ConfigError(
@@ -124,15 +122,20 @@ class Composer:
 
     def _with_values(self, lines: Sequence[str]) -> dict[str, Any]:
         """Composes the groups once, then sets each plain value in a copy."""
-        overrides = [self._parsed(line) for line in lines]
-        refuse_values_beside_names(overrides)
-        groups = tuple(line for line, override in zip(lines, overrides, strict=True) if not self._is_plain(override))
+        groups, values = self._parts(lines)
         if groups not in self._composed:
             self._composed[groups] = OmegaConf.to_container(self.compose(groups))  # type: ignore[assignment]
         config = copy.deepcopy(self._composed[groups])
-        for override in filter(self._is_plain, overrides):
+        for override in values:
             _set(config, override.key_or_group, override.value())
         return config
+
+    def _parts(self, lines: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
+        """Returns the lines that Hydra composes, and the overrides that each set one value of the result."""
+        overrides = [self._parsed(line) for line in lines]
+        refuse_values_beside_names(overrides)
+        groups = (line for line, one in zip(lines, overrides, strict=True) if not self._is_plain(one))
+        return tuple(groups), list(filter(self._is_plain, overrides))
 
     def _is_plain(self, override: Override) -> bool:
         """Returns whether an override sets one value. Hydra sets such values last, but it merges mappings."""
@@ -157,22 +160,17 @@ def _is_open(value: Any) -> bool:
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> None:
-    *groups, last = key.split(".")
-    node: Any = config
-    for name in groups:
-        node = _in(node, name, key)[name]
-    _in(node, last, key)[last] = value
-
-
-def _in(node: Any, name: str, key: str) -> dict[str, Any]:
-    """Returns the node of a config, in which a part of a key must be.
+    """Sets a value of a config.
 
     Raises:
-        ConfigError: it is not there.
+        ConfigError: a part of the key is not there.
     """
-    if isinstance(node, dict) and name in node:
-        return node
-    raise unknown_key(key, name, node)
+    node: Any = config
+    for name in key.split("."):
+        if not isinstance(node, dict) or name not in node:
+            raise unknown_key(key, name, node)
+        group, node = node, node[name]
+    group[name] = value
 
 
 def containers(config: DictConfig, *, may_miss: bool = False) -> dict[str, Any]:

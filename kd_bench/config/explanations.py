@@ -16,9 +16,8 @@ from kd_bench.checks import unknown
 from kd_bench.config.choices import no_such_choice
 from kd_bench.config.named_network import refuse_values_beside_names
 from kd_bench.config.overrides import parsed, refuse_wrong_choice
-from kd_bench.config.schema import TeacherFile
 from kd_bench.config.teacher_file import refuse_training
-from kd_bench.errors import BenchError, ConfigError
+from kd_bench.errors import ConfigError
 from kd_bench.installation import CONF
 
 _IMPOSSIBLE = {
@@ -60,11 +59,9 @@ def explaining(options: Namespace) -> Iterator[None]:
     """
     try:
         yield
-    except BenchError:
-        raise
     except (HydraException, OmegaConfBaseException, yaml.MarkedYAMLError, UnicodeDecodeError) as problem:
         raise _explained(problem, options) from problem
-    except ValueError as problem:
+    except ValueError as problem:  # also a BenchError
         if not _is_of_hydra(problem):
             raise
         raise _explained(problem, options) from problem
@@ -115,7 +112,7 @@ def _explained(problem: Exception, options: Namespace) -> ConfigError:
 
 def _unknown(problem: ConfigKeyError | ConfigAttributeError, overrides: Sequence[Override]) -> ConfigError:
     if str(problem.full_key).startswith("teacher.") and "path" in (problem.parent_node or ()):
-        refuse_training([str(one.input_line) for one in overrides], TeacherFile.keys())
+        refuse_training(str(one.input_line) for one in overrides)
     fixed = {one.key_or_group: one for one in overrides if not one.is_sweep_override()}
     key = next((key for key in fixed if f"{key}.".startswith(f"{problem.full_key}.")), str(problem.full_key))
     reason = unknown_key(key, str(problem.key), {name: None for name in problem.parent_node or () if name != "hydra"})

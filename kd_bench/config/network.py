@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from kd_bench.checks import check, check_keys, join
-from kd_bench.config.component import NOT_PARAMETERS, Component
+from kd_bench.config.component import NOT_PARAMETERS, Component, read_target
 from kd_bench.config.signature import keyword_only
 from kd_bench.errors import ConfigError
 
@@ -31,9 +31,7 @@ class Network(Component):
     @classmethod
     def parse(cls, key: str, node: Any) -> Self:
         """Reads a config node that has a `_target_`."""
-        target = node.get("_target_") if isinstance(node, Mapping) else None
-        if not isinstance(target, str):
-            return super().parse(key, node)
+        target = read_target(key, node)
         if target.startswith(_APPLICATIONS):
             raise ConfigError(
                 f"{key}._target_={target}: takes other arguments; write _target_: {_BY_NAME}, "

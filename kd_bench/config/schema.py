@@ -26,7 +26,7 @@ from kd_bench.checks import (
 )
 from kd_bench.config import TEACHER_METHOD, WITH_SOFT_LOGITS, code, identity, title, variant_of_teacher
 from kd_bench.config.augmentation import Augmentation
-from kd_bench.config.component import Component
+from kd_bench.config.component import Component, read_target
 from kd_bench.config.hydra import hydra_settings
 from kd_bench.config.identity import PRETRAINED
 from kd_bench.config.named_network import with_networks
@@ -84,9 +84,7 @@ class Observer(Component):
 
         Any library's callback can be the target, so only the names of its parameters are checked.
         """
-        if not isinstance(node, Mapping) or "_target_" not in node:
-            raise ConfigError(f"{key}={node}: must be a group with a `_target_`.")
-        target = check(f"{key}._target_", node["_target_"], str)
+        target = read_target(key, node)
         _require_extra(key, node.get("extra"))
         own = ("_target_", "extra", "tracker")
         parameters = {name: value for name, value in node.items() if name not in own}
@@ -159,11 +157,6 @@ class TeacherFile:
         """Returns the file as its run left it: the Keras file that it copied, or made of the weights."""
         return replace(self, path=str(network), normalisation="none" if self.has_weights_alone else self.normalisation)
 
-    @classmethod
-    def keys(cls) -> list[str]:
-        """Returns the keys that a user can set."""
-        return ["path", "normalisation", *LAYERS]
-
     @property
     def has_weights_alone(self) -> bool:
         """Whether the file has the weights of the pair's teacher, and not a network."""
@@ -183,9 +176,8 @@ class TeacherFile:
     def variant(self) -> dict[str, Any]:
         """What always names its run and its students' runs."""
         own = {} if self.normalisation == "none" else {"teacher.normalisation": self.normalisation}
-        return (
-            {"teacher": f"file {self.checksum[:8]}"} | own | {f"teacher.{key}": self.layers[key] for key in self.layers}
-        )
+        layers = {f"teacher.{name}": value for name, value in self.layers.items()}
+        return {"teacher": f"file {self.checksum[:8]}"} | own | layers
 
 
 @dataclass(frozen=True, kw_only=True)

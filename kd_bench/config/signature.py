@@ -29,10 +29,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Definition:
-    """A class or a function, and the module that defines it."""
+    """The statement that says what a name means, a class, a function or an assignment, and its module."""
 
     module: str
-    node: ast.ClassDef | ast.FunctionDef
+    node: Any
 
 
 def check_parameters(key: str, target: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +68,9 @@ def keyword_only(key: str, target: str) -> dict[str, Parameter]:
     """
     accepted: dict[str, Parameter] = {}
     for function, module in _signatures(key, target):
-        accepted = _keyword_only(key, function, module) | accepted
+        given = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+        own = {one.arg: Parameter(_annotation(key, one, module), required=default is None) for one, default in given}
+        accepted = own | accepted
     return accepted
 
 
@@ -101,7 +103,7 @@ def class_constant(key: str, target: str, name: str) -> Any:
     for found in _with_bases(definition):
         for statement in found.node.body:
             if _assigns(statement, name):
-                return _literal(f"{key}._target_={target}: {name}", statement.value)  # type: ignore[attr-defined]
+                return _literal(f"{key}._target_={target}: {name}", statement.value)
     raise ConfigError(f"{key}._target_={target}: neither the class nor its bases define {name}.")
 
 
@@ -126,14 +128,6 @@ def _constructors(definition: Definition) -> Iterator[tuple[ast.FunctionDef, str
                 yield node, found.module
 
 
-def _keyword_only(key: str, function: ast.FunctionDef, module: str) -> dict[str, Parameter]:
-    defaults = function.args.kw_defaults
-    return {
-        argument.arg: Parameter(_annotation(key, argument, module), required=default is None)
-        for argument, default in zip(function.args.kwonlyargs, defaults, strict=True)
-    }
-
-
 def _required(function: ast.FunctionDef) -> dict[str, bool]:
     """Returns the names of a function's parameters, and whether a call must give them."""
     given = function.args
@@ -152,36 +146,26 @@ def _definition(key: str, target: str) -> Definition:
             f"{key}._target_={target}: there is no Python source of the module {module!r}; give the import path of a "
             "function or class."
         )
-    found = _find(module, name)
+    found = _find(module, name, _defines)
     if found is None:
         raise ConfigError(f"{key}._target_={target}: {module} defines no function or class {name!r}.")
     return found
 
 
-def _find(module: str, name: str) -> Definition | None:
-    """Finds a class or function by its name."""
-    found = _follow(module, name, _defines)
-    return None if found is None else Definition(*found)
-
-
-def _follow(
+def _find(
     module: str, name: str, is_meant: Callable[[ast.stmt, str], bool], seen: frozenset[str] = frozenset()
-) -> tuple[str, Any] | None:
-    """Finds the statement that is meant by a name: in this module, or in the module from which the name is imported.
-
-    Returns:
-        The module and the statement, or None.
-    """
+) -> Definition | None:
+    """Finds the statement that is meant by a name: in this module, or in the module from which the name is imported."""
     if module in seen:
         return None
     for node in statements(tree(module).body):
         if is_meant(node, name):
-            return module, node
+            return Definition(module, node)
         for alias in node.names if isinstance(node, ast.ImportFrom) else ():
             assert isinstance(node, ast.ImportFrom)
             if name == (alias.asname or alias.name) or alias.name == "*":
                 wanted = name if alias.name == "*" else alias.name
-                if found := _follow(origin(node, module), wanted, is_meant, seen | {module}):
+                if found := _find(origin(node, module), wanted, is_meant, seen | {module}):
                     return found
     return None
 
@@ -191,20 +175,15 @@ def _defines(node: ast.stmt, name: str) -> bool:
 
 
 def _with_bases(definition: Definition) -> Iterator[Definition]:
+    """Yields a class, and its bases if their source can be found."""
     yield definition
-    for base in _bases(definition):
-        yield from _with_bases(base)
-
-
-def _bases(definition: Definition) -> Iterator[Definition]:
-    """Yields the bases of a class if their source can be found."""
-    assert isinstance(definition.node, ast.ClassDef)
     for base in definition.node.bases:
         named = base.value if isinstance(base, ast.Subscript) else base
         prefix, _, name = ast.unparse(named).rpartition(".")
-        found = _find(_imported_module(definition.module, prefix) if prefix else definition.module, name)
+        module = _imported_module(definition.module, prefix) if prefix else definition.module
+        found = _find(module, name, _defines)
         if found is not None and isinstance(found.node, ast.ClassDef):
-            yield found
+            yield from _with_bases(found)
 
 
 def _imported_module(module: str, name: str) -> str:
@@ -252,6 +231,6 @@ def _annotation(key: str, argument: ast.arg, module: str) -> Any:
 def _meaning(written: str, module: str) -> Any:
     """Returns what an annotation means: its names are of the vocabulary, or aliases that the module has or imports."""
     names = {node.id for node in ast.walk(ast.parse(written)) if isinstance(node, ast.Name)} - VOCABULARY.keys()
-    found = {name: _follow(module, name, _assigns) for name in names}
-    aliases = {name: _meaning(ast.unparse(at[1].value), at[0]) for name, at in found.items() if at is not None}
+    found = {name: _find(module, name, _assigns) for name in names}
+    aliases = {name: _meaning(ast.unparse(at.node.value), at.module) for name, at in found.items() if at is not None}
     return eval(written, {"__builtins__": {}, "object": object, **VOCABULARY, **aliases})

@@ -4,7 +4,7 @@ A Keras file has the network; a file of PyTorch has only its weights, and `model
 """
 
 import zipfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ _AS_THEY_ARE = "none"
 """The `teacher.normalisation` of a network that normalises its images itself."""
 _OF_TRAINING = ("seed", "epochs", "batch_size", "optimizer")
 """Keys of a teacher that is trained. Presets set them for every run."""
+_ALLOWED = ("path", "normalisation", *LAYERS)
+"""Keys of a teacher in a file that a user can set."""
 
 
 def read_teacher_file(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,16 +47,11 @@ def read_teacher_file(node: Mapping[str, Any]) -> dict[str, Any]:
     return kept | layers | {"path": str(file), "checksum": _checksum(file, file.stat().st_mtime_ns)}
 
 
-def refuse_training(lines: Iterable[str], allowed: Collection[str]) -> None:
-    """Raises ConfigError if an override says how to train a teacher that is not trained.
-
-    Args:
-        lines: the overrides of the run.
-        allowed: the keys of a teacher in a file.
-    """
+def refuse_training(lines: Iterable[str]) -> None:
+    """Raises ConfigError if an override of a run says how to train its teacher, which is in a file."""
     for line in lines:
         key = line.partition("=")[0].lstrip("+~").rpartition("@")[2]
-        if key.startswith("teacher.") and key.removeprefix("teacher.") not in allowed:
+        if key.startswith("teacher.") and key.removeprefix("teacher.") not in _ALLOWED:
             raise ConfigError(f"{line}: a teacher in a file (teacher=file) is not trained; leave this out.")
 
 

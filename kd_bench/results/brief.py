@@ -1,8 +1,8 @@
 """A table in brief, for a page that links to the whole one: accuracies, marks and a short caption."""
 
 from kd_bench.results.significance import LEVEL
-from kd_bench.results.table import BETTER, WORSE, Table, fraction_name, mark
-from kd_bench.results.text import MISSING, Grid, grid_text
+from kd_bench.results.table import BETTER, CELL, WORSE, Table, fraction_name
+from kd_bench.results.text import MISSING, Grid, cell_text, frame_grid, grid_text
 
 
 def render_brief(table: Table, output_format: str) -> str:
@@ -16,19 +16,13 @@ def render_brief(table: Table, output_format: str) -> str:
 
 
 def _grid(table: Table) -> Grid:
-    texts = table.cells.assign(text=[_text(cell) for cell in table.cells.to_dict("records")])
-    names = [row.name for row in table.rows]
-    body = texts.pivot(index="row", columns="fraction", values="text").reindex(index=names, columns=table.fractions)
-    header = ["Method", *map(fraction_name, table.fractions)]
-    return header, [[str(name), *cells] for name, *cells in body.fillna(MISSING).itertuples()]
+    texts = [_text(cell) for cell in table.cells.to_dict("records")]
+    return frame_grid(table.shaped(table.cells.assign(text=texts).set_index(CELL)["text"]))
 
 
 def _text(cell: dict) -> str:
-    """Returns a text such as `97.31 ± 0.42*`; a spread does not exist for one seed."""
-    if cell["n"] == 0:
-        return MISSING
-    spread = "" if cell["n"] == 1 else f" ± {100 * cell['sd']:.2f}"
-    return f"{100 * cell['mean']:.2f}{spread}{mark(cell)}"
+    """Returns a text such as `97.31 ± 0.42*`, without the runs that failed."""
+    return cell_text(cell | {"failed": 0}, counts=False) if cell["n"] else MISSING
 
 
 def _caption(table: Table) -> str:

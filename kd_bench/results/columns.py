@@ -72,11 +72,11 @@ def cell_values(values: pd.DataFrame) -> pd.DataFrame:
     return values.groupby(CELL).agg(functions)
 
 
-def score_views(table: Table) -> dict[str, pd.DataFrame]:
+def score_texts(table: Table) -> dict[str, pd.Series]:
     """Returns the texts of each score and cost that the table's runs have, by row and fraction, by its header."""
     values = cell_values(column_values(table, list(_CELL_COLUMNS)))
     texts = {header: values[name].map(text, "ignore") for name, (header, text) in _CELL_COLUMNS.items()}
-    return {header: column.unstack("fraction") for header, column in texts.items() if column.notna().any()}
+    return {header: column for header, column in texts.items() if column.notna().any()}
 
 
 def row_texts(values: pd.DataFrame) -> pd.DataFrame:

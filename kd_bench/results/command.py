@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -168,29 +169,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Print the results table of all runs: mean, deviation, number of seeds."
     )
-    parser.add_argument(
-        "--outputs",
-        type=Path,
-        nargs="+",
-        action="extend",
-        metavar="SOURCE",
-        help="outputs folders and bundles (.jsonl, .jsonl.gz); default: outputs",
-    )
-    parser.add_argument("--format", choices=FORMATS, default="markdown", help="(default: markdown)")
-    parser.add_argument("--reference", default=STUDENT, metavar="ROW", help="row to compare with (default: Student)")
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures (SVG) into FOLDER")
-    parser.add_argument("--verify", action="store_true", help="compare each file with its checksum in the record")
-    parser.add_argument("--costs", type=Path, metavar="FILE", help="costs of steps by benchmarks.cost, for --lengths")
-    parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=(), help="more columns of the tables")
-    parser.add_argument("--without", nargs="+", choices=PARTS, default=(), help="what the tables leave out")
-    parser.add_argument(
-        "--names",
-        nargs="+",
-        type=_pair,
-        default=(),
-        metavar="ROW=NAME",
-        help="names of rows in print, e.g. Soft_logits=KD",
-    )
+    add = parser.add_argument
+    sources = "outputs folders and bundles (.jsonl, .jsonl.gz); default: outputs"
+    add("--outputs", type=Path, nargs="+", action="extend", metavar="SOURCE", help=sources)
+    add("--format", choices=FORMATS, default="markdown", help="(default: markdown)")
+    add("--reference", default=STUDENT, metavar="ROW", help="row to compare with (default: Student)")
+    add("--plots", type=Path, metavar="FOLDER", help="draw pictures (SVG) into FOLDER")
+    add("--verify", action="store_true", help="compare each file with its checksum in the record")
+    add("--costs", type=Path, metavar="FILE", help="costs of steps by benchmarks.cost, for --lengths")
+    add("--columns", nargs="+", choices=COLUMNS, default=(), help="more columns of the tables")
+    add("--without", nargs="+", choices=PARTS, default=(), help="what the tables leave out")
+    names = "names of rows in print, e.g. Soft_logits=KD"
+    add("--names", nargs="+", type=_pair, default=(), metavar="ROW=NAME", help=names)
     parser.set_defaults(view=ACCURACY)
     _add_filters(parser)
     _add_views(parser)
@@ -226,27 +216,16 @@ def _refuse_contradictions(parser: argparse.ArgumentParser, options: argparse.Na
 
 
 def _add_views(parser: argparse.ArgumentParser) -> None:
-    view = parser.add_mutually_exclusive_group()
-    view.add_argument("--runs", action="store_true", help="one line per run instead of the tables")
-    view.add_argument(
-        "--gains",
-        dest="view",
-        action="store_const",
-        const=GAINS,
-        help="tables of gains over the reference, with intervals",
-    )
-    view.add_argument(
-        "--lengths",
-        dest="view",
-        action="store_const",
-        const=LENGTHS,
-        help="accuracies beside a student that trains longer",
-    )
-    view.add_argument("--literature", type=Path, metavar="FILE", help="gains beside the published ones of a CSV file")
-    view.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at: tables, pictures and runs")
-    view.add_argument("--update", type=Path, nargs="+", metavar="FILE", help="write tables between results markers")
-    view.add_argument("--bundle", type=Path, metavar="FILE", help="write the chosen runs into one file")
-    view.add_argument("--unbundle", type=Path, metavar="FILE", help="restore a bundle's runs into --outputs")
+    add = parser.add_mutually_exclusive_group().add_argument
+    view = partial(add, dest="view", action="store_const")
+    add("--runs", action="store_true", help="one line per run instead of the tables")
+    view("--gains", const=GAINS, help="tables of gains over the reference, with intervals")
+    view("--lengths", const=LENGTHS, help="accuracies beside a student that trains longer")
+    add("--literature", type=Path, metavar="FILE", help="gains beside the published ones of a CSV file")
+    add("--html", type=Path, metavar="FILE", help="write a page to look at: tables, pictures and runs")
+    add("--update", type=Path, nargs="+", metavar="FILE", help="write tables between results markers")
+    add("--bundle", type=Path, metavar="FILE", help="write the chosen runs into one file")
+    add("--unbundle", type=Path, metavar="FILE", help="restore a bundle's runs into --outputs")
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:

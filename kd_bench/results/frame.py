@@ -166,8 +166,7 @@ def newest(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _newest_first(runs: pd.DataFrame) -> pd.DataFrame:
-    ranked = runs.assign(done=runs["status"] == DONE).sort_values(["done", "finished"], ascending=False, kind="stable")
-    return ranked.drop(columns="done")
+    return runs.assign(done=runs["status"] == DONE).sort_values(["done", "finished"], ascending=False, kind="stable")
 
 
 def precision_and_data(frame: pd.DataFrame) -> dict[str, pd.Series]:

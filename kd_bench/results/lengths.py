@@ -85,9 +85,14 @@ class Lengths:
     is_timed: bool
 
     @property
+    def method_cells(self) -> pd.DataFrame:
+        """The cells of the methods besides the student."""
+        return self.cells[self.cells["method"] != STUDENT]
+
+    @property
     def columns(self) -> list[int]:
         """The lengths that a method besides the student has."""
-        return sorted(set(self.cells.loc[self.cells["method"] != STUDENT, "length"]))
+        return sorted(set(self.method_cells["length"]))
 
     @property
     def methods(self) -> list[str]:

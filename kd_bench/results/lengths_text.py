@@ -11,7 +11,7 @@ from kd_bench.results.lengths import Lengths
 from kd_bench.results.rows import STUDENT
 from kd_bench.results.significance import LEVEL
 from kd_bench.results.table import fraction_name
-from kd_bench.results.text import MISSING, Grid, cell_text, render_frame, section
+from kd_bench.results.text import MISSING, Grid, cell_text, frame_grid, render_frame, section
 
 _COLUMNS = [
     *("method", "length", "cost", "mean", "sd", "n", "seeds", "rank", "gain", "gain_low", "gain_high", "p_value"),
@@ -29,7 +29,7 @@ def render_lengths(all_lengths: Sequence[Lengths], output_format: str) -> str:
 
 def main_length(lengths: Lengths) -> int:
     """Returns the longest length at which most methods have two seeds or more; without one, the longest."""
-    methods = lengths.cells[lengths.cells["method"] != STUDENT]
+    methods = lengths.method_cells
     several = methods[methods["n"] > 1].groupby("length").size()
     common = several[several >= methods["method"].nunique() / 2]
     return int((common if len(common) else several if len(several) else methods.groupby("length").size()).index.max())
@@ -57,44 +57,27 @@ def _section(lengths: Lengths, output_format: str) -> str:
 
 def _accuracies(lengths: Lengths) -> Grid:
     """Returns the accuracy of each method at each length, and its rank there."""
-    cells = lengths.cells.to_dict("records")
-    accuracies = {(cell["method"], cell["length"]): cell_text(cell) for cell in cells}
-    ranks = {(cell["method"], cell["length"]): f"{cell['rank']:g}" for cell in cells if cell["method"] != STUDENT}
-    header = [
-        "Method",
-        *(f"{length:,} steps" for length in lengths.columns),
-        *(f"Rank ({length:,})" for length in lengths.columns),
-    ]
-    body = [
-        [method, *(texts.get((method, length), MISSING) for texts in (accuracies, ranks) for length in lengths.columns)]
-        for method in lengths.methods
-    ]
-    return header, body
+    cells = lengths.cells.assign(text=[cell_text(cell) for cell in lengths.cells.to_dict("records")])
+    cells["rank"] = cells["rank"].map("{:g}".format, "ignore")
+    accuracies = cells.pivot(index="method", columns="length", values="text")[lengths.columns]
+    ranks = cells.pivot(index="method", columns="length", values="rank")[lengths.columns]
+    both = accuracies.rename(columns="{:,} steps".format).join(ranks.rename(columns="Rank ({:,})".format))
+    return frame_grid(both.reindex(lengths.methods))
 
 
 def _student_comparison(lengths: Lengths) -> Grid:
     """Returns what each method costs, and its accuracy beside that of a student of the same cost."""
-    length = main_length(lengths)
-    cells_by_length = {key: part.set_index("method").to_dict("index") for key, part in lengths.cells.groupby("length")}
-    header = [
-        *("Method", "Cost", f"Gain at equal steps ({length:,})"),
-        *(f"Gain at equal cost ({column:,})" for column in lengths.columns),
-        f"Student's cost for the same accuracy ({length:,})",
-    ]
-    body = []
-    for method in [method for method in lengths.methods if method != STUDENT]:
-        cell = cells_by_length[length].get(method)
-        gains = [
-            _percentage_points(cells_by_length[column].get(method, {}).get("gain_at_cost", math.nan))
-            for column in lengths.columns
-        ]
-        if cell is None:
-            body.append([method, MISSING, MISSING, *gains, MISSING])
-        else:
-            body.append(
-                [method, f"{cell['cost'] / length:.2f}", _percentage_points(cell["gain"]), *gains, ratio_text(cell)]
-            )
-    return header, body
+    length, cells = main_length(lengths), lengths.method_cells
+    cells = cells.assign(ratio=[ratio_text(cell) for cell in cells.to_dict("records")])
+    main = cells[cells["length"] == length].set_index("method")
+    gains = cells.pivot(index="method", columns="length", values="gain_at_cost").map(_percentage_points)
+    columns = {
+        "Cost": (main["cost"] / length).map("{:.2f}".format),
+        f"Gain at equal steps ({length:,})": main["gain"].map(_percentage_points),
+        **{f"Gain at equal cost ({column:,})": gains[column] for column in lengths.columns},
+        f"Student's cost for the same accuracy ({length:,})": main["ratio"],
+    }
+    return frame_grid(pd.DataFrame(columns).reindex([method for method in lengths.methods if method != STUDENT]))
 
 
 def _percentage_points(value: float) -> str:
@@ -125,11 +108,7 @@ def _captions(lengths: Lengths) -> list[str]:
 
 def _correlations(lengths: Lengths) -> list[str]:
     """Returns the rank correlations between lengths, over the methods that have all of them."""
-    means = (
-        lengths.cells[lengths.cells["method"] != STUDENT]
-        .pivot(index="method", columns="length", values="mean")
-        .dropna()
-    )
+    means = lengths.method_cells.pivot(index="method", columns="length", values="mean").dropna()
     if means.shape[1] <= 1 or len(means) <= 2:  # noqa: PLR2004  two points are always on a line
         return []
     ranks = means.rank()

@@ -70,22 +70,11 @@ def render_literature(table: Table, lengths: Sequence[Lengths], published: pd.Da
     ours = our_gains(table, lengths)
     pairs = published_pairs(gains)
     parts = [
-        section(
-            "Gains over the plain student, in points", "literature", [_gains(sources | ours)], _CAPTION, output_format
-        ),
-        section(
-            "Rank correlations of the gains",
-            "correlations",
-            [_correlations(sources | ours)],
-            _CORRELATIONS,
-            output_format,
-        ),
-        *(
-            section(f"{source}: gains by pair", f"pairs-{source}", [_gains(columns)], [], output_format)
-            for source, columns in pairs.items()
-        ),
+        ("Gains over the plain student, in points", "literature", [_gains(sources | ours)], _CAPTION),
+        ("Rank correlations of the gains", "correlations", [_correlations(sources | ours)], _CORRELATIONS),
+        *((f"{name}: gains by pair", f"pairs-{name}", [_gains(columns)], []) for name, columns in pairs.items()),
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(section(*part, output_format) for part in parts)
 
 
 def published_pairs(gains: pd.DataFrame) -> dict[str, dict[str, pd.Series]]:

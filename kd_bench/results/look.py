@@ -12,7 +12,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from kd_bench.results.table import Table, fraction_name
+from kd_bench.results.table import Table
 
 Picture = alt.TopLevelMixin
 
@@ -83,20 +83,10 @@ def with_references(table: Table, data: pd.DataFrame) -> pd.DataFrame:
         data: With a column `row`.
     """
     references = table.cells.dropna(subset="reference").drop_duplicates("row").set_index("row")["reference"]
-    rows = list(references.index) or row_names(table)
+    rows = list(references.index) or table.names
     parts = [data[data["row"] == row].assign(panel=row, role="method") for row in rows]
     parts += [data[data["row"] == references[row]].assign(panel=row, role=table.reference) for row in references.index]
     return pd.concat(parts, ignore_index=True)
-
-
-def row_names(table: Table) -> list[str]:
-    """Returns the names of the rows, in the table's order."""
-    return [row.name for row in table.rows]
-
-
-def fraction_names(table: Table) -> list[str]:
-    """Returns the names of the columns, from the full data to the smallest fraction."""
-    return list(map(fraction_name, table.fractions))
 
 
 def teacher_accuracy(table: Table) -> float:

@@ -92,5 +92,4 @@ def _gain_columns(table: Table) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _gains(cells: pd.DataFrame) -> list[str]:
-    pairs = zip(cells["gain"], cells["p_value"], strict=True)
-    return [f"{100 * gain:+z.1f}{mark({'gain': gain, 'p_value': p_value})}" for gain, p_value in pairs]
+    return [f"{100 * cell['gain']:+z.1f}{mark(cell)}" for cell in cells.to_dict("records")]

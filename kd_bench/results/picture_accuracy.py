@@ -13,11 +13,9 @@ from kd_bench.results.look import (
     dashes,
     finished,
     fitting_teacher,
-    fraction_names,
     in_panels,
     low_end,
     palette,
-    row_names,
     teacher_accuracy,
     teacher_line,
     teacher_words,
@@ -38,7 +36,7 @@ def draw_accuracy(table: Table) -> Picture | None:
     data = _data(table)
     teacher = teacher_accuracy(table)
     scale = fitting_teacher(_bottom(data), data["high"].max(), teacher)
-    chart = in_panels(_layers(table, data, scale), data, row_names(table), width=128, height=110)
+    chart = in_panels(_layers(table, data, scale), data, table.names, width=128, height=110)
     subtitle = [
         "Test accuracy in %, mean over seeds ± standard deviation, by fraction of the training images.",
         *(["An arrow: below the axis."] if (data["low"] < scale.domain[0]).any() else []),
@@ -74,7 +72,7 @@ def _layers(table: Table, data: pd.DataFrame, scale: alt.Scale) -> Any:
     roles = {role: colour for role, colour in roles.items() if role in set(data["role"])}
     base = alt.Chart().encode(
         x=alt.X(
-            "fraction:O", sort=fraction_names(table)[::-1], title=None, axis=alt.Axis(labelAngle=0, labelFontSize=11)
+            "fraction:O", sort=table.fraction_names[::-1], title=None, axis=alt.Axis(labelAngle=0, labelFontSize=11)
         ),
         color=alt.Color("role:N", title=None, scale=palette(roles)),
     )

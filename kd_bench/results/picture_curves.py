@@ -12,11 +12,9 @@ from kd_bench.results.look import (
     dashes,
     finished,
     fitting_teacher,
-    fraction_names,
     in_panels,
     low_end,
     palette,
-    row_names,
     teacher_accuracy,
     teacher_line,
     teacher_words,
@@ -37,7 +35,7 @@ def draw_curves(table: Table) -> Picture | None:
         return None
     data = with_references(table, curves).assign(fraction=lambda points: points["fraction"].map(fraction_name))
     scale = _scale(data, teacher_accuracy(table))
-    chart = in_panels(_layers(table, data, scale), data, row_names(table), width=128, height=110)
+    chart = in_panels(_layers(table, data, scale), data, table.names, width=128, height=110)
     below = data["accuracy"] < scale.domain[0]
     subtitle = [
         "Test accuracy in %, mean over seeds, by epoch.",
@@ -79,12 +77,12 @@ def _scale(data: pd.DataFrame, teacher: float) -> alt.Scale:
 
 def _layers(table: Table, data: pd.DataFrame, scale: alt.Scale) -> Any:
     base = alt.Chart()
-    colours = dict(zip(fraction_names(table), _COLOURS, strict=False))
+    colours = dict(zip(table.fraction_names, _COLOURS, strict=False))
     axis = alt.Axis(tickCount=3, labelExpr="format(datum.value, '~s')")
     lines = base.mark_line(clip=True, strokeWidth=1.8).encode(
         x=alt.X("epoch:Q", title=None, axis=axis, scale=alt.Scale(nice=False)),
         y=alt.Y("accuracy:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5)),
-        color=alt.Color("fraction:N", sort=fraction_names(table), title=None, scale=palette(colours)),
+        color=alt.Color("fraction:N", sort=table.fraction_names, title=None, scale=palette(colours)),
         strokeDash=alt.StrokeDash("role:N", title=None, scale=dashes(table.reference)),
     )
     starts = base.transform_filter("datum.role == 'method'").transform_aggregate(count="count()", groupby=["start"])

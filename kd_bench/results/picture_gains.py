@@ -15,11 +15,9 @@ from kd_bench.results.look import (
     Picture,
     finished,
     fitting,
-    fraction_names,
     in_panels,
     once,
     palette,
-    row_names,
     teacher_accuracy,
 )
 from kd_bench.results.rows import TEACHER
@@ -37,8 +35,8 @@ def draw_gains(table: Table) -> Picture | None:
     data = _data(table)
     if data.empty:
         return None
-    fractions = [name for name in fraction_names(table) if name in set(data["panel"])]
-    names = [name for name in [*row_names(table), TEACHER] if name in set(data["row"])]
+    fractions = [name for name in table.fraction_names if name in set(data["panel"])]
+    names = [name for name in [*table.names, TEACHER] if name in set(data["row"])]
     width = _WIDTH // min(len(fractions), PANELS)
     chart = in_panels(_layers(data, names), data, fractions, width, _LINE * len(names))
     subtitle = [

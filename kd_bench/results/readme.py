@@ -56,7 +56,7 @@ def _read(path: Path) -> str:
 
 
 def _names(text: str, path: Path) -> list[str]:
-    found = [(kind, name) for kind, name in _MARKER.findall(text)]
+    found = _MARKER.findall(text)
     names = [name for kind, name in found if kind == "start"]
     expected = [(kind, name) for name in names for kind in ("start", "end")]
     if not names or found != expected or len(set(names)) != len(names):

@@ -9,9 +9,9 @@ import pandas as pd
 
 from kd_bench.errors import BenchError
 from kd_bench.results.caption import caption_lines, gains_caption_lines, paper_caption
-from kd_bench.results.columns import cell_values, column_lines, column_values, fraction_columns, row_texts, score_views
+from kd_bench.results.columns import cell_values, column_lines, column_values, fraction_columns, row_texts, score_texts
 from kd_bench.results.rows import TEACHER, setting_text
-from kd_bench.results.table import CELL, Table, fraction_name
+from kd_bench.results.table import CELL, Table
 from kd_bench.results.text import (
     COUNTS,
     MISSING,
@@ -21,6 +21,7 @@ from kd_bench.results.text import (
     Style,
     bold,
     cell_text,
+    frame_grid,
     grid_text,
     plain,
     render_frame,
@@ -98,25 +99,20 @@ def steps_texts(table: Table) -> pd.Series:
 def grid(table: Table, gains: bool = False, columns: Sequence[str] = (), style: Style = _PLAIN) -> Grid:
     """Returns the header and the lines of a table, as texts."""
     text = gain_text if gains else cell_text
-    texts = table.cells.assign(
-        text=[text(cell, COUNTS not in style.without) for cell in table.cells.to_dict("records")]
-    )
+    counts = COUNTS not in style.without
+    cells = table.cells.assign(text=[text(cell, counts) for cell in table.cells.to_dict("records")])
     if style.bold_best and not gains:
-        texts["text"] = texts["text"].mask(_is_best(table), texts["text"].map(bold))
-    names = [row.name for row in table.rows]
-    body = texts.pivot(index="row", columns="fraction", values="text").reindex(index=names, columns=table.fractions)
-    body.columns = pd.Index(map(fraction_name, table.fractions))
+        cells["text"] = cells["text"].mask(_is_best(table), cells["text"].map(bold))
+    body = table.shaped(cells.set_index(CELL)["text"])
     if gains:
         body = body[(body.fillna(MISSING) != MISSING).any(axis=1)]
     else:
         if table.ranks and RANK not in style.without:
-            body["Rank"] = [_rank_text(table.ranks.get(name)) for name in names]
+            body["Rank"] = [_rank_text(table.ranks.get(name)) for name in table.names]
         if STEPS not in style.without:
             body = body.join(fraction_columns(steps_texts(table), "Steps"))
         body = body.join(row_texts(column_values(table, columns)))
-    return ["Method", *body], [
-        [style.names.get(name, name), *cells] for name, *cells in body.fillna(MISSING).itertuples()
-    ]
+    return frame_grid(body, style.names)
 
 
 def _is_best(table: Table) -> pd.Series:
@@ -128,12 +124,7 @@ def _is_best(table: Table) -> pd.Series:
 
 def score_grids(table: Table) -> dict[str, Grid]:
     """Returns a header and lines, as of `grid`, for each score and cost that the table's runs have."""
-    views = {}
-    names, header = [row.name for row in table.rows], ["Method", *map(fraction_name, table.fractions)]
-    for title, texts in score_views(table).items():
-        body = texts.reindex(index=names, columns=table.fractions).fillna(MISSING)
-        views[title] = (header, [[str(name), *cells] for name, *cells in body.itertuples()])
-    return views
+    return {title: frame_grid(table.shaped(texts)) for title, texts in score_texts(table).items()}
 
 
 def captions(table: Table, gains: bool, columns: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Statistics over seeds: whether methods differ from a reference by more than chance, and by how much."""
 
 import math
+import statistics
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -181,6 +182,5 @@ def _nodes(degrees_of_freedom: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def _outliers(samples: Mapping[str, Sequence[float]], reference: Sequence[float]) -> list[str]:
     deviations = {name: deviation(values) for name, values in samples.items()}
     spread = deviation(reference)
-    ordered = sorted([spread, *deviations.values()])
-    limit = OUTLIER_RATIO * ordered[(len(ordered) - 1) // 2]
+    limit = OUTLIER_RATIO * statistics.median_low([spread, *deviations.values()])
     return [name for name, value in deviations.items() if value > limit or spread > limit]

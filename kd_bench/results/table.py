@@ -54,10 +54,25 @@ class Table:
         """The columns, from the full data to the smallest fraction."""
         return sorted(set(self.cells["fraction"]), reverse=True)
 
+    @property
+    def fraction_names(self) -> list[str]:
+        """The names of the columns."""
+        return list(map(fraction_name, self.fractions))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the rows."""
+        return [row.name for row in self.rows]
+
     @cached_property
     def runs(self) -> pd.DataFrame:
         """All finished runs in the table, in the order of its rows."""
         return pd.concat([row.runs.assign(row=row.name) for row in self.rows])
+
+    def shaped(self, texts: pd.Series) -> pd.DataFrame:
+        """Returns the texts of cells, by row and fraction, in the shape of the table."""
+        shaped = texts.unstack("fraction").reindex(index=self.names, columns=self.fractions)
+        return shaped.set_axis(self.fraction_names, axis="columns")
 
 
 def fraction_name(fraction: float) -> str:
@@ -146,7 +161,7 @@ def _count(runs: pd.DataFrame | None, dataset: Hashable, model: Hashable) -> int
     return int(((runs["dataset"] == dataset) & (runs["model"] == model) & (runs["validation"] == 0)).sum())
 
 
-def mark(cell: Mapping[str, float]) -> str:
+def mark(cell: Mapping[Any, Any]) -> str:
     """Returns the mark of a cell that is significantly better or worse than its reference; else an empty text."""
     if not cell["p_value"] < LEVEL:
         return ""

@@ -78,6 +78,17 @@ def grid_text(header: list[str], lines: list[list[str]], output_format: str) -> 
     return tabulate(lines, header, tablefmt="latex_booktabs", disable_numparse=True).translate(_LATEX_SYMBOLS)
 
 
+def frame_grid(texts: pd.DataFrame, names: Mapping[str, str] = {}) -> Grid:
+    """Returns a grid of texts by method.
+
+    Args:
+        texts: A line for each method; missing texts are shown as `MISSING`.
+        names: Other names for some of the methods.
+    """
+    lines = texts.fillna(MISSING).itertuples()
+    return ["Method", *texts], [[names.get(method, method), *line] for method, *line in lines]
+
+
 def bold(text: str) -> str:
     """Returns a text that LaTeX sets in bold."""
     return f"{_BOLD}{text}{_NOT_BOLD}"

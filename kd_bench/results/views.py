@@ -65,8 +65,8 @@ class View:
         Raises:
             BenchError: There is nothing to draw.
         """
-        from kd_bench.results.pictures import stem, table_pictures  # Altair takes half a second to import.
-        from kd_bench.results.trajectories import draw_lengths
+        from kd_bench.results.picture_lengths import draw_lengths  # Altair takes half a second to import.
+        from kd_bench.results.pictures import stem, table_pictures
 
         if self.name in (LITERATURE, BRIEF, OVERVIEW):
             return {}

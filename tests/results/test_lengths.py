@@ -12,7 +12,7 @@ from kd_bench.errors import BenchError
 from kd_bench.results.command import main
 from kd_bench.results.lengths import Curve, build_lengths, read_costs
 from kd_bench.results.lengths_text import main_length, ratio_text, render_lengths
-from kd_bench.results.trajectories import draw_lengths
+from kd_bench.results.picture_lengths import draw_lengths
 
 CURVE = Curve(
     np.array([100.0, 1000.0, 10_000.0]), np.array([0.1, 0.3, 0.4]), np.array([0.01, 0.01, 0.01]), np.array([3, 3, 3])

@@ -14,11 +14,11 @@ from kd_bench.results.look import (
     Picture,
     finished,
     fitting_teacher,
+    palette,
     teacher_accuracy,
     teacher_line,
     teacher_words,
 )
-from kd_bench.results.rows import STUDENT
 from kd_bench.results.table import fraction_name
 
 _WIDTH, _HEIGHT, _LABEL = 480, 520, 14
@@ -28,7 +28,7 @@ _STAGES = {"one stage": BLUE, "several stages": VERMILION}
 
 def draw_lengths(lengths: Lengths) -> Picture:
     """Draws a trajectory for each method, labelled at its end, and the plain student's line with its band."""
-    methods = _trajectories(lengths)
+    methods = _points(lengths)
     top = 100 * float(np.nanmax([lengths.cells["mean"].max(), (lengths.curve.means + _spread(lengths)).max()]))
     low = 100 * float(min(lengths.cells["mean"].min(), lengths.curve.means.min()))
     teacher = teacher_accuracy(lengths.table)
@@ -48,8 +48,8 @@ def _spread(lengths: Lengths) -> np.ndarray:
     return np.nan_to_num(lengths.curve.deviations)
 
 
-def _trajectories(lengths: Lengths) -> pd.DataFrame:
-    cells = lengths.cells[lengths.cells["method"] != STUDENT]
+def _points(lengths: Lengths) -> pd.DataFrame:
+    cells = lengths.method_cells
     stages = ["several stages" if len(stages) > 1 else "one stage" for stages in cells["stages"]]
     columns = {"method": cells["method"], "length": cells["length"], "cost": cells["cost"].astype(float)}
     return pd.DataFrame(columns | {"accuracy": 100 * cells["mean"], "stages": stages})
@@ -67,9 +67,7 @@ def _plot(lengths: Lengths, methods: pd.DataFrame, scale: alt.Scale) -> Any:
     )
     y = alt.Y("accuracy:Q", title="accuracy, %", scale=scale)
     base, line = alt.Chart(methods), alt.Chart(student)
-    colour = alt.Color(
-        "stages:N", title="training", scale=alt.Scale(domain=list(_STAGES), range=list(_STAGES.values()))
-    )
+    colour = alt.Color("stages:N", title="training", scale=palette(_STAGES))
     return alt.layer(
         *teacher_line(teacher_accuracy(lengths.table), scale),
         line.mark_area(opacity=0.25, color=GREY).encode(
@@ -91,23 +89,11 @@ def _labels(methods: pd.DataFrame, scale: alt.Scale) -> Any:
     texts = [f"{method} {accuracy:.1f}" for method, accuracy in zip(ends["method"], ends["accuracy"], strict=True)]
     ends = ends.assign(height=heights, text=texts, start=0, end=1)
     y = alt.Y("height:Q", scale=scale, axis=None)
-    colour = alt.Color("stages:N", scale=alt.Scale(domain=list(_STAGES), range=list(_STAGES.values())))
-    names = (
-        alt.Chart(ends)
-        .mark_text(align="left", fontSize=12, dx=4)
-        .encode(x=alt.X("end:Q", axis=None, scale=alt.Scale(domain=[0, 1])), y=y, text="text:N", color=colour)
-    )
-    leaders = (
-        alt.Chart(ends)
-        .mark_rule(opacity=0.5)
-        .encode(
-            x=alt.X("start:Q", axis=None, scale=alt.Scale(domain=[0, 1])),
-            x2="end:Q",
-            y=alt.Y("accuracy:Q", scale=scale, axis=None),
-            y2="height:Q",
-            color=colour,
-        )
-    )
+    start, end = (alt.X(f"{side}:Q", axis=None, scale=alt.Scale(domain=[0, 1])) for side in ("start", "end"))
+    base = alt.Chart(ends).encode(color=alt.Color("stages:N", scale=palette(_STAGES)))
+    names = base.mark_text(align="left", fontSize=12, dx=4).encode(x=end, y=y, text="text:N")
+    accuracy = alt.Y("accuracy:Q", scale=scale, axis=None)
+    leaders = base.mark_rule(opacity=0.5).encode(x=start, x2="end:Q", y=accuracy, y2="height:Q")
     return alt.layer(leaders, names).properties(width=24, height=_HEIGHT, view=alt.ViewConfig(stroke=None))
 
 
