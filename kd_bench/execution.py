@@ -11,6 +11,7 @@ import yaml
 from kd_bench.build import build
 from kd_bench.complexity import multiply_adds
 from kd_bench.config import MAIN_STAGE
+from kd_bench.config.checksums import file_checksum
 from kd_bench.config.schema import RunConfig
 from kd_bench.data.description import describe
 from kd_bench.data.encoded import naming_damage
@@ -20,7 +21,7 @@ from kd_bench.messages import say, warn
 from kd_bench.runs import environment
 from kd_bench.runs.attempt import Attempt
 from kd_bench.runs.checkpoints import Checkpoints
-from kd_bench.runs.files import sha256, storing, write_atomically
+from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.finished import FinishedRun
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.lock import locked
@@ -208,7 +209,7 @@ class Execution:
             write_atomically(self.folder.network, Path(teacher.path).read_bytes())
         if teacher is not None:
             read = Path(teacher.path) if teacher.has_weights_alone else self.folder.network
-            if sha256(read) != teacher.checksum:
+            if file_checksum(read) != teacher.checksum:
                 raise DamageError(f"{teacher.path}: was changed after the command began; start it again.")
 
     def _scores(self) -> Scores:

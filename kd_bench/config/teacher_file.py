@@ -5,13 +5,12 @@ A Keras file has the network; a file of PyTorch has only its weights, and `model
 
 import zipfile
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import to_absolute_path
 
-from kd_bench.config.checksums import file_checksum
+from kd_bench.config.checksums import cached_checksum
 from kd_bench.config.network import LAYERS, check_layers
 from kd_bench.config.paths import expanded
 from kd_bench.errors import ConfigError
@@ -44,7 +43,7 @@ def read_teacher_file(node: Mapping[str, Any]) -> dict[str, Any]:
         )
     kept = {name: value for name, value in node.items() if name not in _OF_TRAINING}
     layers = {name: check_layers(f"teacher.{name}", node.get(name)) for name in LAYERS}
-    return kept | layers | {"path": str(file), "checksum": _checksum(file, file.stat().st_mtime_ns)}
+    return kept | layers | {"path": str(file), "checksum": cached_checksum(file)}
 
 
 def refuse_training(lines: Iterable[str]) -> None:
@@ -79,9 +78,3 @@ def _find(path: str) -> Path:
 
 def _is_keras_archive(file: Path) -> bool:
     return zipfile.is_zipfile(file) and _CONTENT in zipfile.ZipFile(file).namelist()
-
-
-@cache
-def _checksum(file: Path, changed: int) -> str:
-    """Returns the SHA-256 of a file that was last changed at this time. All runs of a sweep ask for it."""
-    return file_checksum(file)

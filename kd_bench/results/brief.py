@@ -1,5 +1,6 @@
 """A table in brief, for a page that links to the whole one: accuracies, marks and a short caption."""
 
+from kd_bench.results.caption import seed_counts
 from kd_bench.results.significance import LEVEL
 from kd_bench.results.table import BETTER, CELL, WORSE, Table, fraction_name
 from kd_bench.results.text import MISSING, Grid, cell_text, frame_grid, grid_text
@@ -27,12 +28,10 @@ def _text(cell: dict) -> str:
 
 def _caption(table: Table) -> str:
     """Says what a cell is, of how many seeds, what the marks are, and how many images there were."""
-    counts = sorted(set(table.cells.loc[table.cells["n"] > 0, "n"]))
-    seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     images = table.runs.dropna(subset="train_images").groupby("fraction", as_index=False)["train_images"].max()
     counted = [f"{count:.0f} ({fraction_name(fraction)})" for fraction, count in images.itertuples(index=False)]
     return (
         f"{table.dataset}, {table.model}: test accuracy in % after the last epoch, mean ± standard deviation over "
-        f"{seeds} seeds. `{BETTER}` better, `{WORSE}` worse than the {table.reference}: Dunnett's test, "
+        f"{seed_counts(table)} seeds. `{BETTER}` better, `{WORSE}` worse than the {table.reference}: Dunnett's test, "
         f"{100 * LEVEL:g} % per column. Training images: {', '.join(reversed(counted))}."
     )

@@ -36,12 +36,17 @@ def paper_caption(table: Table, counts: bool) -> str:
         table: The table.
         counts: Whether each cell has its number of seeds.
     """
-    seeds = sorted(set(table.cells.loc[table.cells["n"] > 0, "n"]))
-    number = "seeds (number of seeds)" if counts or not seeds else f"{_span(str(seeds[0]), str(seeds[-1]))} seeds"
+    number = "seeds (number of seeds)" if counts else f"{seed_counts(table)} seeds"
     marks = (
         f"; `{BETTER}` better, `{WORSE}` worse than the {table.reference}" if table.cells["test"].notna().any() else ""
     )
     return f"Test accuracy in %, mean ± standard deviation over {number}; the best in bold{marks}."
+
+
+def seed_counts(table: Table) -> str:
+    """Returns how many seeds the cells of a table have, such as `3` or `1 to 3`; `no` if none has a result."""
+    counts = table.cells.loc[table.cells["n"] > 0, "n"]
+    return _span(str(counts.min()), str(counts.max())) if len(counts) else "no"
 
 
 def gains_caption_lines(table: Table) -> list[str]:

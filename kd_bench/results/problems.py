@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kd_bench.config.checksums import file_checksum
 from kd_bench.messages import pluralize
 from kd_bench.results.frame import Runs, run_paths
-from kd_bench.runs.files import sha256
 from kd_bench.runs.folder import RunFolder
 from kd_bench.runs.record import read_record
 
@@ -60,7 +60,7 @@ def _compare(path: Path, checksum: str, verified: Verified) -> None:
         if not path.is_file():
             verified.missing.append(f"missing: {path}")
             return
-        same = sha256(path) == checksum
+        same = file_checksum(path) == checksum
     except OSError as problem:
         verified.altered.append(f"unreadable: {path}: cannot be read ({problem.strerror})")
         return

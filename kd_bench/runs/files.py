@@ -1,13 +1,11 @@
-"""Writes each file completely or not at all; computes checksums."""
+"""Writes each file completely or not at all."""
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 import stat
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from kd_bench.errors import StorageError
@@ -76,23 +74,6 @@ def require_file(path: Path) -> None:
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a folder has its own error
         raise OSError(errno.EINVAL, "it is a pipe or a device, and no file", str(path))
-
-
-def sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def cached_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file's content; in one process, a file that has not changed is not read again."""
-    status = path.stat()
-    return _cached_sha256(path, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-@cache
-def _cached_sha256(path: Path, *_: int) -> str:
-    return sha256(path)
 
 
 def _write_synced(path: Path, content: bytes) -> None:

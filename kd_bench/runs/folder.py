@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from kd_bench.runs.files import cached_sha256, sha256, storing, write_atomically
+from kd_bench.config.checksums import cached_checksum, file_checksum
+from kd_bench.runs.files import storing, write_atomically
 from kd_bench.runs.record import Record, RecordError, read_record
 
 _CONFIG, _RECORD, _LOCK, _LOGS = "config.yaml", "result.json", ".lock", "logs"
@@ -103,11 +104,12 @@ class RunFolder:
     def altered(self, record: Record) -> list[Path]:
         """Returns the files whose checksum differs from the record's. Missing files are not reported."""
         paths = {self.path / name: checksum for name, checksum in record.files.items()}
-        return [path for path, checksum in paths.items() if path.is_file() and cached_sha256(path) != checksum]
+        return [path for path, checksum in paths.items() if path.is_file() and cached_checksum(path) != checksum]
 
     def checksums(self) -> dict[str, str]:
         """Returns the SHA-256 of each existing file of which the record keeps a checksum, by the file's name."""
-        return {path.name: sha256(path) for path in (self.metrics, self.network, self.predictions) if path.is_file()}
+        files = (self.metrics, self.network, self.predictions)
+        return {path.name: file_checksum(path) for path in files if path.is_file()}
 
     def save_predictions(self, predictions: np.ndarray) -> None:
         """Writes the classes that the network predicts for the evaluation images, int `[N]`.

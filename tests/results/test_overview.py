@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helpers.records import make_seeds, write_run
+from helpers.records import make_record, make_seeds, write_run
 
 from kd_bench.results.brief import render_brief
 from kd_bench.results.command import main
@@ -62,6 +62,15 @@ def test_a_table_in_brief_has_accuracies_and_marks_alone(outputs):
     assert ["AT", "61.00 ± 1.41*", "61.00 ± 1.41*"] in lines
     assert "over 2 seeds" in text
     assert "Training images: 1437 (Full), 1437 (10 %)." in text
+
+
+def test_a_table_whose_runs_all_failed_has_a_brief_block_beside_one_with_results(tmp_path):
+    write_run(tmp_path / "outputs", make_record("Student", 0.9))
+    write_run(tmp_path / "outputs", make_record("AT", failed="no memory", dataset="cifar100"))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- results:start .brief -->\n<!-- results:end .brief -->\n")
+    main(["--outputs", str(tmp_path / "outputs"), "--update", str(page)])
+    assert "over no seeds" in page.read_text()
 
 
 def test_blocks_of_several_files_are_written_at_once(outputs, tmp_path, capsys):

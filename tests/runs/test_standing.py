@@ -8,7 +8,7 @@ import pytest
 from helpers.damage import cut, flip
 from helpers.finished import config_of, finish
 
-from kd_bench.runs import files
+from kd_bench.config import checksums
 from kd_bench.runs.folder import RunFolder, find_runs
 from kd_bench.runs.outcome import record_failure
 from kd_bench.runs.record import SchemaError, write_record
@@ -135,8 +135,8 @@ def test_a_checkpoint_is_known_by_its_name(tmp_path):
 
 def test_a_file_is_verified_once_and_again_if_it_has_changed(student, monkeypatch):
     folder, read = finish(student), []
-    sha256 = files.sha256
-    monkeypatch.setattr(files, "sha256", lambda path: read.append(path.name) or sha256(path))
+    file_checksum = checksums.file_checksum
+    monkeypatch.setattr(checksums, "file_checksum", lambda path: read.append(path.name) or file_checksum(path))
     assert read_standing(student).done and read_standing(student).done
     assert sorted(read) == ["metrics.jsonl", "network.keras", "predictions.npy"]
     os.utime(folder.network, ns=(0, 0))
