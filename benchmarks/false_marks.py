@@ -1,6 +1,6 @@
 """Simulates how often a column without any difference gets a mark, with the spreads that methods really have.
 
-python -m benchmarks.false_marks docs/data/methods.jsonl.gz [--seeds 3,5,10] [--columns 2000]
+python -m benchmarks.false_marks docs/data/digits_ten.jsonl.gz [--seeds 3,5,10] [--columns 2000]
 
 Each simulated column has the rows of the bundle, all with one true accuracy: each row draws normal accuracies with the
 standard deviation that its ten or more seeds have in the bundle, or all with the same deviation. In the second half,

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # All runs on digits that the docs show: the table, the ten seeds at 10 % of the images, and the methods with the values of a search.
-# Stop it at any time: the same command goes on. On a new machine, what is done so far (at revision b27b422) comes back by
-#   python aggregate.py --unbundle docs/data/unfinished/digits.jsonl.gz
-#   python aggregate.py --unbundle docs/data/unfinished/digits_ten.jsonl.gz --outputs outputs_ten
+# Stop it at any time: the same command goes on. What is published comes back by
+#   python aggregate.py --unbundle docs/data/digits.jsonl.gz
+#   python aggregate.py --unbundle docs/data/digits_ten.jsonl.gz --outputs outputs_ten
+#   python aggregate.py --unbundle docs/data/digits_tuned.jsonl.gz --outputs outputs_tuned
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python}

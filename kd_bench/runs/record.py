@@ -26,7 +26,6 @@ from kd_bench.checks import (
 from kd_bench.config import TARGET, title
 from kd_bench.documents import json_checksum, read_json
 from kd_bench.errors import BenchError, DamageError
-from kd_bench.runs import schema_3
 from kd_bench.runs.files import read_file, write_atomically
 from kd_bench.typed import to_dataclass
 
@@ -249,10 +248,7 @@ def parse_record(content: bytes) -> Record:
         SchemaError: Another version of this program wrote it.
         ValueError: It is damaged or was edited, or holds what no run writes.
     """
-    document = read_json(content)
-    if isinstance(document, dict) and document.get("schema") == schema_3.VERSION:
-        return _checked_record(schema_3.converted(content, document) | {"schema": SCHEMA_VERSION})
-    return read_document(document)
+    return read_document(read_json(content))
 
 
 def read_document(document: Any) -> Record:

@@ -1,5 +1,4 @@
 import errno
-import hashlib
 import json
 import os
 import stat
@@ -148,40 +147,3 @@ def test_a_record_by_other_spaces_and_another_order_is_the_same(tmp_path, make_r
     document = json.loads(record_text(record))
     (tmp_path / "result.json").write_text(json.dumps(document, sort_keys=True))
     assert read_record(tmp_path / "result.json") == record
-
-
-def earlier(record):
-    """Returns the content of the `result.json` that schema 3 had for a record."""
-    document = json.loads(record_text(record)) | {"schema": 3}
-    del document["checksum"]
-    document["run"]["overrides"] = document["run"].pop("variant")
-    document["setting"]["sessions"] = document["setting"].pop("attempts")
-    document["config"] = in_parts(document["config"])
-    body = json.dumps(document, indent=2, ensure_ascii=False).removeprefix("{\n") + "\n"
-    return f'{{\n  "checksum": "{hashlib.sha256(body.encode()).hexdigest()}",\n{body}'
-
-
-def in_parts(node):
-    if not isinstance(node, dict):
-        return node
-    if "_target_" not in node:
-        return {name: in_parts(value) for name, value in node.items()}
-    beside = {name: value for name, value in node.items() if name in ("name", "label")}
-    parameters = {name: value for name, value in node.items() if name not in ("_target_", *beside)}
-    return {"target": node["_target_"], **beside, "parameters": parameters}
-
-
-def test_a_record_of_schema_3_is_read(tmp_path, make_record):
-    record = make_record("AT", 0.9, variant={"epochs": 3}, attempts=[{"stage": "main", "step": 0}])
-    (tmp_path / "result.json").write_text(earlier(record))
-    assert read_record(tmp_path / "result.json") == record
-    assert is_done(earlier(record).encode())
-
-
-@pytest.mark.parametrize(("before", "after"), [("0.9,", "0.8,"), ('"seed": 0', '"seed": 1'), ('"run": {', '"ran": {')])
-def test_an_altered_record_of_schema_3_is_found(tmp_path, make_record, before, after):
-    text = earlier(make_record("AT", 0.9))
-    assert before in text
-    (tmp_path / "result.json").write_text(text.replace(before, after))
-    with pytest.raises(RecordError, match="is not what was written"):
-        read_record(tmp_path / "result.json")
