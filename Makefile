@@ -7,7 +7,7 @@ MISSING := Python 3.11, 3.12 or 3.13 with venv (Debian: python3-venv) is missing
 , := ,
 UV := $(shell command -v uv)
 BIN := .venv/bin
-# As pip does, uv compiles what it installs: where Python may not write (PYTHONDONTWRITEBYTECODE), each command would compile it again.
+# uv compiles what it installs only on request, pip always: otherwise, with PYTHONDONTWRITEBYTECODE, each command compiles TensorFlow again.
 PIP = $(if $(UV),uv pip install --python .venv --compile-bytecode,$(BIN)/pip install)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -16,7 +16,7 @@ SHELL := /bin/bash
 JOBS ?= 2
 TABLES := cifar100_small cifar100_small_newer digits
 BUNDLES = $(TABLES:%=docs/data/%.jsonl.gz)
-# Tables of their own, whose runs are rows of no other table.
+# Bundles with tables of their own: their rows are not compared with those of other bundles.
 APART := digits_ten digits_tuned
 PAGES = $(filter-out $(APART:%=docs/results/%.md),$(shell grep -lx '<!-- results:start [A-Za-z0-9_.]* -->' README.md docs/*.md docs/*/*.md))
 SIX := soft_logits,fitnet,at,ab,kd_svd,mhgd

@@ -1,26 +1,27 @@
 #!/usr/bin/env bash
 # All runs of the CIFAR-100 table, of its lengths and of what is ours, in the order in which they become of use.
 # Stop it at any time: the same command goes on. Arguments are passed to each sweep, such as dataset.data_dir=...
+# On a new machine, at revision 9df8367 with this script, what is done so far comes back by
+#   python aggregate.py --unbundle docs/data/unfinished/cifar100_short.jsonl.gz --outputs outputs_short
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 extra=("$@")
 newer=nst,pkt,sp,cc,crd,srrl,wsld,reviewkd,dkd,dist,simkd,ctkd
 rows=student,soft_logits,fitnet,at,fsp,dml,kd_eid,ft,ab,rkd,vid,mhgd,co,$newer
 
+# Hydra takes a value as it stands for the default method, which has not all keys; a choice of one value is part of the sweep.
 sweep() { # runs of a failed sweep are tried again by the next command; the others go on
   "${PYTHON:-python}" run.py -m hydra/launcher=joblib hydra.launcher.n_jobs="${JOBS:-2}" experiment=cifar100_small \
     "$@" ${extra[@]+"${extra[@]}"} || failed=1
 }
 failed=0
 
-# A choice of one value is part of the sweep; Hydra would give a plain one to the default method, which has not all keys.
-
 # Short training of 585 steps, in a folder of its own: the newer methods, and other values of some.
 short() { sweep outputs=outputs_short fraction=0.1 budget=epochs seed=0,1,2 "$@"; }
 short method=student,soft_logits,"$newer"
 short method=nst "method.weight=choice(5)"
 short method=crd "method.weight=choice(0.1)"
-short method=sp "method.weight=choice(300)"
+short method=sp "method.weight=choice(600)"
 short method=simkd "method.distance=choice(position,paper)"
 mkdir -p outputs/cifar100
 cp --recursive --no-clobber outputs_short/cifar100/teachers outputs/cifar100

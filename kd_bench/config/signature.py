@@ -29,7 +29,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Definition:
-    """The statement that says what a name means, a class, a function or an assignment, and its module."""
+    """A statement that defines a name, as a class, a function or an alias, and the module that has it."""
 
     module: str
     node: Any

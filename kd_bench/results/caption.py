@@ -175,7 +175,7 @@ def _incomplete(table: Table) -> list[str]:
 def _warnings(runs: pd.DataFrame) -> list[str]:
     """Returns each warning once per row, with the number of runs that gave it.
 
-    Of warnings that differ only in their numbers, it is the first.
+    Warnings that differ only in their numbers count as one, and the first of them is shown.
     """
     given = runs[["row", "warnings"]].explode("warnings")
     wording = given["warnings"].str.replace(r"[\d.]*\d", "", regex=True).rename("wording")
