@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # All runs of the CIFAR-100 table, of its lengths and of what is ours, in the order in which they become of use.
 # Stop it at any time: the same command goes on. Arguments are passed to each sweep, such as dataset.data_dir=...
-# On a new machine, at revision 9df8367 with this script, what is done so far comes back by
-#   python aggregate.py --unbundle docs/data/unfinished/cifar100_short.jsonl.gz --outputs outputs_short
+# On a new machine, in a clone of revision 29d5c0b, what is done so far comes back by the newest revision's
+#   python aggregate.py --unbundle docs/data/unfinished/<name>.jsonl.gz --outputs <folder>
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 extra=("$@")

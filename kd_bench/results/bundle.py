@@ -109,7 +109,8 @@ def read_bundle(path: Path) -> tuple[list[Entry], list[str]]:
 def unbundle(path: Path, outputs: Path) -> tuple[int, list[str]]:
     """Puts a bundle's runs back into an outputs folder, so that a sweep finds them done.
 
-    Runs that are done there already are not changed.
+    Runs that are done there already are not changed. Each folder keeps its line of the bundle, with the accuracies per
+    epoch; a bundle has no other files of a run.
 
     Returns:
         The number of runs that were put back, and a message for each run that could not be put back.
@@ -164,8 +165,12 @@ def _restore(entry: Entry, bundle: Path, outputs: Path) -> bool:
     if not _is_wanted(record, folder.record):
         return False
     folder.make()
+    with storing(folder.path):
+        for path in (folder.metrics, folder.network, folder.predictions):  # of an attempt that failed
+            path.unlink(missing_ok=True)
     if record.run.method == TEACHER_METHOD and record.status == DONE:
         _restore_network(network_path(bundle, record), record, folder)
+    write_bundle(folder.bundled, [entry])
     write_atomically(folder.record, document_text(entry.record))
     return True
 

@@ -159,11 +159,22 @@ def _is_trained_teacher(runs: pd.DataFrame) -> pd.Series:
 
 def _curve(folder: RunFolder) -> Curve:
     try:
-        lines = [line for line in read_metrics(folder.metrics) if "test_accuracy" in line]
-    except DamageError as problem:
+        if folder.bundled.exists() and not folder.metrics.exists():
+            return _bundled_curve(folder)
+        lines = read_metrics(folder.metrics)
+    except BenchError as problem:
         warnings.warn(str(problem), UnreadableWarning, stacklevel=2)
         return []
-    return [(line["epoch"], line["test_accuracy"]) for line in lines]
+    return [(line["epoch"], line["test_accuracy"]) for line in lines if "test_accuracy" in line]
+
+
+def _bundled_curve(folder: RunFolder) -> Curve:
+    entries, problems = read_bundle(folder.bundled)
+    if problems:
+        raise DamageError(problems[0])
+    if [read_document(entry.record) for entry in entries] != [read_record(folder.record)]:
+        raise DamageError(f"{folder.bundled}: is not of the run in its folder; delete the file")
+    return entries[0].curve
 
 
 def _read_folder(outputs: Path, found: FoundRuns) -> None:

@@ -60,6 +60,11 @@ class RunFolder:
         return self.path / _RECORD
 
     @property
+    def bundled(self) -> Path:
+        """A bundle of this run alone, if the run was put back from a bundle: it has the accuracies but no metrics."""
+        return self.path / "bundled.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints, which exists until the run is done."""
         return self.path / "checkpoints"

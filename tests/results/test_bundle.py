@@ -78,6 +78,26 @@ def test_an_empty_outputs_folder_gets_its_runs_back_with_the_teachers_network(ou
     assert not list(restored.rglob("metrics.jsonl"))
 
 
+def test_a_restored_folder_gives_the_same_curves_and_the_same_bundle(outputs, bundle, tmp_path):
+    unbundle(bundle, tmp_path / "restored")
+    restored = load_runs(tmp_path / "restored")
+    curves = load_curves(load_runs(outputs))
+    assert not curves.empty
+    assert load_curves(restored).equals(curves)
+    again = tmp_path / "again" / bundle.name
+    bundle_runs(restored, again)
+    assert again.read_bytes() == bundle.read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"checksum": 1}\n', "of another run"])
+def test_a_restored_folder_whose_accuracies_are_damaged_is_named(bundle, tmp_path, content):
+    unbundle(bundle, tmp_path / "restored")
+    damaged, other = sorted((tmp_path / "restored").rglob("bundled.jsonl"))[:2]
+    damaged.write_bytes(other.read_bytes() if content == "of another run" else content)
+    with pytest.warns(UserWarning, match=str(damaged)):
+        load_curves(load_runs(tmp_path / "restored"))
+
+
 def test_a_run_that_is_done_is_never_overwritten(bundle, tmp_path):
     other = make_record("Student", 0.1)
     write_run(tmp_path / "restored", other)
@@ -87,10 +107,11 @@ def test_a_run_that_is_done_is_never_overwritten(bundle, tmp_path):
 
 def test_a_run_that_failed_or_is_damaged_is_replaced(bundle, tmp_path):
     restored = tmp_path / "restored"
-    write_run(restored, make_record("Student", failed="NaN"))
+    write_run(restored, make_record("Student", failed="NaN"), curve=[0.1, 0.1, 0.1])
     write_run(restored, make_record("Student", seed=1)).joinpath("result.json").write_text("{")
     assert unbundle(bundle, restored)[0] == 3
     assert load_runs(restored)["status"].tolist() == ["done"] * 3
+    assert load_curves(load_runs(restored)).equals(load_curves(load_runs(bundle)))
 
 
 @pytest.mark.parametrize(
