@@ -1,6 +1,5 @@
 """Composes the config of one run: Hydra composes the groups, then the values are set and compared with the preset."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -60,7 +59,7 @@ class Composer:
         self._name = name
         self._search_path = list(search_path)
         self._overrides: dict[str, Override] = {}
-        self._composed: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
         self._presets: dict[tuple[str, ...], dict[str, Any]] = {}
         self.groups = [group for group in self._found("", ObjectType.GROUP) if group not in NO_CHOICES]
 
@@ -71,9 +70,10 @@ class Composer:
     def _found(self, group: str, kind: ObjectType) -> list[str]:
         return sorted(self._loader.get_group_options(group, kind, self._name, self._search_path))
 
-    def compose(self, lines: Sequence[str]) -> DictConfig:
-        """Composes a config from overrides."""
-        return compose(self._name, [*self._search_path, *lines])
+    def _compose(self, lines: tuple[str, ...]) -> DictConfig:
+        if lines not in self._composed:
+            self._composed[lines] = compose(self._name, [*self._search_path, *lines])
+        return self._composed[lines]
 
     def run(self, lines: Sequence[str]) -> RunConfig:
         """Returns the checked config of the run with these overrides.
@@ -117,15 +117,13 @@ class Composer:
 
     def _preset(self, lines: tuple[str, ...]) -> dict[str, Any]:
         if lines not in self._presets:
-            self._presets[lines] = containers(self.compose(lines), may_miss=True)
+            self._presets[lines] = containers(self._compose(lines), may_miss=True)
         return self._presets[lines]
 
     def _with_values(self, lines: Sequence[str]) -> dict[str, Any]:
         """Composes the groups once, then sets each plain value in a copy."""
         groups, values = self._parts(lines)
-        if groups not in self._composed:
-            self._composed[groups] = OmegaConf.to_container(self.compose(groups))  # type: ignore[assignment]
-        config = copy.deepcopy(self._composed[groups])
+        config: dict[str, Any] = OmegaConf.to_container(self._compose(groups))  # type: ignore[assignment]
         for override in values:
             _set(config, override.key_or_group, override.value())
         return config
