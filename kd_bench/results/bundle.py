@@ -18,7 +18,7 @@ from kd_bench.checks import Label, NonNegativeInt, Probability
 from kd_bench.config import TEACHER_METHOD
 from kd_bench.documents import json_checksum, read_json
 from kd_bench.errors import BenchError, DamageError
-from kd_bench.runs.files import read_file, storing, write_atomically
+from kd_bench.runs.files import make_folder, read_file, storing, write_atomically
 from kd_bench.runs.folder import RunFolder, require_valid_folder
 from kd_bench.runs.record import DONE, Record, RecordError, document_text, read_document, read_record
 from kd_bench.typed import to_dataclass
@@ -78,8 +78,7 @@ def write_bundle(path: Path, entries: Iterable[Entry]) -> None:
             f"{path}: {times} runs have the folder {folder}; bundle them separately, or select runs with a filter"
         )
     content = "".join(f"{_line(entry)}\n" for entry in ordered).encode()
-    with storing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 

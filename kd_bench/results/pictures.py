@@ -15,7 +15,7 @@ from kd_bench.results.picture_accuracy import draw_accuracy
 from kd_bench.results.picture_curves import draw_curves
 from kd_bench.results.picture_gains import draw_gains
 from kd_bench.results.table import Table
-from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.files import make_folder, write_atomically
 
 
 def write_pictures(pictures: Mapping[str, Picture], folder: Path) -> list[Path]:
@@ -31,8 +31,7 @@ def write_pictures(pictures: Mapping[str, Picture], folder: Path) -> list[Path]:
     Raises:
         StorageError: A file cannot be written.
     """
-    with storing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = [folder / f"{stem}.svg" for stem in pictures]
     for path, picture in zip(paths, pictures.values(), strict=True):
         write_atomically(path, svg(picture))

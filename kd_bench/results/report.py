@@ -18,7 +18,7 @@ from kd_bench.results.pictures import PICTURES, specification
 from kd_bench.results.render import captions, grid, score_grids
 from kd_bench.results.table import CELL, Table
 from kd_bench.results.text import plain
-from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.files import make_folder, write_atomically
 
 
 def write_report(tables: Sequence[Table], path: Path, columns: Sequence[str] = ()) -> None:
@@ -33,8 +33,7 @@ def write_report(tables: Sequence[Table], path: Path, columns: Sequence[str] = (
         StorageError: The file cannot be written.
     """
     page = make_page(tables, columns)
-    with storing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, page)
 
 

@@ -22,7 +22,7 @@ from kd_bench.results.bundle import (
     write_bundle,
 )
 from kd_bench.runs.exports import Export, read_exports
-from kd_bench.runs.files import read_file, storing, write_atomically
+from kd_bench.runs.files import make_folder, read_file, write_atomically
 from kd_bench.runs.folder import RunFolder, find_runs, read_folder_record
 from kd_bench.runs.metrics import read_metrics
 from kd_bench.runs.record import DONE, Record, read_document, read_record, record_document
@@ -147,8 +147,7 @@ def bundle_runs(runs: pd.DataFrame, path: Path) -> None:
         entries += read_entries(source, group["folder"])
         for entry in read_entries(source, group.loc[_is_trained_teacher(group), "folder"]):
             network = network_path(path, read_document(entry.record))
-            with storing(network):
-                network.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(network.parent)
             write_atomically(network, read_network(source, entry))
     write_bundle(path, entries)
 

@@ -36,6 +36,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
                 temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder and its parents if they are not there.
+
+    Raises:
+        StorageError: It cannot be made.
+    """
+    with storing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 @contextlib.contextmanager
 def storing(path: Path, remedy: str = "") -> Iterator[None]:
     """Replaces an `OSError` of the body by a readable error.

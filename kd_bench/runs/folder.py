@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from kd_bench.config.checksums import cached_checksum, file_checksum
-from kd_bench.runs.files import storing, write_atomically
+from kd_bench.runs.files import make_folder, write_atomically
 from kd_bench.runs.record import Record, RecordError, read_record
 
 _CONFIG, _RECORD, _LOCK, _LOGS = "config.yaml", "result.json", ".lock", "logs"
@@ -103,8 +103,7 @@ class RunFolder:
         Raises:
             StorageError: it cannot be made.
         """
-        with storing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
 
     def altered(self, record: Record) -> list[Path]:
         """Returns the files whose checksum differs from the record's. Missing files are not reported."""
