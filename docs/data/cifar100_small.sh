@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # All runs of the CIFAR-100 table, of its lengths and of what is ours, in the order in which they become of use.
 # Stop it at any time: the same command goes on. Arguments are passed to each sweep, such as dataset.data_dir=...
-# On a new machine, in a clone of revision 29d5c0b, what is done so far comes back by the newest revision's
-#   python aggregate.py --unbundle docs/data/unfinished/<name>.jsonl.gz --outputs <folder>
+# On a new machine, in a clone of revision 29d5c0b with this script, what is done so far comes back by the newest revision's
+#   python aggregate.py --unbundle docs/data/cifar100_small_newer.jsonl.gz --outputs <the clone>/outputs_short
+#   python aggregate.py --unbundle docs/data/unfinished/cifar100_small.jsonl.gz --outputs <the clone>/outputs
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 extra=("$@")
@@ -23,6 +24,7 @@ short method=nst "method.weight=choice(5)"
 short method=crd "method.weight=choice(0.1)"
 short method=sp "method.weight=choice(600)"
 short method=simkd "method.distance=choice(position,paper)"
+short method=student epochs=60 # 2,340 steps
 mkdir -p outputs/cifar100
 cp --recursive --no-clobber outputs_short/cifar100/teachers outputs/cifar100
 

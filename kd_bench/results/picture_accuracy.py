@@ -31,9 +31,9 @@ _FEW = 4
 
 def draw_accuracy(table: Table) -> Picture | None:
     """Draws the accuracy over the fraction of the training data, one panel per method, among the others."""
-    if table.cells.dropna(subset="mean")["fraction"].nunique() <= 1:
-        return None
     data = _data(table)
+    if data["fraction"].nunique() <= 1:
+        return None
     teacher = teacher_accuracy(table)
     scale = fitting_teacher(_bottom(data), data["high"].max(), teacher)
     chart = in_panels(_layers(table, data, scale), data, table.names, width=128, height=110)
@@ -49,7 +49,8 @@ def draw_accuracy(table: Table) -> Picture | None:
 
 def _data(table: Table) -> pd.DataFrame:
     """Returns the points of each panel: the method's, its reference's, and the middle half of all methods."""
-    cells = table.cells.dropna(subset="mean")
+    students = [row.name for row in table.rows if row.label != TEACHER]
+    cells = table.cells[table.cells["row"].isin(students)].dropna(subset="mean")
     spread = cells["sd"].fillna(0)
     scores = {"accuracy": cells["mean"], "low": cells["mean"] - spread, "high": cells["mean"] + spread}
     points = with_references(table, cells[CELL].assign(**{name: 100 * values for name, values in scores.items()}))

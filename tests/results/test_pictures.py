@@ -124,6 +124,8 @@ def test_pictures_that_have_nothing_to_show_are_left_out(table, tmp_path):
     only = table(make_record("Student"))
     assert draw_gains(only) is None
     assert draw_accuracy(only) is None
+    of_students = table(make_record("Teacher", 0.99), *make_seeds("AT", 0.8, 0.9, fraction=0.5))
+    assert draw_accuracy(of_students) is None
 
 
 def test_methods_without_a_reference_have_panels(table):
